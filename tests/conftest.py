@@ -1,0 +1,22 @@
+import threading
+
+import pytest
+from serving import BODY, FILE, Server
+from sketchscope import download
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A running HTTP server on this machine with one file, and downloads that do not wait for it."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "RETRIES", 2)
+    monkeypatch.setattr(download, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(download, "LONGEST_PAUSE", 0.001)
+    monkeypatch.setattr(download, "TIMEOUT", 10)
+    with Server() as running:
+        running.files[FILE] = BODY
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()

@@ -1,0 +1,118 @@
+"""What the tests of downloads, archives and data sets share: a small HTTP server, archives, a full disk."""
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import tarfile
+import zipfile
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+BODY = bytes(range(256)) * 4000  # a megabyte
+FILE = "/data/file.bin"
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `files` by path; `faults` name what goes wrong there, `requests` are those that came."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files, self.faults, self.etags, self.requests, self.counts = {}, {}, {}, [], Counter()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        server = self.server
+        server.requests.append((self.path, self.headers.get("Range"), self.headers.get("If-Range")))
+        server.counts[self.path] += 1
+        fault = server.faults.get(self.path, "")
+        body = server.files.get(self.path)
+        if fault.startswith("redirect to "):
+            return self.answer(302, b"", Location=fault.removeprefix("redirect to "))
+        if fault == "500 twice" and server.counts[self.path] <= 2:
+            return self.answer(500, b"")
+        if body is None:
+            return self.answer(404, b"")
+        cut = fault.startswith("always cut") or (fault.startswith("cut once") and server.counts[self.path] == 1)
+        return self.send(body, server.etags.get(self.path), fault, len(body) // 2 if cut else None)
+
+    def send(self, body, etag, fault, cut):
+        start = self.start(etag) if "ignores ranges" not in fault else 0
+        if fault == "always cut" and start:
+            cut = start  # never one byte more than the half
+        headers = {"ETag": etag} if etag else {}
+        if start >= len(body) > 0 or (start and fault == "416"):
+            return self.answer(416, b"", **{"Content-Range": f"bytes */{len(body)}"})
+        if start:
+            stated = start + (fault == "shifted range")
+            headers["Content-Range"] = f"bytes {stated}-{len(body) - 1}/{len(body)}"
+        length = None if fault == "no length" else len(body) - start
+        return self.answer(206 if start else 200, body[start:cut], length, **headers)
+
+    def start(self, etag):
+        condition = self.headers.get("If-Range")
+        if "Range" not in self.headers or (condition and condition != etag):
+            return 0
+        return int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+
+    def answer(self, status, body, length=0, **headers):
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        if length is not None:
+            self.send_header("Content-Length", str(length or len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):  # the client may have had enough
+            self.wfile.write(body)
+        self.close_connection = True
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def ranges(server):
+    return [asked for _, asked, _ in server.requests]
+
+
+class FullDisk(io.FileIO):
+    """A file on a disk with room for 1000 bytes."""
+
+    def write(self, data):
+        if self.tell() + len(data) > 1000:
+            super().write(data[: 1000 - self.tell()])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
+
+
+def fill_disk(monkeypatch, module):
+    """Let a module open its files on a full disk."""
+    monkeypatch.setattr(module, "open", lambda file, mode: FullDisk(file, mode.replace("b", "")), raising=False)
+
+
+def write_zip(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return path
+
+
+def write_tar(path, members):
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as file:
+        for name, data in members.items():
+            info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    return path

@@ -1,0 +1,7 @@
+"""Annotated microscopy out of unannotated microscopy: the library behind the workflow.
+
+Pure functions over arrays: plain keywords in, arrays out. Nothing here knows of Snakemake.
+Images have the axes (Z, Y, X) in 3D and (Y, X) in 2D; every function serves both.
+"""
+
+__version__ = "0.1.0"

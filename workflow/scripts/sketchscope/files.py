@@ -1,0 +1,246 @@
+"""Reading and writing files, whole or not at all: images as OME-TIFF with their voxel size, and JSON."""
+
+import json
+import logging
+import math
+import os
+import shutil
+import struct
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from .errors import InputError
+
+PathLike = str | os.PathLike
+
+UNREADABLE = (
+    tifffile.TiffFileError,
+    ValueError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    OSError,
+    struct.error,
+    zlib.error,
+)
+
+DESCRIPTION = 270  # TIFF tag ImageDescription: OME-XML or ImageJ's metadata
+
+# What tifffile would print on a damaged file is said by an InputError here.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+@contextmanager
+def named_errors(path: PathLike) -> Iterator[None]:
+    """Name the file in an error of the operating system that names none, such as a full disk's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def atomic_path(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` if the body succeeds, else delete it.
+
+    A reader therefore sees the whole file or none, even when the writer is killed or the disk is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with named_errors(path):
+            yield temporary
+            with open(temporary, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary folder beside `path` to fill; it takes the place of `path` if the body succeeds.
+
+    If the body raises, the temporary folder is deleted and `path` stays as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: PathLike, data: dict[str, Any]) -> None:
+    """Write a dictionary as indented JSON with sorted keys, whole or not at all; NaN becomes null."""
+    text = json.dumps(_plain(data), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """The value in types that JSON knows."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def open_series(path: PathLike) -> Iterator[tifffile.TiffPageSeries]:
+    """Open the first series of a TIFF once it is sure that the file holds all of it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no TIFF, or is truncated; also when reading pixels in the body fails.
+    """
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            series = tiff.series[0]
+            _check_whole(tiff, series, path)
+            yield series
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; a TIFF file is needed") from None
+    except PermissionError:
+        raise InputError(f"{path}: permission to read it is denied") from None
+    except UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read as TIFF, it may be truncated or damaged ({error})") from error
+
+
+def read_tiff(path: PathLike) -> tuple[np.ndarray, str]:
+    """Read the first series of a TIFF.
+
+    Returns
+    -------
+    image : array
+        As stored, any dtype.
+    axes : str
+        One letter an axis as tifffile names them; Q and I mean unknown, S means colour samples.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no TIFF, or is truncated.
+    """
+    with open_series(path) as series:
+        return series.asarray(), series.axes
+
+
+def _check_whole(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: PathLike) -> None:
+    if series.is_multifile or any(page is None for page in series):
+        raise InputError(f"{path}: is a part of an OME-TIFF of several files; save it as one file")
+    expected, found = _stored_size(series), os.path.getsize(path)
+    if expected > found:
+        raise InputError(f"{path}: truncated, its pages end at byte {expected} but it has {found}")
+    if not _chain_ends(tiff):
+        raise InputError(f"{path}: truncated, only {len(tiff.pages)} of its pages are within its {found} bytes")
+    if DESCRIPTION in _tag_codes(tiff) and DESCRIPTION not in tiff.pages.first.tags:
+        raise InputError(f"{path}: truncated, the description of its axes is not within its {found} bytes")
+
+
+def _stored_size(series: tifffile.TiffPageSeries) -> int:
+    """Byte at which the last strip or tile of a series ends, as its pages declare it."""
+    ends = [0 if series.dataoffset is None else series.dataoffset + series.nbytes]
+    for page in series:
+        ends += [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True) if count]
+    return max(ends)
+
+
+def _chain_ends(tiff: tifffile.TiffFile) -> bool:
+    """Whether the last page says that no other follows.
+
+    In a file cut between two pages the pointer of the last one leads beyond the end of the file; tifffile
+    then leaves the missing pages out and goes on.
+    """
+    tiff.filehandle.seek(tiff.pages.next_page_offset)
+    return tiff.filehandle.read(tiff.tiff.offsetsize) == bytes(tiff.tiff.offsetsize)
+
+
+def _tag_codes(tiff: tifffile.TiffFile) -> list[int]:
+    """Codes of all tags of the first page; tifffile leaves those out whose value it cannot find."""
+    handle, layout = tiff.filehandle, tiff.tiff
+    handle.seek(tiff.pages.first.offset)
+    (count,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
+    entries = [handle.read(layout.tagsize) for _ in range(count)]
+    return [struct.unpack(layout.byteorder + "H", entry[:2])[0] for entry in entries]
+
+
+def spatial_axes(ndim: int) -> str:
+    """Axes of an image of `ndim` dimensions: 'YX' or 'ZYX'."""
+    return "ZYX"[-ndim:]
+
+
+def write_image(path: PathLike, image: np.ndarray, voxel_size: Sequence[float], *, compress: bool = True) -> None:
+    """Write an image or labels as OME-TIFF with its voxel size, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Ends in .ome.tif.
+    image : array (Z, Y, X) or (Y, X)
+        Any dtype that TIFF holds.
+    voxel_size : sequence of float
+        Micrometres along each axis of `image`.
+    compress : bool
+        Without compression the file can be read in part (`map_image`).
+    """
+    axes = spatial_axes(image.ndim)
+    metadata: dict = {"axes": axes}
+    for axis, size in zip(axes, voxel_size, strict=True):
+        metadata |= {f"PhysicalSize{axis}": float(size), f"PhysicalSize{axis}Unit": "µm"}
+    with atomic_path(path) as temporary:
+        compression = "zlib" if compress else None
+        tifffile.imwrite(
+            temporary, image, ome=True, photometric="minisblack", compression=compression, metadata=metadata
+        )
+
+
+def read_image(path: PathLike) -> np.ndarray:
+    """Read an image that `write_image` wrote: array (Z, Y, X) or (Y, X)."""
+    return read_tiff(path)[0]
+
+
+def map_image(path: PathLike) -> np.ndarray:
+    """Open an uncompressed image of `write_image` without reading it: memory map (Z, Y, X) or (Y, X)."""
+    try:
+        return tifffile.memmap(path, mode="r")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UNREADABLE as error:
+        raise InputError(f"{path}: cannot be mapped as uncompressed TIFF ({error})") from error
+
+
+def image_files(folder: PathLike) -> dict[str, Path]:
+    """The OME-TIFFs of a folder by name, sorted.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    files = {path.name.removesuffix(".ome.tif"): path for path in sorted(Path(folder).glob("[!.]*.ome.tif"))}
+    if not files:
+        raise InputError(f"{folder}: holds no .ome.tif file")
+    return files
