@@ -1,0 +1,14 @@
+"""Fetch one published data set; dataset.json, written last, says what it holds."""
+
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    from sketchscope.fetch import fetch_dataset
+
+    params = snakemake.params
+    fetch_dataset(params.dataset, params.name, snakemake.output[0], mirror=params.get("mirror"))
+
+
+with job(snakemake.log[0]):
+    main(snakemake)

