@@ -1,0 +1,31 @@
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    from sketchscope.prepare import prepare, read_dataset
+
+    params = snakemake.params
+    dataset = snakemake.input.get("dataset")
+    if dataset:
+        source = read_dataset(dataset)
+    else:
+        source = {"images": params.images, "labels": params.labels, "axes": "auto", "voxel_size": None}
+    rows = prepare(
+        source["images"],
+        snakemake.output.images,
+        snakemake.output.labels,
+        snakemake.output.manifest,
+        labels=source["labels"],
+        dimensions=params.dimensions,
+        axes=source["axes"] if params.axes == "auto" else params.axes,
+        voxel_size=params.voxel_size or source["voxel_size"],
+        train_images=params.train_images,
+        test_images=params.test_images,
+        percentiles=params.percentiles,
+        min_shape=params.min_shape,
+    )
+    print(f"{len(rows)} images, {sum(row.labelled for row in rows)} of them with labels")
+
+
+with job(snakemake.log[0]):
+    main(snakemake)

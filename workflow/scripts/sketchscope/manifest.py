@@ -1,0 +1,140 @@
+"""The table of prepared images, and their intensities in [-1, 1] and back."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .errors import InputError
+from .files import PathLike, atomic_path, read_image
+
+
+class ManifestRow(NamedTuple):
+    """One prepared image."""
+
+    image: str
+    """Name: the file is {image}.ome.tif."""
+    split: str
+    """train, test, or both (a single image serves as both)."""
+    source: str
+    """The user's file it comes from."""
+    frame: int
+    """Its position in that file, from 0."""
+    shape: tuple[int, ...]
+    """Voxels along (Z, Y, X) or (Y, X)."""
+    dtype: str
+    """Type of the original intensities."""
+    voxel_size: tuple[float, ...]
+    """Micrometres along each axis."""
+    low: float
+    """Intensity that becomes -1."""
+    high: float
+    """Intensity that becomes 1."""
+    labelled: bool
+    """Whether there is a label image of the same name."""
+
+
+def normalise(image: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map the intensities low..high to -1..1 without clipping, so that it can be undone.
+
+    Parameters
+    ----------
+    image : array of any shape and real dtype
+    low, high : float
+        Limits of the image, low < high.
+
+    Returns
+    -------
+    array of float32
+    """
+    scale = 2.0 / (high - low)
+    return ((image.astype(np.float64) - low) * scale - 1.0).astype(np.float32)
+
+
+def denormalise(normalised: np.ndarray, low: float, high: float, dtype: DTypeLike) -> np.ndarray:
+    """Undo `normalise`: integers are rounded and clipped to the range of `dtype`.
+
+    The round trip is exact for integers of 8 and 16 bits.
+    """
+    dtype = np.dtype(dtype)
+    image = (normalised.astype(np.float64) + 1.0) * (0.5 * (high - low)) + low
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        image = np.clip(np.rint(image), limits.min, limits.max)
+    return image.astype(dtype)
+
+
+def write_manifest(path: PathLike, rows: Iterable[ManifestRow]) -> None:
+    """Write the rows as CSV, whole or not at all."""
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(ManifestRow._fields)
+        for row in rows:
+            shape, voxel_size = _joined(row.shape), _joined(row.voxel_size)
+            writer.writerow(row._replace(shape=shape, voxel_size=voxel_size))
+
+
+def read_manifest(path: PathLike) -> list[ManifestRow]:
+    """Read what `write_manifest` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no manifest.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as handle:
+            return [_parsed(row) for row in csv.DictReader(handle)]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (KeyError, TypeError, ValueError) as error:
+        columns = ", ".join(ManifestRow._fields)
+        raise InputError(f"{path}: is no manifest with the columns {columns} ({error!r})") from error
+
+
+def training_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
+    """Rows of the images to learn from."""
+    return [row for row in rows if row.split in ("train", "both")]
+
+
+def held_out_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
+    """Rows of the images to segment and score."""
+    return [row for row in rows if row.split in ("test", "both")]
+
+
+def load_image(row: ManifestRow, folder: PathLike) -> np.ndarray:
+    """The image or the labels of a row, whichever `folder` holds: array (Z, Y, X) or (Y, X) as stored."""
+    return read_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
+
+
+def typical_limits(rows: Sequence[ManifestRow]) -> tuple[float, float]:
+    """Median low and median high of images: the limits that synthetic images are given."""
+    low, high = np.median([[row.low, row.high] for row in rows], axis=0)
+    return float(low), float(high)
+
+
+def load_normalised(row: ManifestRow, folder: PathLike) -> np.ndarray:
+    """The image of a row as float32, its limits at -1 and 1: array (Z, Y, X) or (Y, X)."""
+    return normalise(load_image(row, folder), row.low, row.high)
+
+
+def _joined(values: Sequence[float]) -> str:
+    return "x".join(str(value) for value in values)
+
+
+def _parsed(row: dict[str, str]) -> ManifestRow:
+    return ManifestRow(
+        image=row["image"],
+        split=row["split"],
+        source=row["source"],
+        frame=int(row["frame"]),
+        shape=tuple(int(size) for size in row["shape"].split("x")),
+        dtype=row["dtype"],
+        voxel_size=tuple(float(size) for size in row["voxel_size"].split("x")),
+        low=float(row["low"]),
+        high=float(row["high"]),
+        labelled=row["labelled"] == "True",
+    )
