@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from sketchscope import cells
+
+
+def ellipsoid(shape, centre, axes):
+    grid = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    return sum(((g - c) / a) ** 2 for g, c, a in zip(grid, centre, axes, strict=True)) <= 1
+
+
+def test_ellipse_in_micrometres():
+    mask = ellipsoid((80, 100), (40, 50), (15, 30))
+    table = cells.measure(np.full(mask.shape, 0.25), mask.astype(np.uint16), (0.5, 0.5))
+    (row,) = table.to_dict("records")
+    assert row["area"] == mask.sum()
+    assert row["volume_um"] == pytest.approx(np.pi * 7.5 * 15, rel=0.02)
+    assert row["equivalent_diameter"] == pytest.approx(2 * np.sqrt(7.5 * 15), rel=0.02)
+    assert row["elongation"] == pytest.approx(2, rel=0.02)
+    assert row["solidity"] > 0.95
+    assert row["grey"] == pytest.approx(0.25)
+    assert row["texture"] == pytest.approx(0, abs=1e-7)
+
+
+def test_ellipsoid_in_anisotropic_voxels():
+    mask = ellipsoid((20, 60, 90), (10, 30, 45), (6, 14, 28))
+    table = cells.measure(np.zeros(mask.shape), mask.astype(np.int32), (1.0, 0.5, 0.5))
+    (row,) = table.to_dict("records")
+    assert row["volume_um"] == pytest.approx(4 / 3 * np.pi * 6 * 7 * 14, rel=0.03)
+    assert row["equivalent_diameter"] == pytest.approx(2 * np.sqrt(7 * 14), rel=0.03)
+    assert row["elongation"] == pytest.approx(2, rel=0.03)
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (6, 20, 30)])
+def test_each_cell_has_its_own_grey_and_texture(shape):
+    labels = np.zeros(shape, np.uint16)
+    labels[..., 2:10, 2:10] = 2
+    labels[..., 12:18, 15:25] = 7
+    rng = np.random.default_rng(0)
+    image = np.where(labels == 2, -0.5, np.where(labels == 7, rng.normal(0.5, 0.1, shape), -0.9))
+    table = cells.measure(image, labels, (1.0,) * len(shape))
+    assert list(table.columns) == list(cells.CELL_COLUMNS)
+    assert list(table["label"]) == [2, 7]
+    assert list(table["area"]) == [(labels == 2).sum(), (labels == 7).sum()]
+    assert table["grey"].tolist() == pytest.approx([-0.5, image[labels == 7].mean()])
+    assert table["texture"].tolist() == pytest.approx([0, image[labels == 7].std()], abs=1e-9)
+    assert cells.measure_background(image, labels) == pytest.approx((-0.9, 0))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (3, 8, 8)])
+def test_one_voxel_and_none(shape):
+    labels = np.zeros(shape, np.uint16)
+    assert cells.measure(np.zeros(shape), labels, (1.0,) * len(shape)).empty
+    labels[(1,) * len(shape)] = 1
+    row = cells.measure(np.zeros(shape), labels, (1.0,) * len(shape)).iloc[0]
+    assert row["area"] == 1
+    assert row["elongation"] == 1
+
+
+def test_background_of_a_covered_image_is_unknown():
+    assert np.isnan(cells.measure_background(np.ones((4, 4)), np.ones((4, 4), int))).all()
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(1, [0]), (2, [0, 6]), (3, [0, 3, 6]), (99, [0, 1, 2, 3, 4, 5, 6])])
+def test_spread_out(count, chosen):
+    assert cells.spread_out(list(range(7)), count) == chosen

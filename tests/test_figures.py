@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from sketchscope import figures
+
+SHAPES = {"2d": ((60, 80), (0.5, 0.5)), "3d": ((5, 60, 80), (1.0, 0.5, 0.5))}
+
+
+@pytest.fixture(params=SHAPES)
+def geometry(request):
+    return SHAPES[request.param]
+
+
+def drawn(figure, path, dpi=60):
+    """The pixels of a figure as it is written, grey in 0..1."""
+    figures.save(figure, path, dpi=dpi)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]  # no temporary file is left
+    return imread(path)[..., :3].mean(axis=-1)
+
+
+def two_cells(shape):
+    labels = np.zeros(shape, np.uint16)
+    labels[..., 10:30, 10:30] = 1
+    labels[..., 35:50, 40:70] = 2
+    return labels
+
+
+def noisy(labels, seed=0):
+    return (labels > 0) * 1.2 - 0.9 + np.random.default_rng(seed).normal(0, 0.05, labels.shape)
+
+
+def overlay(shape, reference=True):
+    labels = two_cells(shape)
+    return figures.Overlay("0001", noisy(labels), labels if reference else None, labels, labels)
+
+
+def test_pairs_show_the_data(geometry, tmp_path):
+    shape, voxel_size = geometry
+    labels = two_cells(shape)
+    pair = figures.Pair(noisy(labels), np.where(labels > 0, 0.5, -1.0), noisy(labels, 1), labels)
+    full = drawn(figures.plot_pairs([pair, pair], voxel_size), tmp_path / "pairs.png")
+    blank = pair._replace(synthetic=np.full(shape, -0.9))
+    without = drawn(figures.plot_pairs([blank, blank], voxel_size), tmp_path / "pairs.png")
+    assert full.shape == without.shape
+    assert full.shape[1] > full.shape[0] > 200
+    assert full.std() > 0.1
+    right = slice(full.shape[1] // 2, None)
+    assert full[:, right].mean() > without[:, right].mean() + 0.05
+
+
+def test_overlays_with_and_without_reference(geometry, tmp_path):
+    shape, voxel_size = geometry
+    full = drawn(figures.plot_overlays([overlay(shape)], voxel_size, "classical"), tmp_path / "overlays.png")
+    bare = figures.plot_overlays([overlay(shape, reference=False)], voxel_size, "classical")
+    names = [text.get_text() for text in bare.legends[0].get_texts()]
+    assert names == ["trained on synthetic", "baseline: classical"]
+    assert full.std() > 0.1
+    assert full.shape != (0, 0)
+    assert np.abs(full.mean() - drawn(bare, tmp_path / "overlays.png").mean()) > 1e-4
+
+
+def test_overlays_of_a_stack_take_two_planes():
+    shape, voxel_size = SHAPES["3d"]
+    figure = figures.plot_overlays([overlay(shape)], voxel_size)
+    rows = [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()]
+    assert len(rows) == 2
+    assert all(row.startswith("0001, plane ") for row in rows)
+    assert rows[0] != rows[1]
+
+
+def test_one_plane_is_enough_for_a_stack_of_one(tmp_path):
+    drawn(figures.plot_overlays([overlay((1, 60, 80))], (1.0, 0.5, 0.5)), tmp_path / "overlays.png")
+
+
+@pytest.mark.parametrize("count", [0, 1, 500])
+def test_loss(count, tmp_path):
+    steps = np.arange(count) * 10
+    figure = figures.plot_loss(steps, np.exp(-steps / 1000) + 0.01, steps * 0.5 + 1)
+    pixels = drawn(figure, tmp_path / "loss.png")
+    assert (pixels < 0.9).mean() > 0.005
+
+
+def test_loss_without_time():
+    figure = figures.plot_loss(np.arange(5), np.ones(5))
+    assert not figure.axes[0].child_axes
+
+
+def test_running_mean_smooths_without_bias():
+    noisy_values = 3 + np.random.default_rng(0).normal(0, 0.1, 1000)
+    smooth = figures.running_mean(noisy_values)
+    assert smooth[0] == noisy_values[0]
+    assert smooth[50:].std() < noisy_values.std() / 2
+    assert smooth.mean() == pytest.approx(3, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "values", [np.linspace(0, 1, 200), np.array([0.7]), np.full(9, 0.5), np.array([]), np.zeros(3)]
+)
+def test_iou_of_any_number_of_cells(values, tmp_path):
+    figure = figures.plot_iou({"synthetic": np.linspace(0.2, 0.9, 50), "baseline": values})
+    assert figure.axes[0].get_ylim() == (0, 1)
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels[0].startswith("synthetic\n50 cells")
+    assert ("no cells" in labels[1]) == (len(values) == 0)
+    assert (drawn(figure, tmp_path / "iou.png") < 0.9).mean() > 0.01
+
+
+def test_iou_without_reference_says_so(tmp_path):
+    figure = figures.plot_iou({"synthetic": np.array([]), "baseline": np.array([])})
+    assert "no IoU" in figure.texts[0].get_text()
+    assert (drawn(figure, tmp_path / "iou.png") < 0.5).any()
+
+
+def test_flatten_keeps_labels_and_stretches_z():
+    labels = two_cells((5, 60, 80))
+    flat = figures.flatten(labels, (2.0, 0.5, 0.5))
+    assert flat.shape == (60 + figures.GAP + 20, 80)
+    assert set(np.unique(flat)) == {0, 1, 2}
+    assert np.isnan(figures.flatten(labels.astype(float), (2.0, 0.5, 0.5))[60]).all()
+    assert figures.flatten(labels[0], (0.5, 0.5)) is not None
+
+
+def test_crop_is_typical():
+    image = np.zeros((40, 120))
+    image[:, :40], image[:, 40:80] = 10, 5
+    rows, columns = figures.crop_typical(image, (40, 40))
+    assert (rows, columns) == (slice(0, 40), slice(40, 80))
+    assert image[figures.crop_typical(image, (500, 500))].shape == image.shape
+
+
+def test_outline_runs_around_the_pixels():
+    ax = figures.Figure().subplots()
+    labels = np.zeros((9, 9), int)
+    labels[3:5, 0:4] = 4
+    figures.outline(ax, labels, "red")
+    (line,) = ax.collections[0].get_segments()
+    assert (line.min(axis=0).tolist(), line.max(axis=0).tolist()) == ([-0.5, 2.5], [3.5, 4.5])

@@ -1,0 +1,35 @@
+from sketchscope.jobs import job
+
+MOST_IMAGES = 12  # enough cells for their statistics
+
+
+def main(snakemake):
+    import pandas as pd
+    from sketchscope import cells, classical, files, manifest
+    from sketchscope.errors import InputError
+
+    rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
+    tables = []
+    for row in cells.spread_out(rows, MOST_IMAGES):
+        image = manifest.load_normalised(row, snakemake.input.images)
+        labels = classical.segment(
+            image,
+            voxel_size=row.voxel_size,
+            cell_diameter=snakemake.params.cell_diameter,
+            **snakemake.params.settings,
+        )
+        table = cells.measure(image, labels, row.voxel_size)
+        table.insert(0, "image", row.image)
+        tables.append(table.assign(**cells.measure_background(image, labels)._asdict()))
+        print(f"{row.image}: {len(table)} cells")
+    if not sum(map(len, tables)):
+        raise InputError(
+            f"{snakemake.input.manifest}: no cell was found in {len(tables)} training images; "
+            "cell_diameter must fit the cells, and classical.min_contrast may be too high"
+        )
+    with files.atomic_path(snakemake.output.cells) as temporary:
+        pd.concat([table for table in tables if len(table)]).to_csv(temporary, index=False)
+
+
+with job(snakemake.log[0]):
+    main(snakemake)

@@ -1,0 +1,17 @@
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    import pandas as pd
+    from sketchscope import figures
+
+    tables = {
+        "trained on synthetic": snakemake.input.synthetic,
+        f"baseline: {snakemake.params.baseline}": snakemake.input.baseline,
+    }
+    ious = {name: pd.read_csv(path)["iou"].to_numpy(float) for name, path in tables.items()}
+    figures.save(figures.plot_iou(ious), snakemake.output[0])
+
+
+with job(snakemake.log[0]):
+    main(snakemake)

@@ -1,0 +1,102 @@
+"""Size, shape and brightness of segmented cells, and of the background between them."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+from skimage.measure import regionprops
+
+Item = TypeVar("Item")
+
+CELL_COLUMNS = (
+    "label",
+    "area",
+    "volume_um",
+    "equivalent_diameter",
+    "elongation",
+    "solidity",
+    "grey",
+    "texture",
+)
+
+
+class Background(NamedTuple):
+    """Normalised intensity of what is no cell."""
+
+    background_mean: float
+    background_sd: float
+
+
+def cell_boxes(labels: np.ndarray) -> Iterator[tuple[int, tuple[slice, ...]]]:
+    """Label and bounding box of each cell, by label; 0 is background."""
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is not None:
+            yield label, box
+
+
+def measure(image: np.ndarray, labels: np.ndarray, voxel_size: Sequence[float]) -> pd.DataFrame:
+    """Measure each cell.
+
+    Parameters
+    ----------
+    image : array (Z, Y, X) or (Y, X)
+        Normalised intensities.
+    labels : int array, shape of `image`
+        0 is background.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+
+    Returns
+    -------
+    DataFrame
+        One row a cell: label; area in voxels; volume_um in square micrometres (2D) or cubic ones (3D);
+        equivalent_diameter (micrometres), elongation (long over short axis) and solidity of its outline as
+        seen along z; grey and texture, mean and standard deviation of its intensity.
+    """
+    cells = [_measure_cell(label, image[box], labels[box] == label, voxel_size) for label, box in cell_boxes(labels)]
+    return pd.DataFrame(cells, columns=list(CELL_COLUMNS))
+
+
+def _measure_cell(label: int, image: np.ndarray, mask: np.ndarray, voxel_size: Sequence[float]) -> dict:
+    values = image[mask].astype(np.float64)
+    return {
+        "label": label,
+        "area": values.size,
+        "volume_um": values.size * float(np.prod(voxel_size)),
+        **_outline(mask if mask.ndim == 2 else mask.any(axis=0), voxel_size[-2:]),
+        "grey": values.mean(),
+        "texture": values.std(),
+    }
+
+
+def _outline(mask: np.ndarray, pixel_size: Sequence[float]) -> dict[str, float]:
+    """Shape of a mask in the plane."""
+    region = regionprops(mask.astype(np.uint8), spacing=tuple(pixel_size))[0]
+    short = max(region.axis_minor_length, min(pixel_size))
+    return {
+        "equivalent_diameter": region.equivalent_diameter_area,
+        "elongation": max(region.axis_major_length / short, 1.0),
+        "solidity": region.solidity,
+    }
+
+
+def measure_background(image: np.ndarray, labels: np.ndarray) -> Background:
+    """Mean and standard deviation of the intensity outside all cells; NaN if cells cover the image."""
+    values = image[labels == 0].astype(np.float64)
+    if not values.size:
+        return Background(np.nan, np.nan)
+    return Background(float(values.mean()), float(values.std()))
+
+
+def spread_out(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of the items, evenly spaced, the first and last among them.
+
+    Examples
+    --------
+    >>> spread_out([0, 1, 2, 3, 4, 5, 6], 3)
+    [0, 3, 6]
+    """
+    count = min(count, len(items))
+    return [items[index] for index in np.linspace(0, len(items) - 1, count).round().astype(int)]

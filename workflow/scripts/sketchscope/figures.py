@@ -1,0 +1,340 @@
+"""Figures of the report: arrays in, a matplotlib figure out, no global state."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from skimage.measure import find_contours
+
+from .cells import cell_boxes
+from .files import PathLike, atomic_path
+
+# Okabe & Ito 2008, Color Universal Design: safe for colour-blind readers
+SKY, YELLOW, BLUE, VERMILION = "#56B4E9", "#F0E442", "#0072B2", "#D55E00"
+COLOURS = {"reference": YELLOW, "synthetic": SKY, "baseline": VERMILION}
+GAMMA = 0.4  # lifts dim cells
+PANEL = 2.9  # inches
+GAP = 4  # pixels between the plane and the section of a stack
+SCALE_BARS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # micrometres
+
+
+class Pair(NamedTuple):
+    """A real image and a generated one, all of one shape, (Z, Y, X) or (Y, X)."""
+
+    real: np.ndarray
+    sketch: np.ndarray
+    synthetic: np.ndarray
+    mask: np.ndarray
+
+
+class Overlay(NamedTuple):
+    """A test image and its labels, all of one shape, (Z, Y, X) or (Y, X); reference may be None."""
+
+    name: str
+    image: np.ndarray
+    reference: np.ndarray | None
+    synthetic: np.ndarray
+    baseline: np.ndarray
+
+
+def save(figure: Figure, path: PathLike, dpi: int = 180) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi, facecolor="white", bbox_inches="tight")
+
+
+def plot_pairs(pairs: Sequence[Pair], voxel_size: Sequence[float]) -> Figure:
+    """Draw real crops beside sketch, synthetic image, and synthetic image with the outline of its mask.
+
+    A stack shows its middle plane above a section along z through its middle row.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        Real and synthetic intensities normalised with the same limits, one grey scale serves both.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    """
+    headings = ("real", "sketch", "synthetic", "synthetic and mask")
+    axes = _panels(len(pairs), headings, flatten(pairs[0].real, voxel_size).shape)
+    limits = display_limits([pair.real for pair in pairs])
+    for row, pair in zip(axes, pairs, strict=True):
+        sketch = flatten(pair.sketch, voxel_size)
+        synthetic = flatten(pair.synthetic, voxel_size)
+        show(row[0], flatten(pair.real, voxel_size), limits)
+        show(row[1], sketch, (-1, 1))
+        show(row[2], synthetic, limits)
+        show(row[3], synthetic, limits)
+        outline(row[3], flatten(pair.mask, voxel_size), VERMILION)
+    _scale_bar(axes[0, 0], pairs[0].real.shape, voxel_size[-1])
+    return axes[0, 0].figure
+
+
+def plot_samples(samples: np.ndarray, voxel_size: Sequence[float], columns: int = 4) -> Figure:
+    """Draw samples (N, [Z,] Y, X) in [-1, 1], each on its own, in rows of `columns`."""
+    pictures = [flatten(sample, voxel_size) for sample in samples]
+    rows = -(-len(pictures) // columns)
+    axes = _panels(rows, [""] * columns, pictures[0].shape, size=1.6)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, picture in zip(axes.flat, pictures, strict=False):
+        show(ax, picture, (-1, 1))
+    return axes[0, 0].figure
+
+
+def plot_overlays(overlays: Sequence[Overlay], voxel_size: Sequence[float], baseline: str = "baseline") -> Figure:
+    """Draw test images with the outlines of the reference and of both models.
+
+    A stack takes two rows: its brightest plane, and the one halfway from there to the farther end.
+
+    Parameters
+    ----------
+    overlays : sequence of Overlay
+        Intensities of any scale.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    baseline : str
+        Name of the baseline.
+    """
+    planes = [plane for overlay in overlays for plane in _overlay_planes(overlay)]
+    headings = ("test image", "trained on synthetic", f"baseline: {baseline}")
+    axes = _panels(len(planes), headings, planes[0].image.shape, size=3.8)
+    for row, plane in zip(axes, planes, strict=True):
+        limits = display_limits([plane.image])
+        for ax in row:
+            show(ax, plane.image, limits)
+            if plane.reference is not None:
+                outline(ax, plane.reference, COLOURS["reference"])
+        outline(row[1], plane.synthetic, COLOURS["synthetic"])
+        outline(row[2], plane.baseline, COLOURS["baseline"])
+        row[0].set_ylabel(plane.name, fontsize=10)
+    _scale_bar(axes[0, 0], planes[0].image.shape, voxel_size[-1])
+    referenced = any(overlay.reference is not None for overlay in overlays)
+    _legend(axes[0, 0].figure, {"reference": referenced, headings[1]: True, headings[2]: True})
+    return axes[0, 0].figure
+
+
+def plot_loss(steps: np.ndarray, losses: np.ndarray, seconds: np.ndarray | None = None) -> Figure:
+    """Draw the loss of every reported step and its running mean, with the time on a second axis.
+
+    Parameters
+    ----------
+    steps, losses : array (N,)
+        Step and its loss.
+    seconds : array (N,), optional
+        Seconds since the start.
+    """
+    if not len(steps):
+        return message("No loss was recorded.")
+    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(steps, losses, color=SKY, alpha=0.6, linewidth=0.8, label="loss")
+    ax.plot(steps, running_mean(losses), color=BLUE, linewidth=2, label="running mean")
+    ax.set(xlabel="training step", ylabel="mean squared error of the noise", yscale="log")
+    _plain_log_ticks(ax)
+    ax.margins(x=0.01)
+    ax.grid(axis="y", which="both", color="0.9")
+    ax.legend(edgecolor="none", framealpha=1)
+    ax.spines["right"].set_visible(False)
+    if seconds is not None and len(steps) > 1 and np.all(np.diff(seconds) > 0):
+        _time_axis(ax, np.asarray(steps, float), np.asarray(seconds, float))
+    else:
+        ax.spines["top"].set_visible(False)
+    return figure
+
+
+def plot_iou(ious: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the IoU of every reference cell as one violin a model, with median and quartiles.
+
+    Parameters
+    ----------
+    ious : mapping of str to array (N,)
+        IoU by name of the model; the first is the one trained on synthetic images. All empty where the
+        test images have no reference labels.
+    """
+    if not any(len(values) for values in ious.values()):
+        return message("No test image has reference labels,\nso there is no IoU to show.")
+    figure = Figure(figsize=(1.8 + 1.7 * len(ious), 4.2), layout="constrained")
+    ax = figure.subplots()
+    colours = (COLOURS["synthetic"], COLOURS["baseline"])
+    for position, (values, colour) in enumerate(zip(ious.values(), colours, strict=False)):
+        if len(values):
+            _violin(ax, position, np.asarray(values, float), colour)
+    ax.set_xticks(range(len(ious)), [_iou_label(name, values) for name, values in ious.items()])
+    ax.set(ylim=(0, 1), xlim=(-0.6, len(ious) - 0.4), ylabel="IoU with the reference cell")
+    ax.grid(axis="y", color="0.9")
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def message(text: str) -> Figure:
+    """A figure that says in words why there is nothing to see."""
+    figure = Figure(figsize=(5, 3))
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=13)
+    return figure
+
+
+def flatten(volume: np.ndarray, voxel_size: Sequence[float]) -> np.ndarray:
+    """Bring a stack into one picture: the middle plane above the XZ section through its middle row.
+
+    Parameters
+    ----------
+    volume : array (Z, Y, X) or (Y, X)
+        Intensities, or integer labels, which stay labels.
+    voxel_size : sequence of float
+        Micrometres along each axis; the section is stretched to the pixels of the plane.
+
+    Returns
+    -------
+    array (Y', X)
+        NaN (0 in labels) fills the gap between plane and section. An image (Y, X) stays as it is.
+    """
+    if volume.ndim == 2:
+        return volume
+    depth, height, width = volume.shape
+    section = volume[:, height // 2]
+    rows = max(1, round(depth * voxel_size[0] / voxel_size[2]))
+    section = section[np.arange(rows) * depth // rows]
+    is_labels = np.issubdtype(volume.dtype, np.integer)
+    gap = np.full((GAP, width), 0 if is_labels else np.nan, volume.dtype)
+    return np.concatenate([volume[depth // 2], gap, section])
+
+
+def crop_typical(image: np.ndarray, size: Sequence[int]) -> tuple[slice, ...]:
+    """The window whose mean intensity is the median over a grid of windows: neither the best nor the worst.
+
+    Parameters
+    ----------
+    image : array (Z, Y, X) or (Y, X)
+        To crop.
+    size : sequence of int
+        Voxels of the window along each axis; cut to the image.
+    """
+    size = np.minimum(size, image.shape)
+    steps = [range(0, whole - part + 1, max(1, part // 2)) for whole, part in zip(image.shape, size, strict=True)]
+    corners = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, image.ndim)
+    windows = [tuple(map(slice, corner, corner + size)) for corner in corners]
+    order = np.argsort([image[window].mean() for window in windows], kind="stable")
+    return windows[order[len(order) // 2]]
+
+
+def display_limits(images: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Intensities to show as black and white: percentiles 0.5 and 99.5 of all images together."""
+    low, high = np.percentile(np.concatenate([image.ravel() for image in images]), (0.5, 99.5))
+    return float(low), float(max(high, low + 1e-6))
+
+
+def show(ax: Axes, image: np.ndarray, limits: tuple[float, float]) -> None:
+    """Draw an image in grey between the limits, gamma 0.4, NaN white, without ticks."""
+    low, high = limits
+    shown = np.clip((image.astype(np.float64) - low) / (high - low), 0, 1) ** GAMMA
+    ax.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def outline(ax: Axes, labels: np.ndarray, colour: str) -> None:
+    """Draw the outline of each label of an image (Y, X) around its pixels."""
+    lines = []
+    for label, box in cell_boxes(labels):
+        start = np.array([axis.start - 1 for axis in box])
+        mask = np.pad(labels[box] == label, 1).astype(float)
+        lines += [(line + start)[:, ::-1] for line in find_contours(mask, 0.5)]
+    ax.add_collection(LineCollection(lines, colors=colour, linewidths=1.1))
+
+
+def running_mean(values: np.ndarray) -> np.ndarray:
+    """Exponential running mean over about a fiftieth of the values, unbiased at the start."""
+    span = max(5, len(values) // 50)
+    return pd.Series(values).ewm(span=span).mean().to_numpy()
+
+
+def _panels(rows: int, headings: Sequence[str], shape: Sequence[int], size: float = PANEL) -> np.ndarray:
+    """Axes (rows, columns) for pictures of one shape, headings on top."""
+    height = size * shape[0] / shape[1]
+    figure = Figure(figsize=(size * len(headings), height * rows), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    axes = figure.subplots(rows, len(headings), squeeze=False)
+    for ax, heading in zip(axes[0], headings, strict=True):
+        ax.set_title(heading, fontsize=12)
+    return axes
+
+
+def _overlay_planes(overlay: Overlay) -> list[Overlay]:
+    """The planes to show of an image, as Overlays (Y, X)."""
+    if overlay.image.ndim == 2:
+        return [overlay]
+    depth = len(overlay.image)
+    brightest = int(np.argmax(overlay.image.mean(axis=(1, 2))))
+    farther_end = 0 if brightest > (depth - 1) / 2 else depth - 1
+    chosen = dict.fromkeys((brightest, round((brightest + farther_end) / 2)))
+    return [
+        Overlay(
+            f"{overlay.name}, plane {plane + 1} of {depth}",
+            *(None if array is None else array[plane] for array in overlay[1:]),
+        )
+        for plane in chosen
+    ]
+
+
+def _scale_bar(ax: Axes, shape: Sequence[int], pixel_size: float) -> None:
+    """A bar of a round length, about a quarter of the width, lower left in the plane of an image."""
+    height, width = shape[-2:]
+    fitting = [length for length in SCALE_BARS if length <= 0.3 * width * pixel_size]
+    length = fitting[-1] if fitting else SCALE_BARS[0]
+    left, right, y = 0.05 * width, 0.05 * width + length / pixel_size, 0.95 * height
+    ax.plot([left, right], [y, y], color="white", linewidth=3, solid_capstyle="butt")
+    text = ax.annotate(
+        f"{length} µm", ((left + right) / 2, y), (0, 5), textcoords="offset points", color="white", ha="center"
+    )
+    text.set_path_effects([withStroke(linewidth=3, foreground="black")])
+
+
+def _legend(figure: Figure, entries: Mapping[str, bool]) -> None:
+    """A legend below the panels; `entries` says which lines, in the order of COLOURS, are drawn."""
+    drawn = [
+        Line2D([], [], color=colour, linewidth=2, label=name)
+        for (name, shown), colour in zip(entries.items(), COLOURS.values(), strict=True)
+        if shown
+    ]
+    figure.legend(handles=drawn, loc="outside lower center", ncols=len(drawn), frameon=False, fontsize=11)
+
+
+def _plain_log_ticks(ax: Axes) -> None:
+    """Write the numbers of a log axis as they are, 0.02 instead of a power of ten."""
+    for axis in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+        axis(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else "")
+
+
+def _time_axis(ax: Axes, steps: np.ndarray, seconds: np.ndarray) -> None:
+    """The time at which a step was reached, on top, in minutes."""
+    minutes = seconds / 60
+    top = ax.secondary_xaxis(
+        "top", functions=(lambda x: np.interp(x, steps, minutes), lambda x: np.interp(x, minutes, steps))
+    )
+    top.set_xlabel("minutes")
+
+
+def _violin(ax: Axes, position: float, values: np.ndarray, colour: str) -> None:
+    """Density of the values between 0 and 1, their quartiles as a bar, the median as a dot."""
+    if np.ptp(values) > 1e-6:
+        for body in ax.violinplot(values, [position], widths=0.8, showextrema=False)["bodies"]:
+            body.set(facecolor=colour, alpha=0.6, edgecolor="0.3")
+    lower, median, upper = np.percentile(values, (25, 50, 75))
+    ax.plot([position] * 2, [lower, upper], color="0.2", linewidth=6, solid_capstyle="butt")
+    ax.plot(position, median, "o", color="white", markeredgecolor="0.2", markersize=7)
+    ax.annotate(f"{median:.2f}", (position, median), (12, 0), textcoords="offset points", va="center")
+
+
+def _iou_label(name: str, values: np.ndarray) -> str:
+    """Name, number of cells and share of missed ones."""
+    if not len(values):
+        return f"{name}\nno cells"
+    return f"{name}\n{len(values)} cells\n{np.mean(np.asarray(values) == 0):.0%} missed"
