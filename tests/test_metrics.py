@@ -1,0 +1,276 @@
+import itertools
+
+import numpy as np
+import pytest
+from cellpose.metrics import average_precision, mask_ious
+from scipy.optimize import linear_sum_assignment
+from sketchscope import metrics
+from sketchscope.errors import InputError
+
+SHAPES = [(40, 50), (8, 20, 24)]
+
+
+def blobs(rng, shape, n_cells):
+    """Labels 1..n: each voxel belongs to the nearest of n random centres if that is near enough."""
+    grid = np.stack(np.indices(shape), axis=-1)[..., None, :]
+    distance = np.linalg.norm(grid - rng.uniform(0, shape, (n_cells, len(shape))), axis=-1)
+    labels = np.where(distance.min(-1) < 6, distance.argmin(-1) + 1, 0)
+    return np.unique(labels, return_inverse=True)[1].reshape(shape).astype(np.uint16)
+
+
+def spoilt(rng, labels):
+    """A prediction: the labels moved by a voxel, two cells merged, one lost, one invented, renumbered."""
+    predicted = np.roll(labels, 1, axis=-1)
+    predicted[predicted == 2] = 1
+    predicted[predicted == 3] = 0
+    predicted[(slice(0, 3),) * labels.ndim] = labels.max() + 1
+    order = np.concatenate([[0], 1 + rng.permutation(labels.max() + 1)])
+    return np.unique(order[predicted], return_inverse=True)[1].reshape(labels.shape)
+
+
+@pytest.fixture(params=list(itertools.product(SHAPES, range(5))), ids=str)
+def pair(request):
+    shape, seed = request.param
+    rng = np.random.default_rng(seed)
+    reference = blobs(rng, shape, 15)
+    # Seeds 0-2 look like a prediction; 3 and 4 are unrelated cells that overlap at random.
+    return reference, spoilt(rng, reference) if seed < 3 else blobs(rng, shape, 18).astype(int)
+
+
+def dense_iou(reference, predicted):
+    """IoU of all pairs, straight from the definition."""
+    refs, preds = (np.unique(labels[labels > 0]) for labels in (reference, predicted))
+    iou = np.zeros((refs.size, preds.size))
+    for (i, a), (j, b) in itertools.product(enumerate(refs), enumerate(preds)):
+        intersection = np.sum((reference == a) & (predicted == b))
+        iou[i, j] = intersection / np.sum((reference == a) | (predicted == b))
+    return iou
+
+
+def slow_seg(reference, predicted):
+    """SEG of each reference cell, straight from the definition."""
+    values = []
+    for a in np.unique(reference[reference > 0]):
+        cell, value = reference == a, 0.0
+        for b in np.unique(predicted[cell & (predicted > 0)]):
+            other = predicted == b
+            if np.sum(cell & other) > 0.5 * np.sum(cell):
+                value = np.sum(cell & other) / np.sum(cell | other)
+        values.append(value)
+    return np.array(values)
+
+
+@pytest.mark.parametrize("thresholds", [[0.5, 0.75, 0.9], [0.1, 0.2, 0.35]])
+def test_average_precision_equals_cellpose(pair, thresholds):
+    expected = np.array(average_precision(*pair, threshold=thresholds))
+    overlaps = metrics.count_overlaps(*pair)
+    for threshold, (ap, tp, fp, fn) in zip(thresholds, expected.T, strict=True):
+        counts = metrics.count_matches(overlaps, threshold)
+        assert counts == (tp, fp, fn)
+        assert counts.average_precision == pytest.approx(ap, rel=1e-6)
+
+
+def test_best_iou_is_the_largest_of_all_pairs(pair):
+    best = metrics.best_iou(metrics.count_overlaps(*pair))
+    np.testing.assert_allclose(best, dense_iou(*pair).max(1))
+    assert 0 < best.mean() < 1
+
+
+def test_matching_maximises_the_sum_of_iou(pair):
+    iou, matched = metrics.matched_iou(metrics.count_overlaps(*pair))
+    dense = dense_iou(*pair)
+    assert iou.sum() == pytest.approx(dense[linear_sum_assignment(-dense)].sum())
+    taken = matched[matched > 0]
+    assert np.unique(taken).size == taken.size
+    preds = np.unique(pair[1][pair[1] > 0])
+    rows = np.flatnonzero(matched)
+    np.testing.assert_allclose(iou[rows], dense[rows, np.searchsorted(preds, taken)])
+    assert (iou[matched == 0] == 0).all()
+
+
+def test_good_matches_equal_those_of_cellpose(pair):
+    """Above an IoU of one half, no cell has a second candidate."""
+    expected, _ = mask_ious(*pair)
+    iou, _ = metrics.matched_iou(metrics.count_overlaps(*pair))
+    np.testing.assert_allclose(iou[expected > 0.5], expected[expected > 0.5])
+
+
+def test_seg_equals_the_definition(pair):
+    seg = metrics.seg_scores(metrics.count_overlaps(*pair))
+    np.testing.assert_allclose(seg, slow_seg(*pair))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_labels_may_be_anything(shape):
+    rng = np.random.default_rng(1)
+    reference = blobs(rng, shape, 12)
+    predicted = spoilt(rng, reference)
+    plain = metrics.cell_table(metrics.count_overlaps(reference, predicted))
+    strange = np.concatenate([[0], 7 + 1000 * np.sort(rng.choice(4_000_000, reference.max(), False))])
+    moved = metrics.cell_table(metrics.count_overlaps(strange[reference], predicted.astype(np.uint8)))
+    np.testing.assert_array_equal(moved["label"], strange[1:])
+    np.testing.assert_array_equal(moved["area"], np.bincount(reference.ravel())[1:])
+    assert moved.drop(columns="label").equals(plain.drop(columns="label"))
+
+
+def test_a_line_by_hand():
+    reference = np.array([[1, 1, 1, 1, 0, 2, 2, 0, 3, 3]])
+    predicted = np.array([[9, 9, 9, 0, 0, 5, 5, 5, 5, 0]])
+    cells, scores = metrics.score_image(reference, predicted, [0.5, 0.75])
+    assert cells["label"].tolist() == [1, 2, 3]
+    assert cells["area"].tolist() == [4, 2, 2]
+    assert cells["iou"].tolist() == [0.75, 0.5, 0]  # 2 and 3 both touch 5, which goes to 2
+    assert cells["matched"].tolist() == [9, 5, 0]
+    assert cells["best_iou"].tolist() == [0.75, 0.5, 0.2]
+    assert cells["seg"].tolist() == [0.75, 0.5, 0]  # 5 covers exactly half of 3: not more
+    assert (scores["tp50"], scores["fp50"], scores["fn50"]) == (2, 0, 1)
+    assert (scores["tp75"], scores["fp75"], scores["fn75"]) == (1, 1, 2)
+    assert scores["ap50"] == pytest.approx(2 / 3)
+    assert scores["ap75"] == pytest.approx(1 / 4)
+    assert scores["seg"] == pytest.approx(1.25 / 3)
+
+
+def test_matching_is_optimal_and_not_greedy():
+    # Greedy would take the best pair (1, 8) with 4/7 and leave 2 nothing but 9's 0.
+    reference = np.repeat([1, 2, 0], [6, 3, 1])
+    predicted = np.repeat([9, 8, 0], [2, 7, 1])
+    iou, matched = metrics.matched_iou(metrics.count_overlaps(reference, predicted))
+    assert matched.tolist() == [9, 8]
+    np.testing.assert_allclose(iou, [2 / 6, 3 / 7])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_perfect_segmentation(shape):
+    labels = blobs(np.random.default_rng(0), shape, 9)
+    cells, scores = metrics.score_image(labels, labels)
+    assert (cells[["iou", "best_iou", "seg"]] == 1).all(axis=None)
+    assert cells["matched"].tolist() == cells["label"].tolist()
+    assert [scores[key] for key in ("ap50", "ap75", "ap90", "seg")] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_nothing_predicted(shape):
+    labels = blobs(np.random.default_rng(0), shape, 9)
+    cells, scores = metrics.score_image(labels, np.zeros_like(labels))
+    assert len(cells) == labels.max() == scores["fn50"]
+    assert not cells[["iou", "matched", "best_iou", "seg"]].any(axis=None)
+    assert (scores["ap50"], scores["seg"], scores["fp50"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_reference_cell(shape):
+    labels, empty = blobs(np.random.default_rng(0), shape, 9), np.zeros(shape, int)
+    cells, scores = metrics.score_image(empty, labels)
+    assert len(cells) == 0
+    assert scores["seg"] is None
+    assert scores["fp50"] == labels.max()
+    assert scores["ap50"] == 0  # as in Cellpose: invented cells count
+    _, scores = metrics.score_image(empty, empty)
+    assert scores["ap50"] is None
+    assert scores["seg"] is None
+
+
+def test_several_images():
+    rng = np.random.default_rng(3)
+    images = []
+    for name in ("000", "001", "002"):
+        reference = blobs(rng, (40, 50), 12)
+        images.append((name, reference, spoilt(rng, reference)))
+    images.append(("003", np.zeros((40, 50), int), np.zeros((40, 50), int)))
+    cells, scores = metrics.score_images(iter(images))
+    tables = [metrics.score_image(reference, predicted)[0] for _, reference, predicted in images[:3]]
+    ap = np.mean([average_precision(a.astype(int), b)[0] for _, a, b in images[:3]], axis=0)
+    assert tuple(cells.columns) == metrics.CELL_COLUMNS
+    assert cells["image"].tolist() == [n for (n, *_), t in zip(images, tables, strict=False) for _ in range(len(t))]
+    assert [scores["ap50"], scores["ap75"], scores["ap90"]] == pytest.approx(ap.tolist())
+    pooled = np.concatenate([slow_seg(a, b) for _, a, b in images])
+    assert scores["seg"] == pytest.approx(pooled.mean())
+    assert scores["iou_median"] == pytest.approx(np.median(np.concatenate([t["iou"] for t in tables])))
+    assert (scores["n_images_scored"], scores["n_cells"]) == (4, len(pooled))
+    assert [image["image"] for image in scores["per_image"]] == ["000", "001", "002", "003"]
+    assert cells["label"].dtype.kind == "i"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("border", [0, 1, 4, 9])
+def test_cells_outside_the_field_are_left_out(shape, border):
+    labels = np.uint32(7) * blobs(np.random.default_rng(0), shape, 15)
+    kept = metrics.inside_field(labels, border)
+    y, x = np.indices(shape)[-2:]
+    rim = np.minimum(np.minimum(y, shape[-2] - 1 - y), np.minimum(x, shape[-1] - 1 - x)) < border
+    for label in np.unique(labels[labels > 0]):
+        outside = rim[labels == label].all()
+        assert (kept[labels == label] == (0 if outside else label)).all()
+    assert kept.dtype == labels.dtype
+    if border == 9:
+        assert 1 < np.unique(kept).size < np.unique(labels).size
+
+
+@pytest.mark.parametrize("depth", [(), (4,)])
+def test_field_is_exact_to_the_voxel(depth):
+    labels = np.zeros((*depth, 30, 40), np.uint16)
+    labels[..., :5, :5] = 1  # the last row of the rim
+    labels[..., :6, 10:15] = 2  # one row beyond it, though wholly within the rim of 6
+    labels[..., 20:24, 35:] = 3
+    labels[..., 10:20, 10:20] = 4
+    assert np.unique(metrics.inside_field(labels, 5)).tolist() == [0, 2, 4]
+    assert np.unique(metrics.inside_field(labels, 6)).tolist() == [0, 4]
+    assert (metrics.inside_field(labels, 5)[labels == 2] == 2).all()
+    if depth:
+        assert np.unique(labels[:1]).size == 5, "the first slice is no border"
+        labels[1:][labels[1:] == 4] = 0
+        assert 4 in metrics.inside_field(labels, 5)
+
+
+@pytest.mark.parametrize("depth", [(), (4,)])
+def test_border_counts_on_both_sides(depth):
+    reference, predicted = np.zeros((2, *depth, 30, 40), np.uint16)
+    reference[..., 10:20, 10:20] = predicted[..., 10:20, 10:20] = 1
+    reference[..., :4, 30:36] = 2  # lost, and within the rim
+    predicted[..., 25:30, 30:36] = 3  # invented, and within the rim
+    predicted[..., 10:13, 30:36] = 4  # invented, well inside
+    cells, scores = metrics.score_images([("a", reference, predicted)], border=5)
+    assert cells["label"].tolist() == [1]
+    assert (scores["border"], scores["n_cells"], scores["ap50"], scores["seg"]) == (5, 1, 0.5, 1)
+    _, scores = metrics.score_images([("a", reference, predicted)])
+    assert (scores["border"], scores["n_cells"], scores["ap50"], scores["seg"]) == (0, 2, 0.25, 0.5)
+
+
+@pytest.mark.parametrize(("border", "shape"), [(20, (40, 50)), (10, (40, 8, 30)), (-1, (40, 50))])
+def test_border_that_leaves_no_field(border, shape):
+    labels = np.ones(shape, int)
+    with pytest.raises(InputError, match=rf"^frame7: evaluation.border: found {border}, .* of an image \({shape[0]}, "):
+        metrics.score_images([("frame7", labels, labels)], border=border)
+
+
+def test_no_images():
+    cells, scores = metrics.score_images([])
+    assert len(cells) == 0
+    assert tuple(cells.columns) == metrics.CELL_COLUMNS
+    figures = dict.fromkeys(["ap50", "ap75", "ap90", "seg", "iou_median"])
+    assert scores == {"n_images_scored": 0, "n_cells": 0, "border": 0, "per_image": []} | figures
+
+
+@pytest.mark.parametrize(
+    ("predicted", "message"),
+    [
+        (np.zeros((4, 6), int), r"frame7: .*\(4, 6\).*\(5, 6\)"),
+        (np.zeros((1, 5, 6), int), r"frame7: .*\(1, 5, 6\).*\(5, 6\)"),
+        (np.zeros((5, 6)), "frame7: predicted labels are float64; integers"),
+        (np.full((5, 6), -1), "frame7: predicted labels run from -1"),
+        (np.full((5, 6), 2**40), "frame7: predicted labels run from"),
+    ],
+)
+def test_labels_that_do_not_fit(predicted, message):
+    with pytest.raises(InputError, match=message):
+        metrics.score_images([("frame7", np.ones((5, 6), int), predicted)])
+
+
+def test_memory_grows_with_voxels_not_with_label_pairs():
+    # 40,000 cells a side, all in one chain of overlaps: a dense matrix would need 12.8 GB.
+    line = np.arange(160_000)
+    overlaps = metrics.count_overlaps(1 + line // 4, 1 + (line + 1) // 4)
+    cells = metrics.cell_table(overlaps)
+    assert overlaps.row.size == 80_000
+    np.testing.assert_allclose(cells["iou"].iloc[1:-1], 3 / 5)
+    assert metrics.count_matches(overlaps, 0.5).tp == 40_000

@@ -1,0 +1,196 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from running import run_script
+from sketchscope import summary
+from sketchscope.errors import InputError
+from sketchscope.files import write_image
+from sketchscope.manifest import ManifestRow, write_manifest
+
+FIGURES = {"ap50", "ap75", "ap90", "seg", "iou_median"}
+
+
+def scores(**changes):
+    figures = {"ap50": 0.8, "ap75": 0.7, "ap90": 0.2, "seg": 0.75, "iou_median": 0.85, "per_image": []}
+    return {"n_images_scored": 4, "n_cells": 200, "border": 25} | figures | changes
+
+
+def summarised(synthetic=None, baseline=None, **changes):
+    keywords = {
+        "organism": "hela",
+        "scale": "demo",
+        "baseline_name": "classical",
+        "seconds": {"train_diffusion": 240.0, "draw_sketches": 1.5},
+        "held_out": True,
+    }
+    return summary.summarise(synthetic or scores(), baseline or scores(ap50=0.6), **keywords | changes)
+
+
+def test_summary_has_the_agreed_keys():
+    result = summarised()
+    assert set(result) == {
+        *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
+        *("synthetic", "baseline", "seconds", "versions"),
+    }
+    assert set(result["synthetic"]) == FIGURES
+    assert set(result["baseline"]) == FIGURES | {"name"}
+    assert result["baseline"]["name"] == "classical"
+    assert result["border"] == 25
+    assert (result["synthetic"]["ap50"], result["baseline"]["ap50"]) == (0.8, 0.6)
+    assert {"python", "numpy", "cellpose", "sketchscope", "snakemake"} <= set(result["versions"])
+
+
+@pytest.mark.parametrize(("change", "message"), [({"n_cells": 180}, "200.*180"), ({"border": 0}, "25.*0")])
+def test_summary_of_different_cells_is_refused(change, message):
+    one, other = message.split(".*")
+    with pytest.raises(InputError, match=rf"hela: .*{one}.*classical.*{other}"):
+        summarised(baseline=scores(**change))
+
+
+def test_formatted_summary_can_be_read():
+    text = summary.format_summary(summarised())
+    lines = text.splitlines()
+    assert lines[0] == "hela, scale demo: 200 cells in 4 images"
+    assert lines[1].split() == ["model", "AP@0.5", "AP@0.75", "AP@0.9", "SEG", "median", "IoU"]
+    assert lines[2].split() == ["synthetic", "0.800", "0.700", "0.200", "0.750", "0.850"]
+    assert lines[3].split()[:2] == ["classical", "0.600"]
+    assert len({len(line) for line in lines[1:4]}) == 1
+    assert "train_diffusion  240.0 s" in text
+    assert lines[-1] == "all rules 241.5 s"
+
+
+def test_formatted_summary_without_truth():
+    nothing = scores(n_images_scored=0, n_cells=0) | dict.fromkeys(FIGURES)
+    text = summary.format_summary(summarised(nothing, nothing, held_out=False, seconds={}))
+    assert "0 cells in 0 images (not held out" in text
+    assert text.splitlines()[2].split() == ["synthetic", *"-----"]
+
+
+def test_seconds_are_summed_by_rule(tmp_path):
+    def write(name, *seconds):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = "".join(f"{s}\t0:00:10\t-\n" for s in seconds)
+        path.write_text("s\th:m:s\tmax_rss\n" + rows)
+
+    write("train_diffusion.tsv", 200.25)
+    write("generate_volumes.batch_000.tsv", 10.5)
+    write("generate_volumes.batch_001.tsv", 11.5, 1.0)
+    write("draw_sketches/batch_000.tsv", 2)
+    write("draw_sketches/batch_001.x.tsv", 3)
+    assert summary.rule_seconds(tmp_path) == {
+        "train_diffusion": 200.25,
+        "generate_volumes": 23.0,
+        "draw_sketches": 5.0,
+    }
+
+
+def test_no_benchmarks(tmp_path):
+    assert summary.rule_seconds(tmp_path / "absent") == {}
+
+
+@pytest.mark.parametrize("text", ["", "a\tb\n1\t2\n", "s\nlong\n"])
+def test_a_file_that_is_no_benchmark(tmp_path, text):
+    (tmp_path / "train.tsv").write_text(text)
+    with pytest.raises(InputError, match=r"train\.tsv: is no benchmark file"):
+        summary.rule_seconds(tmp_path)
+
+
+def lay_out(folder, shape, *, labelled):
+    """Two test images (predicted well and badly) and a training image, as the other rules leave them."""
+    (folder / "labels").mkdir()
+    rows = []
+    for name, split in (("000", "train"), ("001", "test"), ("002", "test")):
+        numbers = {"voxel_size": (1.0,) * len(shape), "low": 0.0, "high": 1.0}
+        labels = labelled and split == "test"
+        rows.append(ManifestRow(name, split, "a.tif", 0, shape, "uint16", labelled=labels, **numbers))
+        if split == "train":
+            continue
+        truth = np.zeros(shape, np.uint16)
+        truth[..., 2:8, 2:8], truth[..., 10:16, 10:16] = 1, 2
+        good, bad = truth.copy(), truth.copy()
+        good[..., 7, 2:8] = 0
+        bad[bad == 2] = 0
+        if labelled:
+            write_image(folder / "labels" / f"{name}.ome.tif", truth, numbers["voxel_size"])
+        for model, prediction in (("synthetic", good), ("classical", bad)):
+            write_image(folder / "predictions" / model / f"{name}.ome.tif", prediction, numbers["voxel_size"])
+    write_manifest(folder / "manifest.csv", rows)
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (3, 20, 20), (1, 20, 20)])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
+    lay_out(tmp_path, shape, labelled=labelled)
+    manifest = tmp_path / "manifest.csv"
+    for model in ("synthetic", "classical"):
+        run_script(
+            "score_segmentation",
+            tmp_path,
+            inputs={
+                "predictions": tmp_path / "predictions" / model,
+                "labels": tmp_path / "labels",
+                "manifest": manifest,
+            },
+            outputs={"iou": tmp_path / model / "iou.csv", "scores": tmp_path / model / "scores.json"},
+            params={"border": 2} if labelled else {},
+        )
+    run_script(
+        "compare_models",
+        tmp_path,
+        inputs={"synthetic": tmp_path / "synthetic/iou.csv", "baseline": tmp_path / "classical/iou.csv"},
+        outputs={"statistics": tmp_path / "statistics.csv"},
+        params={"baseline": "classical"},
+    )
+    run_script(
+        "summarise_organism",
+        tmp_path,
+        inputs={
+            "synthetic": tmp_path / "synthetic/scores.json",
+            "baseline": tmp_path / "classical/scores.json",
+            "manifest": manifest,
+        },
+        outputs={"summary": tmp_path / "summary.json"},
+        params={"scale": "demo", "baseline": "classical", "benchmarks": tmp_path / "benchmarks"},
+    )
+    result = json.loads((tmp_path / "summary.json").read_text())
+    cells = pd.read_csv(tmp_path / "synthetic/iou.csv", dtype={"image": str})
+    statistics = pd.read_csv(tmp_path / "statistics.csv")
+    assert statistics.shape[0] == 1
+    assert result["held_out"] is True
+    assert result["border"] == (2 if labelled else 0)
+    if labelled:
+        assert cells["image"].tolist() == ["001", "001", "002", "002"]
+        assert (result["n_images_scored"], result["n_cells"]) == (2, 4)
+        assert (result["synthetic"]["ap75"], result["synthetic"]["ap90"]) == pytest.approx((1, 1 / 3))
+        assert result["baseline"]["ap50"] == pytest.approx(0.5)
+        assert statistics.loc[0, "n_cells"] == 4
+    else:
+        assert len(cells) == 0
+        assert cells.columns.tolist()[:4] == ["image", "label", "area", "iou"]
+        assert (result["n_images_scored"], result["n_cells"]) == (0, 0)
+        assert set(result["synthetic"].values()) == {None}
+        assert np.isnan(statistics.loc[0, "ranksum_p"])
+    assert "hela, scale demo" in capsys.readouterr().out
+
+
+def test_script_reports_bad_labels_in_one_sentence(tmp_path, capsys):
+    lay_out(tmp_path, (20, 20), labelled=True)
+    write_image(tmp_path / "predictions/synthetic/001.ome.tif", np.ones((20, 19), np.uint16), [1, 1])
+    outputs = {"iou": tmp_path / "out/iou.csv", "scores": tmp_path / "out/scores.json"}
+    with pytest.raises(SystemExit) as caught:
+        run_script(
+            "score_segmentation",
+            tmp_path,
+            inputs={
+                "predictions": tmp_path / "predictions/synthetic",
+                "labels": tmp_path / "labels",
+                "manifest": tmp_path / "manifest.csv",
+            },
+            outputs=outputs,
+        )
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == ("Error: 001: predicted labels have shape (20, 19), the reference (20, 20)\n")
+    assert not (tmp_path / "out").exists()

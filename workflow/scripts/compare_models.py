@@ -1,0 +1,24 @@
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    import pandas as pd
+    from sketchscope import files, statistics
+
+    synthetic, baseline = (
+        pd.read_csv(path, dtype={"image": str}) for path in (snakemake.input.synthetic, snakemake.input.baseline)
+    )
+    comparison = statistics.compare_models(
+        synthetic,
+        baseline,
+        organism=snakemake.wildcards.organism,
+        model_a="synthetic",
+        model_b=snakemake.params.baseline,
+    )
+    print(comparison.T.to_string(header=False))
+    with files.atomic_path(snakemake.output[0]) as temporary:
+        comparison.to_csv(temporary, index=False)
+
+
+with job(snakemake.log[0]):
+    main(snakemake)

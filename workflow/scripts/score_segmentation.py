@@ -1,0 +1,29 @@
+from pathlib import Path
+
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    from sketchscope import metrics
+    from sketchscope.files import atomic_path, read_image, write_json
+    from sketchscope.manifest import held_out_rows, read_manifest
+
+    def images():
+        for row in held_out_rows(read_manifest(snakemake.input.manifest)):
+            folders = (snakemake.input.labels, snakemake.input.predictions)
+            truth, prediction = (Path(folder) / f"{row.image}.ome.tif" for folder in folders)
+            if truth.exists() and prediction.exists():
+                yield row.image, read_image(truth), read_image(prediction)
+            else:
+                print(f"{row.image}: not scored, no {'prediction' if truth.exists() else 'reference labels'}")
+
+    thresholds = snakemake.params.get("thresholds", metrics.THRESHOLDS)
+    cells, scores = metrics.score_images(images(), thresholds, border=snakemake.params.get("border", 0))
+    print({key: value for key, value in scores.items() if key != "per_image"})
+    with atomic_path(snakemake.output.iou) as temporary:
+        cells.to_csv(temporary, index=False)
+    write_json(snakemake.output.scores, scores)
+
+
+with job(snakemake.log[0]):
+    main(snakemake)

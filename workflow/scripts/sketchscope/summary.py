@@ -1,0 +1,141 @@
+"""The summary of one organism: scores, seconds and versions in one small JSON."""
+
+import importlib.metadata
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from . import __version__
+from .errors import InputError
+from .files import PathLike
+from .jobs import package_versions
+
+
+def rule_seconds(folder: PathLike) -> dict[str, float]:
+    """Wall time of each rule in seconds, summed over its jobs.
+
+    Parameters
+    ----------
+    folder : path
+        Snakemake's benchmark files: {rule}.tsv, {rule}.{anything}.tsv or {rule}/{anything}.tsv.
+
+    Raises
+    ------
+    InputError
+        If a file has no column of seconds.
+    """
+    seconds: dict[str, float] = defaultdict(float)
+    for path in sorted(Path(folder).rglob("*.tsv")):
+        rule = path.relative_to(folder).parts[0].split(".")[0]
+        seconds[rule] += _benchmark_seconds(path)
+    return {rule: round(total, 2) for rule, total in seconds.items()}
+
+
+def _benchmark_seconds(path: Path) -> float:
+    try:
+        return float(pd.read_csv(path, sep="\t")["s"].sum())
+    except (KeyError, ValueError, TypeError):
+        raise InputError(f"{path}: is no benchmark file, a column s of seconds is needed") from None
+
+
+def all_versions() -> dict[str, str]:
+    """Versions of the packages that decide the numbers, of this library and of Snakemake."""
+    versions = package_versions() | {"sketchscope": __version__}
+    try:
+        versions["snakemake"] = importlib.metadata.version("snakemake")
+    except importlib.metadata.PackageNotFoundError:
+        versions.pop("snakemake", None)
+    return versions
+
+
+def summarise(
+    synthetic: dict[str, Any],
+    baseline: dict[str, Any],
+    *,
+    organism: str,
+    scale: str,
+    baseline_name: str,
+    seconds: dict[str, float],
+    held_out: bool,
+) -> dict[str, Any]:
+    """Gather what one organism has reached.
+
+    Parameters
+    ----------
+    synthetic, baseline : dict
+        Scores of the two models on the same images, from `metrics.score_images`.
+    organism, scale, baseline_name : str
+        Names.
+    seconds : dict
+        Seconds of each rule.
+    held_out : bool
+        Whether no scored image was trained on.
+
+    Raises
+    ------
+    InputError
+        If the two models were scored on different images or cells, or with another border.
+    """
+    counts = {key: synthetic[key] for key in ("n_images_scored", "n_cells", "border")}
+    others = {key: baseline[key] for key in counts}
+    if counts != others:
+        raise InputError(
+            f"{organism}: the synthetic model was scored on {counts} and {baseline_name} on {others}; "
+            "both must be scored on the same images"
+        )
+    return {
+        "organism": organism,
+        "scale": scale,
+        **counts,
+        "held_out": held_out,
+        "synthetic": _figures(synthetic),
+        "baseline": _figures(baseline) | {"name": baseline_name},
+        "seconds": seconds,
+        "versions": all_versions(),
+    }
+
+
+def _figures(scores: dict[str, Any]) -> dict[str, float | None]:
+    """The figures of merit: average precisions, seg and iou_median."""
+    wanted = [key for key in scores if key.startswith("ap")]
+    return {key: scores[key] for key in (*wanted, "seg", "iou_median")}
+
+
+def format_summary(summary: dict[str, Any]) -> str:
+    """Format a summary as a small table to read on a terminal; a dash where nothing was scored."""
+    synthetic, baseline = summary["synthetic"], summary["baseline"]
+    keys = [key for key in synthetic if key != "name"]
+    rows = [["model", *(_title(key) for key in keys)]]
+    for name, figures in (("synthetic", synthetic), (baseline["name"], baseline)):
+        rows.append([name, *(_number(figures[key]) for key in keys)])
+    n_images, n_cells = summary["n_images_scored"], summary["n_cells"]
+    held_out = "" if summary.get("held_out", True) else " (not held out: also trained on)"
+    lines = [f"{summary['organism']}, scale {summary['scale']}: {n_cells} cells in {n_images} images{held_out}"]
+    lines += _aligned(rows)
+    seconds = summary["seconds"]
+    if seconds:
+        slowest = sorted(seconds.items(), key=lambda item: -item[1])
+        lines += ["", *_aligned([[rule, f"{value:.1f} s"] for rule, value in slowest])]
+        lines += [f"all rules {sum(seconds.values()):.1f} s"]
+    return "\n".join(lines)
+
+
+def _title(key: str) -> str:
+    if key.startswith("ap"):
+        return f"AP@{float(key.removeprefix('ap')) / 100:g}"
+    return {"seg": "SEG", "iou_median": "median IoU"}.get(key, key)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Rows as lines: the first column flush left, the others flush right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]

@@ -1,0 +1,30 @@
+import json
+from pathlib import Path
+
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    from sketchscope import summary
+    from sketchscope.files import write_json
+    from sketchscope.manifest import read_manifest
+
+    synthetic, baseline = (
+        json.loads(Path(path).read_text(encoding="utf-8"))
+        for path in (snakemake.input.synthetic, snakemake.input.baseline)
+    )
+    result = summary.summarise(
+        synthetic,
+        baseline,
+        organism=snakemake.wildcards.organism,
+        scale=snakemake.params.scale,
+        baseline_name=snakemake.params.baseline,
+        seconds=summary.rule_seconds(snakemake.params.benchmarks),
+        held_out=all(row.split != "both" for row in read_manifest(snakemake.input.manifest)),
+    )
+    write_json(snakemake.output[0], result)
+    print(summary.format_summary(result))
+
+
+with job(snakemake.log[0]):
+    main(snakemake)
