@@ -1,0 +1,137 @@
+"""From sketches to realistic images: forward noise to t_start, then the learned reverse process by tiles."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from .devices import autocast
+from .noise import voxel_noise
+from .schedule import Schedule, ddim_step, ddpm_step, q_sample, respace
+from .tiling import Slices, blending_window, tiles
+from .unet import UNet
+
+START, REVERSE = 0, 1  # purposes of noise: they tell its streams apart
+
+
+@torch.no_grad()
+def predict_noise(
+    network: UNet,
+    x_t: torch.Tensor,
+    t: int,
+    regions: Sequence[Slices],
+    window: torch.Tensor,
+    batch_size: int,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """Predict eps of a whole volume from overlapping tiles, blended at this very step (MultiDiffusion).
+
+    Parameters
+    ----------
+    x_t : float32 tensor ([Z,] Y, X)
+    t : int
+        Step number.
+    regions : sequence of slices
+        Tiles that cover the volume.
+    window : tensor of a tile's shape
+        Weight of each voxel of a tile.
+    """
+    total, weight = torch.zeros_like(x_t), torch.zeros_like(x_t)
+    for first in range(0, len(regions), batch_size):
+        batch = regions[first : first + batch_size]
+        stack = torch.stack([x_t[region] for region in batch])[:, None]
+        with autocast(x_t.device, dtype):
+            eps = network(stack, torch.full((len(batch),), t, device=x_t.device))
+        for region, tile in zip(batch, eps[:, 0].float(), strict=True):
+            total[region] += tile * window
+            weight[region] += window
+    return total / weight
+
+
+def padded_shape(shape: Sequence[int], tile_shape: Sequence[int]) -> tuple[int, ...]:
+    """Shape to which a volume is padded: at least one tile along each axis."""
+    return tuple(max(n, tile) for n, tile in zip(shape, tile_shape, strict=True))
+
+
+def generate_volume(
+    network: UNet,
+    sketch: np.ndarray,
+    schedule: Schedule,
+    *,
+    key: Sequence[int],
+    tile_shape: Sequence[int],
+    overlap: Sequence[int],
+    batch_size: int,
+    sampler: str,
+    eta: float,
+    device: torch.device,
+    dtype: torch.dtype,
+    report: Callable[[int], None] = lambda step: None,
+) -> np.ndarray:
+    """Turn one sketch into an image (SDEdit, Meng et al. 2021, by overlapping tiles).
+
+    Parameters
+    ----------
+    network : UNet
+        Trained, on `device`.
+    sketch : float32 array (Z, Y, X) or (Y, X)
+        In [-1, 1]; of any size.
+    schedule : Schedule
+        Reverse steps from t_start on.
+    key : sequence of int
+        Seed, organism and volume: with the voxel's position they fix all noise.
+    tile_shape, overlap : sequence of int
+        Voxels along each axis; a tile's shape must suit the network's strides.
+    sampler : {'ddim', 'ddpm'}
+    eta : float
+        Randomness of DDIM.
+
+    Returns
+    -------
+    float32 array like `sketch`
+        In [-1, 1].
+    """
+    shape = padded_shape(sketch.shape, tile_shape)
+    # symmetric, since unlike "reflect" it also pads a stack of one slice
+    padded = np.pad(sketch, [(0, n - size) for n, size in zip(shape, sketch.shape, strict=True)], "symmetric")
+    origin = (0,) * sketch.ndim
+    regions = tiles(shape, tile_shape, overlap)
+    window = torch.from_numpy(blending_window(tile_shape, overlap)).to(device)
+
+    def noise(purpose: int, step: int) -> torch.Tensor:
+        return torch.from_numpy(voxel_noise([*key, purpose, step], origin, shape)).to(device)
+
+    x_0 = torch.from_numpy(padded).to(device)
+    x_t = q_sample(x_0, noise(START, 0), float(schedule.alpha_bar[0]))
+    for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
+        eps = predict_noise(network, x_t, t, regions, window, batch_size, dtype)
+        random = sampler == "ddpm" or eta > 0
+        fresh = noise(REVERSE, t) if random else torch.zeros_like(x_t)
+        if sampler == "ddpm":
+            x_t = ddpm_step(x_t, eps, fresh, alpha_bar, alpha_bar_prev)
+        else:
+            x_t = ddim_step(x_t, eps, fresh, alpha_bar, alpha_bar_prev, eta)
+        report(t)
+    return x_t[tuple(slice(n) for n in sketch.shape)].clamp(-1, 1).cpu().numpy()
+
+
+@torch.no_grad()
+def sample_from_noise(
+    network: UNet, alpha_bar: np.ndarray, shape: Sequence[int], *, count: int, steps: int, seed: int, dtype: torch.dtype
+) -> np.ndarray:
+    """Images made from pure noise by DDIM, to see what the network has learnt.
+
+    Returns
+    -------
+    float32 array (count, *shape)
+        In [-1, 1].
+    """
+    device = next(network.parameters()).device
+    schedule = respace(alpha_bar, len(alpha_bar) - 1, min(steps, len(alpha_bar) - 1))
+    noise = np.random.default_rng(seed).standard_normal((count, 1, *shape), np.float32)
+    x_t = torch.from_numpy(noise).to(device)
+    for t, at_t, before in zip(*map(np.ndarray.tolist, schedule), strict=True):
+        with autocast(device, dtype):
+            eps = network(x_t, torch.full((count,), t, device=device)).float()
+        x_t = ddim_step(x_t, eps, x_t, at_t, before, eta=0)
+    return x_t[:, 0].cpu().numpy()

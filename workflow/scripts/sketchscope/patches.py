@@ -1,0 +1,97 @@
+"""Random training patches: foreground-aware, flipped and rotated, a function of the seed and the step alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from skimage.filters import threshold_otsu
+
+from .files import PathLike, map_image
+from .manifest import ManifestRow, normalise
+
+MAX_POINTS = 20_000  # foreground voxels remembered of an image; more adds nothing but memory
+
+
+class TrainingImage(NamedTuple):
+    """One image to draw patches from.
+
+    Attributes
+    ----------
+    intensities : array (Z, Y, X) or (Y, X)
+        As stored, may be a memory map.
+    low, high : float
+        Intensities that map to -1 and 1.
+    foreground : int array (P, ndim)
+        Positions of some foreground voxels.
+    """
+
+    intensities: np.ndarray
+    low: float
+    high: float
+    foreground: np.ndarray
+
+
+def foreground_points(image: np.ndarray, seed: int) -> np.ndarray:
+    """Positions (P, ndim) of at most `MAX_POINTS` voxels brighter than Otsu's threshold."""
+    points = np.argwhere(image > threshold_otsu(image))
+    if len(points) > MAX_POINTS:
+        points = np.random.default_rng(seed).choice(points, MAX_POINTS, replace=False)
+    return points
+
+
+def training_image(row: ManifestRow, folder: PathLike, seed: int) -> TrainingImage:
+    """Open one image; its voxels stay on disk until a patch needs them."""
+    intensities = map_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
+    points = foreground_points(np.clip(intensities, row.low, row.high), seed)
+    return TrainingImage(intensities, row.low, row.high, points)
+
+
+def _corner(image: TrainingImage, shape: Sequence[int], foreground: bool, rng: np.random.Generator) -> np.ndarray:
+    """First voxel of a patch, centred on a foreground voxel as far as the border allows, or anywhere."""
+    room = np.subtract(image.intensities.shape, shape)
+    if not foreground or not len(image.foreground):
+        return rng.integers(0, room + 1)
+    centre = image.foreground[rng.integers(len(image.foreground))]
+    return np.clip(centre - np.asarray(shape) // 2, 0, room)
+
+
+def _turn(patch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Flip along random axes and, where the patch is square in the plane, rotate by 90 degrees."""
+    flips = tuple(axis for axis in range(patch.ndim) if rng.random() < 0.5)
+    patch = np.flip(patch, flips)
+    square = patch.shape[-1] == patch.shape[-2]
+    return np.rot90(patch, axes=(-2, -1)) if square and rng.random() < 0.5 else patch
+
+
+def random_patches(
+    images: Sequence[TrainingImage],
+    shape: Sequence[int],
+    batch_size: int,
+    foreground_fraction: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw a batch of normalised patches.
+
+    Parameters
+    ----------
+    images : sequence of TrainingImage
+    shape : sequence of int
+        Voxels of a patch along each axis.
+    batch_size : int
+    foreground_fraction : float
+        Share of patches that are centred on foreground; the others lie anywhere.
+    rng : numpy Generator
+
+    Returns
+    -------
+    float32 array (batch_size, 1, [Z,] Y, X)
+        Clipped to [-1, 1].
+    """
+    batch = np.empty((batch_size, 1, *shape), np.float32)
+    for patch in batch[:, 0]:
+        image = images[rng.integers(len(images))]
+        corner = _corner(image, shape, rng.random() < foreground_fraction, rng)
+        region = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
+        patch[...] = _turn(normalise(image.intensities[region], image.low, image.high), rng)
+    return np.clip(batch, -1, 1, out=batch)

@@ -1,0 +1,108 @@
+"""The diffusion process as numbers: noise schedule, respacing, forward noise and one reverse step.
+
+T steps are numbered 1..T as in the papers; step 0 is the clean image.
+alpha_bar[t] is the share of signal variance left after step t, with alpha_bar[0] = 1.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .errors import InputError
+
+MAX_BETA = 0.999
+SAMPLERS = ("ddim", "ddpm")
+
+
+class Schedule(NamedTuple):
+    """A sequence of reverse steps, first the noisiest.
+
+    Attributes
+    ----------
+    timesteps : int array (S,)
+        Step numbers of the full process, the t that the network is asked about, descending.
+    alpha_bar : float64 array (S,)
+        Signal variance left at each of them.
+    alpha_bar_prev : float64 array (S,)
+        Signal variance left at the step that follows (1 at the last: the clean image).
+    """
+
+    timesteps: np.ndarray
+    alpha_bar: np.ndarray
+    alpha_bar_prev: np.ndarray
+
+
+def cosine_alpha_bar(timesteps: int, s: float = 0.008) -> np.ndarray:
+    """Cosine schedule (Nichol & Dhariwal 2021, eq. 17), betas clipped at 0.999.
+
+    Returns
+    -------
+    float64 array (timesteps + 1,)
+        alpha_bar by step number, from 1 at step 0.
+    """
+    t = np.arange(timesteps + 1) / timesteps
+    f = np.cos((t + s) / (1 + s) * np.pi / 2) ** 2
+    betas = np.minimum(1 - f[1:] / f[:-1], MAX_BETA)
+    return np.concatenate([[1.0], np.cumprod(1 - betas)])
+
+
+def respace(alpha_bar: np.ndarray, t_start: int, steps: int | None = None) -> Schedule:
+    """Choose `steps` of the steps 1..t_start, evenly, t_start always among them.
+
+    The betas of the subset follow from its own alpha_bar (as in improved-diffusion), not from
+    those of the full process.
+
+    Raises
+    ------
+    InputError
+        If t_start is not in 1..T or steps not in 1..t_start.
+    """
+    last = len(alpha_bar) - 1
+    if not 1 <= t_start <= last:
+        raise InputError(f"t_start is {t_start}; it must lie between 1 and timesteps ({last})")
+    steps = t_start if steps is None else steps
+    if not 1 <= steps <= t_start:
+        raise InputError(f"generation steps is {steps}; it must lie between 1 and t_start ({t_start})")
+    chosen = np.linspace(t_start, 0, steps + 1).round().astype(int)
+    return Schedule(chosen[:-1], alpha_bar[chosen[:-1]], alpha_bar[chosen[1:]])
+
+
+def q_sample(x_0: torch.Tensor, noise: torch.Tensor, alpha_bar: torch.Tensor | float) -> torch.Tensor:
+    """Forward process in one jump: x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) eps (Ho et al. 2020, eq. 4)."""
+    alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.float64)
+    return alpha_bar.sqrt().to(x_0) * x_0 + (1 - alpha_bar).sqrt().to(x_0) * noise
+
+
+def predict_x_0(x_t: torch.Tensor, eps: torch.Tensor, alpha_bar: float) -> torch.Tensor:
+    """The clean image that x_t and the predicted noise imply, clipped to the image range [-1, 1]."""
+    return ((x_t - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5).clamp(-1, 1)
+
+
+def ddim_step(
+    x_t: torch.Tensor,
+    eps: torch.Tensor,
+    noise: torch.Tensor,
+    alpha_bar: float,
+    alpha_bar_prev: float,
+    eta: float,
+) -> torch.Tensor:
+    """One step of DDIM (Song et al. 2021, eqs. 12 and 16); eta = 0 is deterministic, eta = 1 is DDPM-like."""
+    x_0 = predict_x_0(x_t, eps, alpha_bar)
+    eps = (x_t - alpha_bar**0.5 * x_0) / (1 - alpha_bar) ** 0.5  # consistent with the clipped x_0
+    variance = eta**2 * (1 - alpha_bar_prev) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_prev)
+    direction = (1 - alpha_bar_prev - variance) ** 0.5 * eps
+    return alpha_bar_prev**0.5 * x_0 + direction + variance**0.5 * noise
+
+
+def ddpm_step(
+    x_t: torch.Tensor, eps: torch.Tensor, noise: torch.Tensor, alpha_bar: float, alpha_bar_prev: float
+) -> torch.Tensor:
+    """One ancestral step (Ho et al. 2020, eqs. 6-7), variance beta_t ('fixedlarge', the paper's choice).
+
+    The step to the clean image adds no noise.
+    """
+    alpha = alpha_bar / alpha_bar_prev
+    x_0 = predict_x_0(x_t, eps, alpha_bar)
+    mean = (alpha_bar_prev**0.5 * (1 - alpha) * x_0 + alpha**0.5 * (1 - alpha_bar_prev) * x_t) / (1 - alpha_bar)
+    return mean if alpha_bar_prev == 1 else mean + (1 - alpha) ** 0.5 * noise

@@ -1,0 +1,297 @@
+"""Training of the diffusion model: steps that depend on the seed and their number alone, so that they resume."""
+
+import copy
+import csv
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from .devices import autocast
+from .errors import InputError
+from .files import atomic_path
+from .schedule import q_sample
+from .unet import UNet, downsampling, kernels
+
+PathLike = str | os.PathLike
+WARM_UP = 0.05  # share of the steps over which the learning rate rises
+SETTINGS = (  # keys of the configuration that `train` takes as they are
+    "steps",
+    "seconds",
+    "learning_rate",
+    "ema_decay",
+    "gradient_clip",
+    "report_every",
+    "checkpoint_seconds",
+)
+LOSS_COLUMNS = ("step", "seconds", "loss", "learning_rate")
+
+
+def build_networks(
+    channels: Sequence[int], blocks: int, patch_shape: Sequence[int], voxel_size: Sequence[float], timesteps: int
+) -> tuple[UNet, UNet, dict]:
+    """Make an untrained network for images of this voxel size, its average to be, and their description.
+
+    Returns
+    -------
+    network, average : UNet
+        With the same weights.
+    description : dict
+        What `save_model` stores: architecture, patch_shape, voxel_size, timesteps.
+
+    Raises
+    ------
+    InputError
+        If the network cannot halve a patch as often as it must.
+    """
+    strides = downsampling(voxel_size, patch_shape, len(channels) - 1)
+    architecture = {
+        "channels": list(channels),
+        "strides": strides,
+        "kernel_sizes": kernels(voxel_size, strides),
+        "blocks": blocks,
+    }
+    network = UNet(**architecture)
+    if any(size % stride for size, stride in zip(patch_shape, network.total_stride, strict=True)):
+        allowed = ", ".join(map(str, network.total_stride))
+        raise InputError(
+            f"diffusion.patch_shape is {list(patch_shape)}; with {len(channels)} levels and these voxels it must be "
+            f"a multiple of {allowed}"
+        )
+    description = {
+        "architecture": architecture,
+        "patch_shape": list(patch_shape),
+        "voxel_size": list(voxel_size),
+        "timesteps": timesteps,
+    }
+    return network, copy.deepcopy(network), description
+
+
+def save_model(path: PathLike, network: UNet, description: dict) -> None:
+    """Write weights and their description (architecture, timesteps, patch_shape, voxel_size) as safetensors."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"sketchscope": json.dumps(description)})
+
+
+def load_model(path: PathLike) -> tuple[UNet, dict]:
+    """Read what `save_model` wrote: the network, ready to predict, and its description."""
+    try:
+        with safe_open(path, "pt") as file:
+            description = json.loads(file.metadata()["sketchscope"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        network = UNet(**description["architecture"])
+        network.load_state_dict(tensors)
+    except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: is not a diffusion model of this workflow ({error})") from error
+    except Exception as error:  # safetensors raises an exception of its own for damaged files
+        raise InputError(f"{path}: cannot be read, it may be truncated ({error})") from error
+    return network.eval(), description
+
+
+def learning_rate_at(step: int, steps: int, peak: float) -> float:
+    """Linear warm-up, then half a cosine down to zero, over `steps`."""
+    rise = max(1, round(WARM_UP * steps))
+    if step < rise:
+        return peak * (step + 1) / rise
+    return peak / 2 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def noise_loss(
+    network: nn.Module,
+    x_0: torch.Tensor,
+    alpha_bar: torch.Tensor,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """Mean squared error of the predicted noise at random steps (Ho et al. 2020, eq. 14)."""
+    t = torch.randint(1, len(alpha_bar), (len(x_0),), generator=generator)
+    noise = torch.randn(x_0.shape, generator=generator).to(x_0.device)
+    at_t = alpha_bar[t].reshape(-1, *[1] * (x_0.ndim - 1)).to(x_0.device)
+    with autocast(x_0.device, dtype):
+        eps = network(q_sample(x_0, noise, at_t), t.to(x_0.device))
+    return nn.functional.mse_loss(eps.float(), noise)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
+    """Exponential moving average of the weights; early steps forget the random start faster."""
+    decay = min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+
+
+class Checkpoint:
+    """Everything a training needs to go on, in one file that is replaced as a whole.
+
+    The state of the random generators is the step number: every step seeds its own.
+    """
+
+    def __init__(self, path: PathLike, fingerprint: dict) -> None:
+        self.path = Path(path)
+        self.fingerprint = json.dumps(fingerprint, sort_keys=True)
+
+    def save(self, state: dict) -> None:
+        """Replace the checkpoint."""
+        with atomic_path(self.path) as temporary:
+            torch.save(state | {"fingerprint": self.fingerprint}, temporary)
+
+    def load(self) -> dict | None:
+        """The last state, or None if there is none that belongs to these settings."""
+        if not self.path.exists():
+            return None
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            print(f"checkpoint {self.path} cannot be read, training starts over ({error})")
+            return None
+        if state["fingerprint"] != self.fingerprint:
+            print(f"checkpoint {self.path} belongs to other settings, training starts over")
+            return None
+        return state
+
+
+def write_losses(path: PathLike, losses: Sequence[Sequence[float]]) -> None:
+    """Write loss.csv: one row a report, the loss averaged since the row before."""
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(LOSS_COLUMNS)
+        writer.writerows(losses)
+
+
+class Trainer(NamedTuple):
+    """What training changes, and so what a checkpoint holds."""
+
+    network: UNet
+    average: UNet
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+
+    def state(self) -> dict:
+        return {name: part.state_dict() for name, part in self._asdict().items()}
+
+    def restore(self, state: dict) -> None:
+        for name, part in self._asdict().items():
+            part.load_state_dict(state[name])
+
+
+def make_trainer(
+    network: UNet, average: UNet, learning_rate: float, device: torch.device, dtype: torch.dtype
+) -> Trainer:
+    """Put both networks on the device and add AdamW and, for fp16, the scaling of the loss."""
+    network.to(device).train()
+    average.to(device).eval()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-4)
+    return Trainer(network, average, optimizer, torch.amp.GradScaler(device.type, enabled=dtype is torch.float16))
+
+
+def train_step(
+    trainer: Trainer,
+    x_0: torch.Tensor,
+    alpha_bar: torch.Tensor,
+    *,
+    step: int,
+    seed: int,
+    rate: float,
+    ema_decay: float,
+    gradient_clip: float,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """One update of the network and of its average; returns the loss."""
+    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = rate
+    loss = noise_loss(trainer.network, x_0, alpha_bar, generator, dtype)
+    trainer.optimizer.zero_grad(set_to_none=True)
+    trainer.scaler.scale(loss).backward()
+    trainer.scaler.unscale_(trainer.optimizer)
+    nn.utils.clip_grad_norm_(trainer.network.parameters(), gradient_clip)
+    trainer.scaler.step(trainer.optimizer)
+    trainer.scaler.update()
+    update_average(trainer.average, trainer.network, step, ema_decay)
+    return loss.detach()
+
+
+def train(
+    network: UNet,
+    average: UNet,
+    draw_batch: Callable[[np.random.Generator], np.ndarray],
+    alpha_bar: np.ndarray,
+    *,
+    steps: int,
+    seconds: float | None,
+    learning_rate: float,
+    ema_decay: float,
+    gradient_clip: float,
+    report_every: int,
+    checkpoint_seconds: float,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    checkpoint: Checkpoint,
+    report: Callable[[list], None],
+) -> dict:
+    """Train until `steps` or `seconds` are used up, whichever comes first.
+
+    Parameters
+    ----------
+    network, average : UNet
+        Trained in place; `average` holds the moving average that generation uses.
+    draw_batch : callable
+        Gives a float32 batch (N, 1, [Z,] Y, X) in [-1, 1] from a random generator.
+    alpha_bar : array (T + 1,)
+        From `cosine_alpha_bar`.
+    steps, seconds
+        Budget, over all attempts; None sets no limit of time.
+    checkpoint : Checkpoint
+        Saved every `checkpoint_seconds`; if it holds a state, training goes on from there.
+    report : callable
+        Called with the rows of loss.csv so far every `report_every` steps and at the end.
+
+    Returns
+    -------
+    dict
+        steps, seconds and ended_by ('steps' or 'seconds').
+    """
+    trainer = make_trainer(network, average, learning_rate, device, dtype)
+    step, spent, losses = 0, 0.0, []
+    if state := checkpoint.load():
+        trainer.restore(state)
+        step, spent, losses = state["step"], state["seconds"], state["losses"]
+        print(f"resumed at step {step}")
+    coefficients, limit = torch.from_numpy(alpha_bar), math.inf if seconds is None else seconds
+    started, saved, recent = time.monotonic() - spent, time.monotonic(), []
+    while step < steps and time.monotonic() - started < limit:
+        x_0 = torch.from_numpy(draw_batch(np.random.default_rng([seed, step]))).to(device, non_blocking=True)
+        rate = learning_rate_at(step, steps, learning_rate)
+        loss = train_step(
+            trainer,
+            x_0,
+            coefficients,
+            step=step,
+            seed=seed,
+            rate=rate,
+            ema_decay=ema_decay,
+            gradient_clip=gradient_clip,
+            dtype=dtype,
+        )
+        recent.append(loss)
+        step, elapsed = step + 1, time.monotonic() - started
+        if step % report_every == 0 or step == steps or elapsed >= limit:
+            losses.append([step, round(elapsed, 1), torch.stack(recent).mean().item(), rate])
+            recent = []
+            print(f"step {step}/{steps}, {elapsed:.0f} s, loss {losses[-1][2]:.4f}")
+            report(losses)
+        if time.monotonic() - saved > checkpoint_seconds:
+            checkpoint.save(trainer.state() | {"step": step, "seconds": elapsed, "losses": losses})
+            saved = time.monotonic()
+    elapsed = round(time.monotonic() - started, 1)
+    return {"steps": step, "seconds": elapsed, "ended_by": "steps" if step == steps else "seconds"}
