@@ -1,0 +1,27 @@
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    import numpy as np
+    import pandas as pd
+    from sketchscope.files import atomic_folder, image_files, read_image, write_image
+    from sketchscope.manifest import read_manifest
+    from sketchscope.noise import stable_key
+    from sketchscope.sketch import draw_grey_values, draw_sketch, sigma_in_voxels
+
+    settings = snakemake.params.settings
+    voxel_size = read_manifest(snakemake.input.manifest)[0].voxel_size
+    real = pd.read_csv(snakemake.input.cells)["grey"].to_numpy()
+    organism = stable_key(snakemake.wildcards.organism)
+    with atomic_folder(snakemake.output.sketches) as folder:
+        for volume, path in image_files(snakemake.input.masks).items():
+            labels, index = read_image(path), snakemake.params.volumes[volume]
+            rng = np.random.default_rng([snakemake.params.seed, organism, index])
+            grey_values = draw_grey_values(real, labels.max(), settings["background"] + settings["min_contrast"], rng)
+            sigma = sigma_in_voxels(settings["sigma"], voxel_size)
+            sketch = draw_sketch(labels, grey_values, settings["background"], sigma)
+            write_image(folder / f"{volume}.ome.tif", sketch, voxel_size)
+
+
+with job(snakemake.log[0], seed=snakemake.params.seed):
+    main(snakemake)
