@@ -1,0 +1,25 @@
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    import torch
+    from sketchscope import cellpose_model, devices, files, manifest
+
+    rows = manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest))
+    torch.set_num_threads(snakemake.threads)
+    segmenter = cellpose_model.Segmenter(
+        snakemake.input.model,
+        rows[0].voxel_size,
+        snakemake.params.cell_diameter,
+        device=devices.choose_device(snakemake.params.device),
+        **snakemake.params.settings,
+    )
+    with files.atomic_folder(snakemake.output.predictions) as folder:
+        for row in rows:
+            labels = segmenter.segment(manifest.load_image(row, snakemake.input.images))
+            files.write_image(folder / f"{row.image}.ome.tif", labels, row.voxel_size)
+            print(f"{row.image}: {labels.max()} cells")
+
+
+with job(snakemake.log[0], device=snakemake.params.device, seed=snakemake.params.seed):
+    main(snakemake)

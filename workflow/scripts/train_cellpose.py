@@ -1,0 +1,32 @@
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    import pandas as pd
+    import torch
+    from sketchscope import cellpose_model, devices, files, manifest
+
+    voxel_size = manifest.read_manifest(snakemake.input.manifest)[0].voxel_size
+    cell_diameter = snakemake.params.cell_diameter
+    torch.set_num_threads(snakemake.threads)
+    pairs = (
+        (files.read_image(path), files.read_image(files.image_files(masks)[volume]))
+        for synthetic, masks in zip(snakemake.input.synthetic, snakemake.input.masks, strict=True)
+        for volume, path in files.image_files(synthetic).items()
+    )
+    images, labels = cellpose_model.training_planes(pairs, voxel_size, cell_diameter)
+    losses = cellpose_model.train(
+        snakemake.output.model,
+        images,
+        labels,
+        pixel_diameter=cell_diameter / voxel_size[-1],
+        seed=snakemake.params.seed,
+        device=devices.choose_device(snakemake.params.device),
+        **snakemake.params.settings,
+    )
+    with files.atomic_path(snakemake.output.losses) as temporary:
+        pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses}).to_csv(temporary, index=False)
+
+
+with job(snakemake.log[0], device=snakemake.params.device, seed=snakemake.params.seed):
+    main(snakemake)
