@@ -1,0 +1,28 @@
+"""Annotated microscopy, and a segmentation model, out of images that nobody annotated."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/diffusion.smk"
+include: "workflow/rules/masks.smk"
+include: "workflow/rules/sketch.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/cellpose.smk"
+include: "workflow/rules/evaluate.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand("results/{organism}/evaluation/summary.json", organism=ORGANISMS),

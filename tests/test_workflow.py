@@ -1,0 +1,180 @@
+"""Dry runs: what is planned for which configuration, and how mistakes are told."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+ONE_OF_EACH = {"prepare_images", "measure_cells", "train_diffusion", "train_cellpose", "segment_images"}
+
+OWN = {"preset": "nuclei-2d", "images": "*.tif"}
+
+pytestmark = pytest.mark.workflow
+
+
+def run(*command, folder=REPOSITORY):
+    """Run a Python module; output and errors come together."""
+    command = [sys.executable, "-m", *map(str, command)]
+    return subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def snakemake(folder, *options, repository=REPOSITORY):
+    """Run the workflow in a folder of its own."""
+    return run("snakemake", "--snakefile", repository / "Snakefile", "--directory", folder, *options, folder=folder)
+
+
+def plan(folder, *options, repository=REPOSITORY):
+    """Number of jobs that a dry run plans, by rule."""
+    done = snakemake(folder, "--dry-run", *options, repository=repository)
+    assert done.returncode == 0, done.stdout
+    table = done.stdout.partition("Job stats:")[2].partition("\n\n")[0]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+def write_config(folder, organisms, **top):
+    (folder / "config.yaml").write_text(yaml.safe_dump({"organisms": organisms, **top}))
+    for name in ("a.tif", "b.tif", "a-truth.png", "b-truth.png"):
+        if not (folder / name).exists():
+            (folder / name).touch()
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+def test_every_preset_and_an_organism_of_ones_own_are_planned(tmp_path, scale):
+    organisms = {
+        "hela": {},
+        "cho": {},
+        "flat": {"preset": "nuclei-2d", "images": "*.tif", "labels": "*.png"},
+        "deep": {"preset": "nuclei-3d", "images": str(tmp_path / "*.tif"), "baseline": "cyto3"},
+        "second": {"preset": "hela", "test_images": "13", "volumes": 5, "volumes_per_job": 2},
+    }
+    presets = {path.stem for path in (REPOSITORY / "resources/organisms").glob("*.yaml")}
+    assert presets <= {"hela", "cho", "nuclei-2d", "nuclei-3d"}, "a new preset is to be planned here as well"
+    write_config(tmp_path, organisms, scale=scale)
+    jobs = plan(tmp_path)
+    assert {rule: jobs[rule] for rule in ONE_OF_EACH} == dict.fromkeys(ONE_OF_EACH, len(organisms))
+    assert jobs["fetch_dataset"] == 2, "hela and second share a data set"
+    assert jobs["fetch_weights"] == jobs["segment_published"] == 1
+    assert jobs["segment_classical"] == len(organisms) - 1
+    batches = {"demo": 2 + 2 + 2 + 2 + 3, "paper": 10 + 10 + 10 + 10 + 3}[scale]
+    for rule in ("simulate_masks", "draw_sketches", "generate_volumes"):
+        assert jobs[rule] == batches
+
+
+@pytest.mark.parametrize(("options", "organism"), [([], "hela"), (["--configfile", "resources/demo-3d.yaml"], "cho")])
+def test_the_demos_are_planned_from_the_clone(options, organism):
+    done = run("snakemake", "--dry-run", "--forceall", *options)
+    assert done.returncode == 0, done.stdout
+    assert "profiles/default" in done.stdout, "the default profile is found without being named"
+    assert set(re.findall(r"results/([^/\s]+)/evaluation/summary\.json", done.stdout)) == {organism}
+
+
+def test_thousands_of_volumes_are_few_jobs(tmp_path):
+    section = {"preset": "nuclei-3d", "images": "*.tif", "volumes": 1000}
+    write_config(tmp_path, {f"organism-{i}": section for i in range(7)}, scale="paper")
+    jobs = plan(tmp_path, "--quiet", "rules", "host", "reason")
+    assert jobs["generate_volumes"] == 7 * 50
+
+
+@pytest.mark.parametrize(
+    ("organisms", "sentence"),
+    [
+        ({"hela": {"diffusion": {"stepz": 1}}}, "organisms.hela.diffusion.stepz: unknown key; did you mean steps?"),
+        ({"hela": {"volumes": "many"}}, 'organisms.hela.volumes: found "many"; allowed is a whole number'),
+        ({"mouse": {}}, "organisms.mouse: no preset has this name; say which one to start from"),
+        ({"mine": {"preset": "nuclei-2d", "images": "x/*.tif"}}, "organisms.mine.images: found no file that matches"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_any_job(tmp_path, organisms, sentence):
+    write_config(tmp_path, organisms)
+    done = snakemake(tmp_path)
+    assert done.returncode == 1
+    assert re.search(rf"^ *{re.escape(sentence)}", done.stdout, re.MULTILINE), done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "results").exists()
+
+
+STAND_IN = """
+import base64
+from pathlib import Path
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+CONTENTS = {".png": base64.b64decode(PIXEL), ".csv": b"a,b\\n1,2\\n", ".json": b"{}", ".safetensors": b"x"}
+for path in map(Path, snakemake.output):
+    if path.suffix or path.name == "model":
+        path.write_bytes(CONTENTS.get(path.suffix, b"x"))
+    else:
+        path.mkdir(exist_ok=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A clone whose scripts only write empty results, and a finished run of it in the clone itself."""
+    clone = tmp_path_factory.mktemp("clone")
+    for name in ("Snakefile", "workflow", "resources", "envs", "profiles"):
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, clone / name, ignore=shutil.ignore_patterns("downloads", "__pycache__"))
+        else:
+            shutil.copy(source, clone)
+    for script in (clone / "workflow/scripts").glob("*.py"):
+        script.write_text(STAND_IN)
+    write_config(clone, {"mine": OWN})
+    done = snakemake(clone, repository=clone)
+    assert done.returncode == 0, done.stdout
+    return clone
+
+
+@pytest.mark.parametrize(
+    ("change", "repeated", "kept"),
+    [
+        ({}, set(), ONE_OF_EACH),
+        ({"evaluation": {"thresholds": [0.6]}}, {"score_segmentation"}, ONE_OF_EACH),
+        ({"cellpose": {"min_size": 3}}, {"segment_images"}, ONE_OF_EACH - {"segment_images"}),
+        ({"cellpose": {"epochs": 7}}, {"train_cellpose"}, {"train_diffusion", "generate_volumes"}),
+        ({"generation": {"t_start": 300}}, {"generate_volumes"}, {"train_diffusion", "draw_sketches"}),
+        ({"sketch": {"sigma": 2.0}}, {"draw_sketches"}, {"train_diffusion", "simulate_masks"}),
+        ({"diffusion": {"steps": 7}}, {"train_diffusion"}, {"prepare_images", "measure_cells", "simulate_masks"}),
+        ({"volumes": 24}, {"train_cellpose"}, {"train_diffusion", "prepare_images"}),
+    ],
+)
+def test_a_change_repeats_only_what_depends_on_it(finished, change, repeated, kept):
+    write_config(finished, {"mine": OWN | change})
+    jobs = plan(finished, repository=finished)
+    assert repeated <= set(jobs)
+    assert not kept & set(jobs)
+    assert bool(jobs) == bool(change)
+    if "volumes" in change:
+        assert jobs["generate_volumes"] == 1, "finished batches stay"
+
+
+def test_report_holds_every_figure_and_needs_no_internet(finished):
+    write_config(finished, {"mine": OWN})
+    done = snakemake(finished, "--report", "report.zip", repository=finished)
+    assert done.returncode == 0, done.stdout
+    with zipfile.ZipFile(finished / "report.zip") as report:
+        names = {Path(name).name for name in report.namelist()}
+        page = report.read("report/report.html").decode()
+    assert names == {
+        *("report.html", "summary.json", "statistics.csv"),
+        *("samples.png", "pairs.png", "loss.png", "overlays.png", "iou.png"),
+    }
+    assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=.http", page)
+    for caption in (finished / "workflow/report").glob("*.rst"):
+        assert caption.read_text().split()[0] in page
+
+
+def test_snakemake_lint():
+    done = run("snakemake", "--lint")
+    assert done.returncode == 0, done.stdout
+
+
+def test_format_of_the_rules():
+    done = run("snakefmt", "--check", "Snakefile", "workflow/rules")
+    assert done.returncode == 0, done.stdout

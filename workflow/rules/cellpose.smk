@@ -1,0 +1,91 @@
+"""Segmentation: Cellpose trained on the synthetic images alone, and the models that it is compared with."""
+
+
+rule train_cellpose:
+    input:
+        synthetic=batch_folders("synthetic"),
+        masks=batch_folders("masks"),
+        manifest="results/{organism}/manifest.csv",
+    output:
+        model="results/{organism}/cellpose/synthetic/model",
+        losses="results/{organism}/cellpose/synthetic/losses.csv",
+    log:
+        "results/{organism}/logs/train_cellpose.log",
+    benchmark:
+        "results/{organism}/benchmarks/train_cellpose.tsv"
+    conda:
+        "../../envs/cellpose.yaml"
+    threads: 8
+    resources:
+        gpu=GPUS,
+        mem_mb=growing(24000),
+        runtime=growing(720),
+    params:
+        settings=other_settings("cellpose", SEGMENTATION),
+        cell_diameter=setting("cell_diameter"),
+        seed=SETTINGS["seed"],
+        device=SETTINGS["device"],
+    script:
+        "../scripts/train_cellpose.py"
+
+
+rule segment_images:
+    input:
+        images="results/{organism}/images",
+        manifest="results/{organism}/manifest.csv",
+        model="results/{organism}/cellpose/synthetic/model",
+    output:
+        predictions=directory("results/{organism}/predictions/synthetic"),
+    log:
+        "results/{organism}/logs/segment_images.log",
+    benchmark:
+        "results/{organism}/benchmarks/segment_images.tsv"
+    conda:
+        "../../envs/cellpose.yaml"
+    threads: 8
+    resources:
+        gpu=GPUS,
+        mem_mb=growing(24000),
+        runtime=growing(240),
+    params:
+        settings=some_settings("cellpose", SEGMENTATION),
+        cell_diameter=setting("cell_diameter"),
+        seed=SETTINGS["seed"],
+        device=SETTINGS["device"],
+    script:
+        "../scripts/segment_images.py"
+
+
+use rule segment_images as segment_published with:
+    input:
+        images="results/{organism}/images",
+        manifest="results/{organism}/manifest.csv",
+        model=f"{DOWNLOADS}/models/{{published}}",
+    output:
+        predictions=directory("results/{organism}/predictions/{published}"),
+    log:
+        "results/{organism}/logs/segment_published.{published}.log",
+    benchmark:
+        "results/{organism}/benchmarks/segment_published.{published}.tsv"
+
+
+rule segment_classical:
+    input:
+        images="results/{organism}/images",
+        manifest="results/{organism}/manifest.csv",
+    output:
+        predictions=directory("results/{organism}/predictions/classical"),
+    log:
+        "results/{organism}/logs/segment_classical.log",
+    benchmark:
+        "results/{organism}/benchmarks/segment_classical.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        settings=setting("classical"),
+        cell_diameter=setting("cell_diameter"),
+    script:
+        "../scripts/segment_classical.py"

@@ -1,0 +1,131 @@
+"""How well the models find the cells of the test images, where reference labels exist, and the figures."""
+
+
+rule score_segmentation:
+    input:
+        labels="results/{organism}/labels",
+        predictions="results/{organism}/predictions/{model}",
+        manifest="results/{organism}/manifest.csv",
+    output:
+        iou="results/{organism}/evaluation/{model}/iou.csv",
+        scores="results/{organism}/evaluation/{model}/scores.json",
+    log:
+        "results/{organism}/logs/score_segmentation.{model}.log",
+    benchmark:
+        "results/{organism}/benchmarks/score_segmentation.{model}.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        thresholds=lambda wildcards: ORGANISMS[wildcards.organism]["evaluation"][
+            "thresholds"
+        ],
+        border=lambda wildcards: ORGANISMS[wildcards.organism]["evaluation"]["border"],
+    script:
+        "../scripts/score_segmentation.py"
+
+
+rule compare_models:
+    input:
+        synthetic="results/{organism}/evaluation/synthetic/iou.csv",
+        baseline=baseline_file("results/{organism}/evaluation/{model}/iou.csv"),
+    output:
+        report(
+            "results/{organism}/evaluation/statistics.csv",
+            caption="../report/statistics.rst",
+            category="{organism}",
+            labels={"item": "comparison of the two models"},
+        ),
+    log:
+        "results/{organism}/logs/compare_models.log",
+    benchmark:
+        "results/{organism}/benchmarks/compare_models.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    params:
+        baseline=setting("baseline"),
+    script:
+        "../scripts/compare_models.py"
+
+
+rule summarise_organism:
+    input:
+        synthetic="results/{organism}/evaluation/synthetic/scores.json",
+        baseline=baseline_file("results/{organism}/evaluation/{model}/scores.json"),
+        manifest="results/{organism}/manifest.csv",
+        # read by nobody, but it makes this the last job, which lists the seconds of all others
+        finished=[
+            "results/{organism}/evaluation/statistics.csv",
+            "results/{organism}/figures/pairs.png",
+            "results/{organism}/figures/loss.png",
+            "results/{organism}/figures/overlays.png",
+            "results/{organism}/figures/iou.png",
+        ],
+    output:
+        report(
+            "results/{organism}/evaluation/summary.json",
+            caption="../report/summary.rst",
+            category="{organism}",
+            labels={"item": "summary"},
+        ),
+    log:
+        "results/{organism}/logs/summarise_organism.log",
+    conda:
+        "../../envs/diffusion.yaml"
+    params:
+        baseline=setting("baseline"),
+        scale=SETTINGS["scale"],
+        benchmarks=lambda wildcards: f"results/{wildcards.organism}/benchmarks",
+    script:
+        "../scripts/summarise_organism.py"
+
+
+rule plot_overlays:
+    input:
+        images="results/{organism}/images",
+        labels="results/{organism}/labels",
+        manifest="results/{organism}/manifest.csv",
+        synthetic="results/{organism}/predictions/synthetic",
+        baseline=baseline_file("results/{organism}/predictions/{model}"),
+    output:
+        report(
+            "results/{organism}/figures/overlays.png",
+            caption="../report/overlays.rst",
+            category="{organism}",
+            labels={"item": "segmentation of test images"},
+        ),
+    log:
+        "results/{organism}/logs/plot_overlays.log",
+    benchmark:
+        "results/{organism}/benchmarks/plot_overlays.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    params:
+        baseline=setting("baseline"),
+    script:
+        "../scripts/plot_overlays.py"
+
+
+rule plot_iou:
+    input:
+        synthetic="results/{organism}/evaluation/synthetic/iou.csv",
+        baseline=baseline_file("results/{organism}/evaluation/{model}/iou.csv"),
+    output:
+        report(
+            "results/{organism}/figures/iou.png",
+            caption="../report/iou.rst",
+            category="{organism}",
+            labels={"item": "IoU of every cell"},
+        ),
+    log:
+        "results/{organism}/logs/plot_iou.log",
+    benchmark:
+        "results/{organism}/benchmarks/plot_iou.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    params:
+        baseline=setting("baseline"),
+    script:
+        "../scripts/plot_iou.py"

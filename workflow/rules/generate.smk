@@ -1,0 +1,72 @@
+"""Sketches turned into images: noised up to an early start, then denoised by the diffusion model."""
+
+
+rule generate_volumes:
+    input:
+        sketches="results/{organism}/sketches/{batch}",
+        manifest="results/{organism}/manifest.csv",
+        model="results/{organism}/diffusion/model.safetensors",
+    output:
+        synthetic=directory("results/{organism}/synthetic/{batch}"),
+    log:
+        "results/{organism}/logs/generate_volumes.{batch}.log",
+    benchmark:
+        "results/{organism}/benchmarks/generate_volumes.{batch}.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    threads: 8
+    resources:
+        gpu=GPUS,
+        mem_mb=growing(16000),
+        runtime=growing(240),
+    params:
+        settings=setting("generation"),
+        volumes=batch_volumes,
+        seed=SETTINGS["seed"],
+        device=SETTINGS["device"],
+    script:
+        "../scripts/generate_volumes.py"
+
+
+rule plot_pairs:
+    input:
+        images="results/{organism}/images",
+        manifest="results/{organism}/manifest.csv",
+        masks="results/{organism}/masks/batch_000",
+        sketches="results/{organism}/sketches/batch_000",
+        synthetic="results/{organism}/synthetic/batch_000",
+    output:
+        report(
+            "results/{organism}/figures/pairs.png",
+            caption="../report/pairs.rst",
+            category="{organism}",
+            labels={"item": "real and synthetic images"},
+        ),
+    log:
+        "results/{organism}/logs/plot_pairs.log",
+    benchmark:
+        "results/{organism}/benchmarks/plot_pairs.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    script:
+        "../scripts/plot_pairs.py"
+
+
+rule plot_loss:
+    input:
+        loss="results/{organism}/diffusion/loss.csv",
+    output:
+        report(
+            "results/{organism}/figures/loss.png",
+            caption="../report/loss.rst",
+            category="{organism}",
+            labels={"item": "loss of the diffusion model"},
+        ),
+    log:
+        "results/{organism}/logs/plot_loss.log",
+    benchmark:
+        "results/{organism}/benchmarks/plot_loss.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    script:
+        "../scripts/plot_loss.py"

@@ -1,0 +1,25 @@
+"""Masks of cells that never were: the annotation of the synthetic images."""
+
+
+rule simulate_masks:
+    input:
+        manifest="results/{organism}/manifest.csv",
+    output:
+        masks=directory("results/{organism}/masks/{batch}"),
+    log:
+        "results/{organism}/logs/simulate_masks.{batch}.log",
+    benchmark:
+        "results/{organism}/benchmarks/simulate_masks.{batch}.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        settings=setting("simulation"),
+        cell_diameter=setting("cell_diameter"),
+        volume_shape=setting("volume_shape"),
+        volumes=batch_volumes,
+        seed=SETTINGS["seed"],
+    script:
+        "../scripts/simulate_masks.py"

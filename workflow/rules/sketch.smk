@@ -1,0 +1,25 @@
+"""Masks drawn as sketches: one grey value a cell, blurred."""
+
+
+rule draw_sketches:
+    input:
+        masks="results/{organism}/masks/{batch}",
+        manifest="results/{organism}/manifest.csv",
+        cells="results/{organism}/sketches/cells.csv",
+    output:
+        sketches=directory("results/{organism}/sketches/{batch}"),
+    log:
+        "results/{organism}/logs/draw_sketches.{batch}.log",
+    benchmark:
+        "results/{organism}/benchmarks/draw_sketches.{batch}.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        settings=setting("sketch"),
+        volumes=batch_volumes,
+        seed=SETTINGS["seed"],
+    script:
+        "../scripts/draw_sketches.py"

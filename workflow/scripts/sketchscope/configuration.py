@@ -1,0 +1,322 @@
+"""The configuration: merged from its layers, checked, and cut into batches."""
+
+import copy
+import glob
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import InputError
+from .validation import check_schema, joined, shown, unknown
+
+Settings = dict[str, Any]
+
+SHAPES = (
+    "voxel_size",
+    "volume_shape",
+    "diffusion.patch_shape",
+    "generation.tile_shape",
+    "generation.overlap",
+)
+
+
+def resolve(config: Mapping, repository: str | os.PathLike) -> Settings:
+    """Merge and check the whole configuration.
+
+    The settings of an organism are, each over the last: the schema's defaults, the scale, the preset
+    (after the presets it builds on; in each, its block for the scale last), the section in `config`.
+
+    Parameters
+    ----------
+    config : mapping
+        Content of config.yaml.
+    repository : path
+        Folder that holds workflow/schemas and resources.
+
+    Returns
+    -------
+    dict
+        As `config`, every key present, nothing shared with it; organisms set to null are gone. The globs in
+        `images` and `labels` have become sorted lists of files.
+
+    Raises
+    ------
+    InputError
+        At the first mistake: the key, what was found and what is allowed.
+    """
+    repository = Path(repository)
+    schema = read_yaml(repository / "workflow/schemas/config.yaml")
+    merged = merge(defaults(schema), config)
+    check_schema(merged, schema)
+    chosen = {name: section for name, section in merged["organisms"].items() if section is not None}
+    if not chosen:
+        raise InputError("organisms: none is switched on; name one, such as hela: {} (null leaves one out)")
+    merged["organisms"] = {
+        name: organism_settings(name, section, merged["scale"], repository) for name, section in chosen.items()
+    }
+    return merged
+
+
+def organism_settings(name: str, section: Mapping, scale: str, repository: Path) -> Settings:
+    """Merge and check the settings of one organism; see `resolve`."""
+    resources, key = repository / "resources", f"organisms.{name}"
+    schema = read_yaml(repository / "workflow/schemas/organism.yaml")
+    presets = {path.stem: read_yaml(path) for path in sorted((resources / "organisms").glob("*.yaml"))}
+    settings = merge(
+        defaults(schema),
+        read_yaml(resources / "scales" / f"{scale}.yaml"),
+        *preset_layers(name, section, presets, scale),
+        section,
+    )
+    check_schema(settings, schema, key)
+    return check_organism(settings, key, read_yaml(resources / "datasets.yaml"))
+
+
+def read_yaml(path: str | os.PathLike) -> Settings:
+    """Read a YAML file that holds a mapping, or nothing.
+
+    Raises
+    ------
+    InputError
+        If it is no YAML or no mapping.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: is no valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict | None):
+        raise InputError(f"{path}: found {shown(content)}; allowed is a mapping of keys to values")
+    return content or {}
+
+
+def merge(*layers: Mapping) -> Settings:
+    """Merge mappings, later over earlier, into a new one that shares nothing with them.
+
+    Mappings merge key by key; anything else replaces. A layer that names its images or its data set drops the
+    other one of the two from the layers before it.
+
+    >>> merge({"a": {"x": 1, "y": [1, 2]}}, {"a": {"y": [3]}})
+    {'a': {'x': 1, 'y': [3]}}
+    """
+    merged: Settings = {}
+    for layer in layers:
+        for key, other in (("images", "dataset"), ("dataset", "images")):
+            if layer.get(key) is not None and merged.get(other) is not None:
+                merged[other] = None
+        for key, value in layer.items():
+            below = merged.get(key)
+            both = isinstance(value, Mapping) and isinstance(below, Mapping)
+            merged[key] = merge(below, value) if both else copy.deepcopy(value)
+    return merged
+
+
+def defaults(schema: Mapping) -> Settings:
+    """Defaults of every key of an object schema, nested ones included."""
+    return {
+        key: defaults(value) if "properties" in value else copy.deepcopy(value["default"])
+        for key, value in schema["properties"].items()
+    }
+
+
+def preset_layers(name: str, section: Mapping, presets: Mapping[str, Mapping], scale: str) -> list[Settings]:
+    """Layers of an organism's preset, those it builds on first.
+
+    Parameters
+    ----------
+    name : str
+        The organism; a preset of this name is taken unless the section names another one.
+    section : mapping
+        The organism in config.yaml.
+    presets : mapping
+        All presets by name.
+    scale : str
+        Whose block of `scales` goes over each preset.
+
+    Raises
+    ------
+    InputError
+        If there is no such preset, or one builds on itself.
+    """
+    key, preset = f"organisms.{name}", section.get("preset")
+    if preset is None and name not in presets:
+        known = ", ".join(presets)
+        raise InputError(f"{key}: no preset has this name; say which one to start from with preset: ({known})")
+    layers, chain = [], []
+    preset = name if preset is None else preset
+    while preset is not None:
+        if preset in chain:
+            circle = " -> ".join([*chain, preset])
+            raise InputError(f"{key}.preset: presets build on each other in a circle: {circle}")
+        if not isinstance(preset, str) or preset not in presets:
+            raise InputError(f"{key}.preset: {unknown(preset, presets)}")
+        chain.append(preset)
+        layer = dict(presets[preset])
+        layers[:0] = [layer, layer.pop("scales", {}).get(scale, {})]
+        preset = layer.pop("preset", None)
+    return layers
+
+
+def check_organism(settings: Settings, key: str, sources: Mapping) -> Settings:
+    """Check what no schema can say of one organism, and find its files.
+
+    Parameters
+    ----------
+    settings : dict
+        Merged settings that fit the schema.
+    key : str
+        Where they stand in config.yaml, for messages.
+    sources : mapping
+        Content of resources/datasets.yaml.
+
+    Returns
+    -------
+    dict
+        The settings with lists of files for the globs.
+
+    Raises
+    ------
+    InputError
+        At the first mistake.
+    """
+    check_shapes(settings, key)
+    check_selections(settings, key)
+    settings = settings | {"generation": with_tiles(settings["generation"], settings["diffusion"]["patch_shape"])}
+    check_generation(settings, key)
+    models = ["classical", *sources.get("models", {})]
+    if settings["baseline"] not in models:
+        raise InputError(f"{key}.baseline: {unknown(settings['baseline'], models)}")
+    return settings | find_files(settings, key, sources.get("datasets", {}))
+
+
+def check_shapes(settings: Settings, key: str) -> None:
+    """Check that everything given per axis has an entry for every axis."""
+    dimensions = settings["dimensions"]
+    for name in SHAPES:
+        value = _lookup(settings, name)
+        if value is not None and len(value) != dimensions:
+            raise InputError(
+                f"{key}.{name}: found {value}; with dimensions: {dimensions} it needs {dimensions} entries,"
+                f" {', '.join('zyx'[-dimensions:])}"
+            )
+    axes = settings["axes"]
+    if axes != "auto" and len(axes.replace("T", "")) != dimensions:
+        fitting = ["auto", "YX", "TYX"] if dimensions == 2 else ["auto", "ZYX", "TZYX"]
+        raise InputError(f"{key}.axes: found {axes}; with dimensions: {dimensions} allowed is {joined(fitting)}")
+
+
+def _lookup(settings: Mapping, name: str) -> Any:
+    for part in name.split("."):
+        settings = settings[part]
+    return settings
+
+
+def check_selections(settings: Settings, key: str) -> None:
+    """Check percentiles and ranges of images; a single position becomes a text like the rest."""
+    low, high = settings["percentiles"]
+    if low >= high:
+        raise InputError(f"{key}.percentiles: found [{low}, {high}]; the first must be below the second")
+    for name in ("train_images", "test_images"):
+        if settings[name] is None:
+            continue
+        settings[name] = "".join(str(settings[name]).split())
+        for first, last in re.findall(r"(\d+)-(\d+)", settings[name]):
+            if int(first) > int(last):
+                raise InputError(f"{key}.{name}: found {first}-{last}; a range must not run backwards")
+
+
+def with_tiles(generation: Settings, patch_shape: list[int]) -> Settings:
+    """Settings of the generation with the tile, and the overlap that follows from it, filled in."""
+    tile = generation["tile_shape"] or list(patch_shape)
+    overlap = generation["overlap"] or [size // 4 for size in tile]
+    return generation | {"tile_shape": tile, "overlap": overlap}
+
+
+def check_generation(settings: Settings, key: str) -> None:
+    """Check that the early start lies in the schedule and the overlap in the tiles."""
+    generation, last = settings["generation"], settings["diffusion"]["timesteps"]
+    start, steps = generation["t_start"], generation["steps"]
+    if start > last:
+        raise InputError(
+            f"{key}.generation.t_start: found {start}; allowed is 1 to diffusion.timesteps, which is {last}"
+        )
+    if steps is not None and steps > start:
+        raise InputError(f"{key}.generation.steps: found {steps}; allowed is 1 to t_start, which is {start}, or null")
+    tile, overlap = generation["tile_shape"], generation["overlap"]
+    if any(shared >= size for shared, size in zip(overlap, tile, strict=True)):
+        raise InputError(
+            f"{key}.generation.overlap: found {overlap}; along every axis it must be smaller than the tile,"
+            f" which is {tile}"
+        )
+
+
+def find_files(settings: Settings, key: str, datasets: Mapping) -> Settings:
+    """Check where the images come from and list the files that the globs match.
+
+    Returns
+    -------
+    dict
+        `images` and `labels`: lists of files, or None.
+    """
+    images, dataset, labels = settings["images"], settings["dataset"], settings["labels"]
+    if (images is None) == (dataset is None):
+        found = "neither" if images is None else "both"
+        raise InputError(f"{key}: found {found} of images (your files) and dataset (public); exactly one is needed")
+    if dataset is not None and dataset not in datasets:
+        raise InputError(f"{key}.dataset: {unknown(dataset, datasets)}")
+    if dataset is not None and labels is not None:
+        raise InputError(f"{key}.labels: are allowed only with images; the data set {dataset} brings its own")
+    files = {
+        "images": matched_files(images, f"{key}.images"),
+        "labels": matched_files(labels, f"{key}.labels"),
+    }
+    if labels is not None and len(files["labels"]) != len(files["images"]):
+        raise InputError(
+            f"{key}.labels: found {len(files['labels'])} files for {len(files['images'])} image files;"
+            " allowed is one for each image file"
+        )
+    return files
+
+
+def matched_files(patterns: str | list[str] | None, key: str) -> list[str] | None:
+    """Files that globs match, relative to the working directory unless absolute.
+
+    Numbers in names count as numbers: t9 comes before t10. Files of an earlier pattern come first.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches no file.
+    """
+    if patterns is None:
+        return None
+    files: list[str] = []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True), key=_natural)
+        found = [match for match in matches if os.path.isfile(match)]
+        if not found:
+            folder = f"; it is a folder, add a pattern: {pattern.rstrip('/')}/*.tif" if matches else ""
+            raise InputError(f"{key}: found no file that matches '{pattern}' in {os.getcwd()}{folder}")
+        files += found
+    return list(dict.fromkeys(files))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def batches(volumes: int, volumes_per_job: int) -> dict[str, dict[str, int]]:
+    """Volumes of each job: names and positions over all volumes.
+
+    >>> batches(3, 2)
+    {'batch_000': {'volume_0000': 0, 'volume_0001': 1}, 'batch_001': {'volume_0002': 2}}
+    """
+    return {
+        f"batch_{batch:03d}": {
+            f"volume_{index:04d}": index for index in range(first, min(first + volumes_per_job, volumes))
+        }
+        for batch, first in enumerate(range(0, volumes, volumes_per_job))
+    }
