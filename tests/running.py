@@ -1,12 +1,15 @@
-"""Running the script of a rule as Snakemake does, in this process."""
+"""Running the script of a rule as Snakemake does, in this process, and the whole workflow in another one."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.iocontainers import Namedlist
 
-SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
+REPOSITORY = Path(__file__).parents[1]
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
 
 
 def run_script(rule, folder, *, inputs=(), outputs, params=()):
@@ -19,3 +22,14 @@ def run_script(rule, folder, *, inputs=(), outputs, params=()):
         log=[str(folder / "logs" / f"{rule}.log")],
     )
     runpy.run_path(str(SCRIPTS / f"{rule}.py"), init_globals={"snakemake": fake})
+
+
+def run(*command, folder=REPOSITORY):
+    """Run a Python module; output and errors come together."""
+    command = [sys.executable, "-m", *map(str, command)]
+    return subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def snakemake(folder, *options, repository=REPOSITORY):
+    """Run the workflow in a folder of its own."""
+    return run("snakemake", "--snakefile", repository / "Snakefile", "--directory", folder, *options, folder=folder)

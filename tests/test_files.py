@@ -2,10 +2,13 @@ import errno
 import json
 import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tifffile
+from running import SCRIPTS
 from sketchscope.errors import InputError
 from sketchscope.files import (
     atomic_folder,
@@ -202,3 +205,53 @@ def test_json_has_no_nan_and_is_whole(tmp_path):
         write_json(path, {"a": object()})
     assert path.read_text() == text
     assert [p.name for p in path.parent.iterdir()] == ["x.json"]
+
+
+HALF_WRITTEN = """
+import sys, time
+from sketchscope.files import atomic_path
+with atomic_path(sys.argv[1]) as path, open(path, "wb") as file:
+    file.write(bytes(1000))
+    file.flush()
+    print("half", flush=True)
+    time.sleep(60)
+"""
+
+OUT_OF_ROOM = """
+import resource, sys
+import numpy as np
+from sketchscope.files import write_image
+from sketchscope.jobs import job
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+with job(sys.argv[2]):
+    write_image(sys.argv[1], np.random.default_rng(1).integers(0, 999, (200, 200), "u2"), (1, 1))
+"""
+
+
+def python(code, *arguments):
+    """Start Python on `code`, with the library at hand."""
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_killed_writer_leaves_nothing_under_the_final_name(tmp_path):
+    with python(HALF_WRITTEN, tmp_path / "a.ome.tif") as process:
+        assert process.stdout.readline() == "half\n"
+        process.kill()
+    assert not (tmp_path / "a.ome.tif").exists()
+    with pytest.raises(InputError, match=r"holds no \.ome\.tif"):
+        image_files(tmp_path)
+
+
+def test_file_that_outgrows_its_room_is_told_in_a_sentence(tmp_path):
+    process = python(OUT_OF_ROOM, tmp_path / "images" / "a.ome.tif", tmp_path / "log")
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    assert re.search(r"^Error: .*a\.ome\.tif", errors, re.MULTILINE)
+    assert not list((tmp_path / "images").iterdir())

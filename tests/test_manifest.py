@@ -28,6 +28,7 @@ def row(name="0000", split="train", shape=(24, 32), **fields):
         "voxel_size": (1.0, 0.1, 1 / 3)[-len(shape) :],
         "low": 0.1 + 0.2,
         "high": 41000.0,
+        "gamma": 0.5,
         "labelled": False,
     }
     return ManifestRow(**(values | fields))
@@ -35,10 +36,11 @@ def row(name="0000", split="train", shape=(24, 32), **fields):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("dtype", "lowest", "highest"), [("uint8", 0, 255), ("uint16", 33000, 36800)])
-def test_round_trip_of_integers_is_exact(shape, dtype, lowest, highest):
+@pytest.mark.parametrize("gamma", [1.0, 0.5])
+def test_round_trip_of_integers_is_exact(shape, dtype, lowest, highest, gamma):
     image = np.random.default_rng(1).integers(lowest, highest, shape, endpoint=True).astype(dtype)
     low, high = np.percentile(image, (0.1, 99.9))
-    found = denormalise(normalise(image, low, high), low, high, dtype)
+    found = denormalise(normalise(image, low, high, gamma), low, high, dtype, gamma)
     assert found.dtype == image.dtype
     np.testing.assert_array_equal(found, image)
 
@@ -74,7 +76,7 @@ def test_table_is_read_back_as_it_was_written(tmp_path):
     write_manifest(tmp_path / "manifest.csv", rows)
     assert read_manifest(tmp_path / "manifest.csv") == rows
     lines = (tmp_path / "manifest.csv").read_text().splitlines()
-    assert lines[0] == "image,split,source,frame,shape,dtype,voxel_size,low,high,labelled"
+    assert lines[0] == "image,split,source,frame,shape,dtype,voxel_size,low,high,gamma,labelled"
     assert '"a, b.tif",3,24x32,uint16,' in lines[1]
 
 
@@ -95,7 +97,7 @@ def test_an_image_that_is_both_is_learnt_from_and_held_out():
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 24, 32)])
 def test_image_of_a_row_is_loaded_in_its_shape(tmp_path, shape):
     image = np.random.default_rng(3).integers(0, 50, shape).astype("uint8")
-    found = row("a", shape=shape, low=10.0, high=30.0)
+    found = row("a", shape=shape, low=10.0, high=30.0, gamma=1.0)
     write_image(tmp_path / "a.ome.tif", image, found.voxel_size)
     np.testing.assert_array_equal(load_image(found, tmp_path), image)
     np.testing.assert_allclose(load_normalised(found, tmp_path), image / 10.0 - 2, atol=1e-6)

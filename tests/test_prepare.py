@@ -394,6 +394,7 @@ class Job:
             "train_images": None,
             "test_images": None,
             "percentiles": [0.1, 99.9],
+            "gamma": 1.0,
             "min_shape": [16, 16],
         }
         outputs = {name: str(folder / "results" / name) for name in ("images", "labels")}

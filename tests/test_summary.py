@@ -103,7 +103,7 @@ def lay_out(folder, shape, *, labelled):
     (folder / "labels").mkdir()
     rows = []
     for name, split in (("000", "train"), ("001", "test"), ("002", "test")):
-        numbers = {"voxel_size": (1.0,) * len(shape), "low": 0.0, "high": 1.0}
+        numbers = {"voxel_size": (1.0,) * len(shape), "low": 0.0, "high": 1.0, "gamma": 1.0}
         labels = labelled and split == "test"
         rows.append(ManifestRow(name, split, "a.tif", 0, shape, "uint16", labelled=labels, **numbers))
         if split == "train":

@@ -2,31 +2,18 @@
 
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
+from running import REPOSITORY, run, snakemake
 
-REPOSITORY = Path(__file__).parents[1]
 ONE_OF_EACH = {"prepare_images", "measure_cells", "train_diffusion", "train_cellpose", "segment_images"}
 
 OWN = {"preset": "nuclei-2d", "images": "*.tif"}
 
 pytestmark = pytest.mark.workflow
-
-
-def run(*command, folder=REPOSITORY):
-    """Run a Python module; output and errors come together."""
-    command = [sys.executable, "-m", *map(str, command)]
-    return subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def snakemake(folder, *options, repository=REPOSITORY):
-    """Run the workflow in a folder of its own."""
-    return run("snakemake", "--snakefile", repository / "Snakefile", "--directory", folder, *options, folder=folder)
 
 
 def plan(folder, *options, repository=REPOSITORY):

@@ -26,6 +26,7 @@ rule prepare_images:
         train_images=setting("train_images"),
         test_images=setting("test_images"),
         percentiles=setting("percentiles"),
+        gamma=setting("gamma"),
         min_shape=lambda wildcards: ORGANISMS[wildcards.organism]["diffusion"][
             "patch_shape"
         ],

@@ -11,15 +11,18 @@ def main(snakemake):
 
     settings = snakemake.params.settings
     voxel_size = read_manifest(snakemake.input.manifest)[0].voxel_size
-    real = pd.read_csv(snakemake.input.cells)["grey"].to_numpy()
+    cells = pd.read_csv(snakemake.input.cells)
+    background = cells["background_mean"].mean() if settings["background"] is None else settings["background"]
     organism = stable_key(snakemake.wildcards.organism)
     with atomic_folder(snakemake.output.sketches) as folder:
         for volume, path in image_files(snakemake.input.masks).items():
             labels, index = read_image(path), snakemake.params.volumes[volume]
             rng = np.random.default_rng([snakemake.params.seed, organism, index])
-            grey_values = draw_grey_values(real, labels.max(), settings["background"] + settings["min_contrast"], rng)
+            grey_values = draw_grey_values(
+                cells["grey"].to_numpy(), labels.max(), background + settings["min_contrast"], rng
+            )
             sigma = sigma_in_voxels(settings["sigma"], voxel_size)
-            sketch = draw_sketch(labels, grey_values, settings["background"], sigma)
+            sketch = draw_sketch(labels, grey_values, background, sigma)
             write_image(folder / f"{volume}.ome.tif", sketch, voxel_size)
 
 

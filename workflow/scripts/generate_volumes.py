@@ -26,7 +26,7 @@ def main(snakemake):
                 dtype=devices.choose_precision("auto", device),
                 **{key: settings[key] for key in ("tile_shape", "overlap", "batch_size", "sampler", "eta")},
             )
-            image = manifest.denormalise(image, low, high, rows[0].dtype)
+            image = manifest.denormalise(image, low, high, rows[0].dtype, rows[0].gamma)
             files.write_image(folder / f"{volume}.ome.tif", image, rows[0].voxel_size)
             print(f"{volume}: {image.shape}, {steps.timesteps.size} steps from t = {settings['t_start']}")
 

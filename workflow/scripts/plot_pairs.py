@@ -23,7 +23,8 @@ def main(snakemake):
         real = manifest.normalise(real[figures.crop_typical(real, size)], low, high)
         window = figures.crop_typical(synthetic, size)
         synthetic = manifest.normalise(synthetic[window], low, high)
-        return figures.Pair(real, sketch[window], synthetic, mask[window])
+        sketch = manifest.denormalise(sketch[window], low, high, np.float32, row.gamma)
+        return figures.Pair(real, manifest.normalise(sketch, low, high), synthetic, mask[window])
 
     names = cells.spread_out(list(files.image_files(snakemake.input.synthetic)), EXAMPLES)
     chosen = [rows[index] for index in np.linspace(0, len(rows) - 1, len(names)).astype(int)]

@@ -22,6 +22,7 @@ def main(snakemake):
         train_images=params.train_images,
         test_images=params.test_images,
         percentiles=params.percentiles,
+        gamma=params.gamma,
         min_shape=params.min_shape,
     )
     print(f"{len(rows)} images, {sum(row.labelled for row in rows)} of them with labels")

@@ -50,7 +50,7 @@ def planes(image: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, 
         yield image, labels
         return
     for axis in range(3):
-        for index in range(image.shape[axis] % 8 // 2, image.shape[axis], 8):
+        for index in range((image.shape[axis] - 1) % 8 // 2, image.shape[axis], 8):
             yield image.take(index, axis), labels.take(index, axis)
 
 
@@ -64,7 +64,7 @@ def training_planes(
         for plane, truth in planes(isotropic(image, pixel, voxel_size, 1), isotropic(mask, pixel, voxel_size, 0)):
             if truth.any():
                 images.append(plane)
-                labels.append(truth.astype(np.uint16))
+                labels.append(truth)
             else:
                 empty += 1
     print(f"{len(images)} planes to train on, {empty} without a cell left out")
@@ -118,14 +118,14 @@ def train(
 
     torch.manual_seed(seed)
     model = CellposeModel(pretrained_model=False, diam_mean=DIAM_MEAN, device=device, mkldnn=False)
-    # Cellpose seeds each epoch with its number, so that only the order of the data tells two seeds apart
+    # Cellpose seeds each epoch with its number: beside the first weights only the order of the data can differ
     order = np.random.default_rng(seed).permutation(len(images))
     log_progress("cellpose.train")
     with tempfile.TemporaryDirectory() as folder:  # train_seg insists on saving
         losses = train_seg(
             model.net,
             train_data=[images[i] for i in order],
-            train_labels=[labels[i] for i in order],
+            train_labels=[labels[i].copy() for i in order],  # Cellpose renumbers them in place
             channels=CHANNELS,
             normalize=True,
             batch_size=batch_size,
@@ -141,7 +141,7 @@ def train(
             save_path=folder,
             save_every=epochs + 1,
         )[1]
-    model.net.diam_labels.data = torch.tensor([pixel_diameter], device=device)
+    model.net.diam_labels.data.fill_(pixel_diameter)
     with atomic_path(path) as temporary:
         model.net.save_model(temporary)
     return losses
@@ -178,10 +178,12 @@ class Segmenter:
     ) -> None:
         from cellpose.models import CellposeModel
 
+        if not os.path.isfile(path):  # Cellpose would fetch a model of its own instead
+            raise InputError(f"{path}: no such file")
         try:
             self.model = CellposeModel(pretrained_model=str(path), device=device, mkldnn=False)
         except Exception as error:
-            raise InputError(f"{path}: is not a Cellpose 3 model ({error})") from error
+            raise InputError(f"{path}: is not a Cellpose 3 model ({type(error).__name__})") from error
         self.model.net.register_forward_hook(_as_float32)
         self.precision = device, choose_precision("auto", device)
         self.settings = {

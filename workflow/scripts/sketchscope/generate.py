@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from .devices import autocast
+from .errors import InputError
 from .noise import voxel_noise
 from .schedule import Schedule, ddim_step, ddpm_step, q_sample, respace
 from .tiling import Slices, blending_window, tiles
@@ -46,6 +47,15 @@ def predict_noise(
             total[region] += tile * window
             weight[region] += window
     return total / weight
+
+
+def check_tile(tile_shape: Sequence[int], total_stride: Sequence[int]) -> None:
+    """Check that the network can halve a tile as often as it must."""
+    if any(size % stride for size, stride in zip(tile_shape, total_stride, strict=True)):
+        allowed = ", ".join(map(str, total_stride))
+        raise InputError(
+            f"generation.tile_shape is {list(tile_shape)}; for this diffusion model it must be a multiple of {allowed}"
+        )
 
 
 def padded_shape(shape: Sequence[int], tile_shape: Sequence[int]) -> tuple[int, ...]:
@@ -90,7 +100,13 @@ def generate_volume(
     -------
     float32 array like `sketch`
         In [-1, 1].
+
+    Raises
+    ------
+    InputError
+        If a tile's shape is no multiple of the network's strides.
     """
+    check_tile(tile_shape, network.total_stride)
     shape = padded_shape(sketch.shape, tile_shape)
     # symmetric, since unlike "reflect" it also pads a stack of one slice
     padded = np.pad(sketch, [(0, n - size) for n, size in zip(shape, sketch.shape, strict=True)], "symmetric")
@@ -119,7 +135,9 @@ def generate_volume(
 def sample_from_noise(
     network: UNet, alpha_bar: np.ndarray, shape: Sequence[int], *, count: int, steps: int, seed: int, dtype: torch.dtype
 ) -> np.ndarray:
-    """Images made from pure noise by DDIM, to see what the network has learnt.
+    """Images made from pure noise, to see what the network has learnt.
+
+    Fresh noise in every step (DDIM with eta = 1) corrects errors that a young network makes at high noise.
 
     Returns
     -------
@@ -128,10 +146,14 @@ def sample_from_noise(
     """
     device = next(network.parameters()).device
     schedule = respace(alpha_bar, len(alpha_bar) - 1, min(steps, len(alpha_bar) - 1))
-    noise = np.random.default_rng(seed).standard_normal((count, 1, *shape), np.float32)
-    x_t = torch.from_numpy(noise).to(device)
+    rng = np.random.default_rng(seed)
+
+    def noise() -> torch.Tensor:
+        return torch.from_numpy(rng.standard_normal((count, 1, *shape), np.float32)).to(device)
+
+    x_t = noise()
     for t, at_t, before in zip(*map(np.ndarray.tolist, schedule), strict=True):
         with autocast(device, dtype):
             eps = network(x_t, torch.full((count,), t, device=device)).float()
-        x_t = ddim_step(x_t, eps, x_t, at_t, before, eta=0)
+        x_t = ddim_step(x_t, eps, noise(), at_t, before, eta=1)
     return x_t[:, 0].cpu().numpy()

@@ -33,11 +33,13 @@ class ManifestRow(NamedTuple):
     """Intensity that becomes -1."""
     high: float
     """Intensity that becomes 1."""
+    gamma: float
+    """Exponent of the intensities between them."""
     labelled: bool
     """Whether there is a label image of the same name."""
 
 
-def normalise(image: np.ndarray, low: float, high: float) -> np.ndarray:
+def normalise(image: np.ndarray, low: float, high: float, gamma: float = 1.0) -> np.ndarray:
     """Map the intensities low..high to -1..1 without clipping, so that it can be undone.
 
     Parameters
@@ -45,26 +47,33 @@ def normalise(image: np.ndarray, low: float, high: float) -> np.ndarray:
     image : array of any shape and real dtype
     low, high : float
         Limits of the image, low < high.
+    gamma : float
+        Exponent of the intensity above `low` as a share of high - low; what lies below `low` is mirrored.
 
     Returns
     -------
     array of float32
     """
-    scale = 2.0 / (high - low)
-    return ((image.astype(np.float64) - low) * scale - 1.0).astype(np.float32)
+    share = (image.astype(np.float64) - low) / (high - low)
+    return (2.0 * _signed_power(share, gamma) - 1.0).astype(np.float32)
 
 
-def denormalise(normalised: np.ndarray, low: float, high: float, dtype: DTypeLike) -> np.ndarray:
+def denormalise(normalised: np.ndarray, low: float, high: float, dtype: DTypeLike, gamma: float = 1.0) -> np.ndarray:
     """Undo `normalise`: integers are rounded and clipped to the range of `dtype`.
 
     The round trip is exact for integers of 8 and 16 bits.
     """
     dtype = np.dtype(dtype)
-    image = (normalised.astype(np.float64) + 1.0) * (0.5 * (high - low)) + low
+    share = _signed_power((normalised.astype(np.float64) + 1.0) / 2.0, 1.0 / gamma)
+    image = share * (high - low) + low
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         image = np.clip(np.rint(image), limits.min, limits.max)
     return image.astype(dtype)
+
+
+def _signed_power(values: np.ndarray, exponent: float) -> np.ndarray:
+    return values if exponent == 1.0 else np.sign(values) * np.abs(values) ** exponent
 
 
 def write_manifest(path: PathLike, rows: Iterable[ManifestRow]) -> None:
@@ -118,7 +127,7 @@ def typical_limits(rows: Sequence[ManifestRow]) -> tuple[float, float]:
 
 def load_normalised(row: ManifestRow, folder: PathLike) -> np.ndarray:
     """The image of a row as float32, its limits at -1 and 1: array (Z, Y, X) or (Y, X)."""
-    return normalise(load_image(row, folder), row.low, row.high)
+    return normalise(load_image(row, folder), row.low, row.high, row.gamma)
 
 
 def _joined(values: Sequence[float]) -> str:
@@ -136,5 +145,6 @@ def _parsed(row: dict[str, str]) -> ManifestRow:
         voxel_size=tuple(float(size) for size in row["voxel_size"].split("x")),
         low=float(row["low"]),
         high=float(row["high"]),
+        gamma=float(row["gamma"]),
         labelled=row["labelled"] == "True",
     )

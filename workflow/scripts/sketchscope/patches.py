@@ -20,8 +20,8 @@ class TrainingImage(NamedTuple):
     ----------
     intensities : array (Z, Y, X) or (Y, X)
         As stored, may be a memory map.
-    low, high : float
-        Intensities that map to -1 and 1.
+    low, high, gamma : float
+        How the intensities are normalised.
     foreground : int array (P, ndim)
         Positions of some foreground voxels.
     """
@@ -29,6 +29,7 @@ class TrainingImage(NamedTuple):
     intensities: np.ndarray
     low: float
     high: float
+    gamma: float
     foreground: np.ndarray
 
 
@@ -44,7 +45,7 @@ def training_image(row: ManifestRow, folder: PathLike, seed: int) -> TrainingIma
     """Open one image; its voxels stay on disk until a patch needs them."""
     intensities = map_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
     points = foreground_points(np.clip(intensities, row.low, row.high), seed)
-    return TrainingImage(intensities, row.low, row.high, points)
+    return TrainingImage(intensities, row.low, row.high, row.gamma, points)
 
 
 def _corner(image: TrainingImage, shape: Sequence[int], foreground: bool, rng: np.random.Generator) -> np.ndarray:
@@ -93,5 +94,5 @@ def random_patches(
         image = images[rng.integers(len(images))]
         corner = _corner(image, shape, rng.random() < foreground_fraction, rng)
         region = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
-        patch[...] = _turn(normalise(image.intensities[region], image.low, image.high), rng)
+        patch[...] = _turn(normalise(image.intensities[region], image.low, image.high, image.gamma), rng)
     return np.clip(batch, -1, 1, out=batch)

@@ -43,6 +43,7 @@ def prepare(
     train_images: str | None = None,
     test_images: str | None = None,
     percentiles: tuple[float, float] = (0.1, 99.9),
+    gamma: float = 1.0,
     min_shape: Sequence[int] | None = None,
 ) -> list[ManifestRow]:
     """Check images, split them in frames and in training and test part, and write them.
@@ -68,6 +69,8 @@ def prepare(
         Micrometres along each axis of a frame; by default what the files say.
     train_images, test_images : str, optional
         Ordinals; see `split_images`.
+    gamma : float
+        Exponent of the normalised intensities, recorded for `normalise`.
     percentiles : (float, float)
         Percentiles of each image that become -1 and 1.
     min_shape : sequence of int, optional
@@ -94,7 +97,7 @@ def prepare(
     rows: list[ManifestRow] = []
     with atomic_folder(images_folder) as image_folder, atomic_folder(labels_folder) as label_folder:
         for source in sources:
-            prepared = _write_images(source, splits, image_folder, voxel_size, percentiles)
+            prepared = _write_images(source, splits, image_folder, voxel_size, percentiles, gamma)
             _write_labels(source, prepared, label_folder)
             rows += prepared
             print(f"{source.image.path}: {len(prepared)} of {source.image.n_frames} frames", flush=True)
@@ -275,6 +278,7 @@ def _write_images(
     folder: Path,
     voxel_size: tuple[float, ...],
     percentiles: tuple[float, float],
+    gamma: float,
 ) -> list[ManifestRow]:
     """Write the used frames of a file and say what they are."""
     frames = [frame for frame, name in enumerate(source.names) if splits[name]]
@@ -294,6 +298,7 @@ def _write_images(
                 voxel_size=voxel_size,
                 low=low,
                 high=high,
+                gamma=gamma,
                 labelled=source.labels is not None and splits[name] != "train",
             )
         )

@@ -9,6 +9,9 @@ WAVES = 12  # random waves on the unit sphere that deform a boundary
 WAVE_NUMBER = 2.5  # their mean frequency: lobes of about a radius
 MAX_WAVE = 3.0  # standard deviations at which the deformation is cut
 PLACEMENT_TRIES = 60
+DIRECTIONS = 3  # in which a place beside a neighbour is sought
+DISTANCES = np.arange(0.5, 2, 0.05)  # from the neighbour's centre, in diameters
+FULL = 10  # cells in a row without a place, after which the volume counts as full
 
 
 class Cell(NamedTuple):
@@ -62,58 +65,83 @@ def rasterise(cell: Cell, centre: np.ndarray, voxel_size: np.ndarray, shape: Seq
         Bounding box, cut by the volume; may be empty.
     inside : bool array of the region's shape
     """
-    reach = cell.semi_axes.copy()
-    reach[-2:] = reach[-2:].max()  # the cell may lie at any angle in the plane
-    reach *= np.exp(MAX_WAVE * cell.roughness)
+    limit = np.exp(MAX_WAVE * cell.roughness)
+    reach = limit * np.linalg.norm(cell.rotation * cell.semi_axes, axis=1)
     first = np.maximum(np.floor((centre - reach) / voxel_size), 0).astype(int)
     last = np.minimum(np.ceil((centre + reach) / voxel_size) + 1, shape).astype(int)
     if (last <= first).any():
         return tuple(slice(0, 0) for _ in shape), np.zeros((0,) * len(shape), bool)
     axes = [np.arange(a, b) * s - c for a, b, s, c in zip(first, last, voxel_size, centre, strict=True)]
-    position = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ cell.rotation / cell.semi_axes
-    radius = np.linalg.norm(position, axis=-1)
-    direction = position / np.maximum(radius, 1e-9)[..., None]
-    waves = np.cos(direction @ cell.wave_vectors.T + cell.wave_phases).sum(-1) * np.sqrt(2 / WAVES)
-    inside = radius <= np.exp(cell.roughness * np.clip(waves, -MAX_WAVE, MAX_WAVE))
+    to_unit_ball = cell.rotation / cell.semi_axes
+    position = sum(np.multiply.outer(row, axis) for row, axis in zip(to_unit_ball, np.ix_(*axes), strict=True))
+    radius = np.linalg.norm(position, axis=0)
+    inside = radius <= 1 / limit
+    rim = ~inside & (radius <= limit)  # only here the waves decide
+    direction = position[:, rim] / radius[rim]
+    waves = np.cos(cell.wave_vectors @ direction + cell.wave_phases[:, None]).sum(0) * np.sqrt(2 / WAVES)
+    inside[rim] = radius[rim] <= np.exp(cell.roughness * np.clip(waves, -MAX_WAVE, MAX_WAVE))
     return tuple(slice(a, b) for a, b in zip(first, last, strict=True)), inside
-
-
-def _random_centre(
-    extent: np.ndarray, margin: float, layer: Sequence[float] | None, rng: np.random.Generator
-) -> np.ndarray:
-    """A point in the volume or up to `margin` micrometres beside it in the plane, so that borders cut cells."""
-    margins = np.zeros(len(extent))
-    margins[-2:] = margin
-    centre = rng.uniform(-margins, extent + margins)
-    if layer is not None and len(extent) == 3:
-        centre[0] = rng.normal(*layer)
-    return centre
-
-
-def _beside(neighbour: np.ndarray, distance: float, rng: np.random.Generator) -> np.ndarray:
-    """A point `distance` micrometres from a neighbour's centre, in the plane."""
-    angle = rng.uniform(0, 2 * np.pi)
-    centre = neighbour.copy()
-    centre[-2:] += distance * np.array([np.sin(angle), np.cos(angle)])
-    return centre
-
-
-def expected_count(extent: Sequence[float], density: float, margin: float) -> float:
-    """Cells for a density in cells per 10,000 um^2 (2D) or per 1,000,000 um^3 (3D), margin included."""
-    extent = np.array(extent, float)
-    extent[-2:] += 2 * margin
-    return density * extent.prod() / 10 ** (2 * len(extent))
 
 
 def _free_place(
     occupied: np.ndarray, cell: Cell, centres: Iterable[np.ndarray], voxel_size: np.ndarray
 ) -> tuple | None:
-    """The first of the proposed centres at which the cell overlaps no other: (centre, region, inside)."""
+    """The first of the proposed centres at which a cell shows and overlaps no other: (centre, region, inside)."""
+    plane = np.multiply(occupied.shape, voxel_size)[-2:]
     for centre in centres:
+        if (centre[-2:] < 0).any() or (centre[-2:] > plane).any():
+            continue
         region, inside = rasterise(cell, centre, voxel_size, occupied.shape)
-        if not occupied[region][inside].any():
+        if inside.any() and not occupied[region][inside].any():
             return centre, region, inside
     return None
+
+
+def _place_anywhere(
+    occupied: np.ndarray,
+    cell: Cell,
+    layer: Sequence[float] | None,
+    voxel_size: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple | None:
+    """A free place in the volume, see `_free_place`."""
+    centres = rng.uniform(0, np.multiply(occupied.shape, voxel_size), (PLACEMENT_TRIES, occupied.ndim))
+    if layer is not None and occupied.ndim == 3:
+        centres[:, 0] = rng.normal(*layer, PLACEMENT_TRIES)
+    return _free_place(occupied, cell, centres, voxel_size)
+
+
+def _place_beside(
+    occupied: np.ndarray,
+    cell: Cell,
+    neighbours: Sequence[np.ndarray],
+    diameter: float,
+    gap: float,
+    voxel_size: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple | None:
+    """The free place nearest to a neighbour in some direction in the plane, moved on by the gap if that is free."""
+    for _ in range(DIRECTIONS):
+        neighbour, angle = neighbours[rng.integers(len(neighbours))], rng.uniform(0, 2 * np.pi)
+        direction = np.array([0, np.sin(angle), np.cos(angle)])[-occupied.ndim :]
+        ray = (neighbour + distance * diameter * direction for distance in DISTANCES)
+        touching = _free_place(occupied, cell, ray, voxel_size)
+        if touching is not None:
+            return _free_place(occupied, cell, [touching[0] + gap * direction], voxel_size) or touching
+    return None
+
+
+def label_type(count: int) -> np.dtype:
+    """Unsigned integers that hold `count` labels: uint16 as a rule, wider ones where they overflow."""
+    return np.promote_types(np.uint16, np.min_scalar_type(count))
+
+
+def _drop_cut_cells(labels: np.ndarray, smallest: Sequence[float]) -> np.ndarray:
+    """Labels 1, 2, ... of the cells that show at least one voxel and at least their `smallest` size."""
+    size = np.bincount(labels.ravel(), minlength=len(smallest) + 1)[1:]
+    kept = np.concatenate([[False], size >= np.maximum(smallest, 1)])
+    number = np.where(kept, np.cumsum(kept), 0).astype(label_type(kept.sum()))
+    return number[labels]
 
 
 def simulate_nuclei(
@@ -166,25 +194,30 @@ def simulate_nuclei(
 
     Returns
     -------
-    uint16 array of `shape`
+    uint16 array of `shape`, uint32 if it holds more cells than that can number
         Labels 1, 2, ... without gaps; 0 is background. A cell that finds no free place is left out.
     """
-    voxel_size, extent = np.asarray(voxel_size, float), np.multiply(shape, voxel_size)
-    labels, centres, count = np.zeros(shape, np.uint16), [], 0
-    for _ in range(rng.poisson(expected_count(extent, density, diameter))):
+    voxel_size = np.asarray(voxel_size, float)
+    margin = np.ceil(diameter / voxel_size).astype(int)  # cells around the volume, so that its borders cut some
+    margin[:-2] = 0
+    canvas_shape = shape + 2 * margin
+    number = rng.poisson(density * np.prod(canvas_shape * voxel_size) / 10 ** (2 * len(shape)))
+    labels = np.zeros(canvas_shape, label_type(min(number, np.prod(canvas_shape))))
+    centres, smallest, misses = [], [], 0
+    for _ in range(number):
         cell = draw_cell(len(shape), diameter, diameter_cv, elongation, elongation_sd, flatness, roughness, rng)
+        place = None
         if centres and rng.random() < cluster_fraction:
-            neighbour, gap = centres[rng.integers(len(centres))], rng.exponential(cluster_gap_um)
-            distances = diameter * (0.7 + 0.05 * np.arange(PLACEMENT_TRIES)) + gap
-            proposals = (_beside(neighbour, distance, rng) for distance in distances)
-        else:
-            proposals = (_random_centre(extent, diameter, layer_um, rng) for _ in range(PLACEMENT_TRIES))
-        place = _free_place(labels, cell, proposals, voxel_size)
+            place = _place_beside(labels, cell, centres, diameter, rng.exponential(cluster_gap_um), voxel_size, rng)
         if place is None:
-            continue
-        centre, region, inside = place
-        centres.append(centre)
-        if np.count_nonzero(inside) >= min_fraction * cell.voxels(voxel_size):
-            count += 1
-            labels[region][inside] = count
-    return labels
+            place = _place_anywhere(labels, cell, layer_um, voxel_size, rng)
+        misses = misses + 1 if place is None else 0
+        if misses == FULL:
+            break
+        if place is not None:
+            centre, region, inside = place
+            centres.append(centre)
+            smallest.append(min_fraction * cell.voxels(voxel_size))
+            labels[region][inside] = len(centres)
+    inner = tuple(slice(m, m + n) for m, n in zip(margin, shape, strict=True))
+    return _drop_cut_cells(labels[inner], smallest)

@@ -150,10 +150,11 @@ class Checkpoint:
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
+            fingerprint = state["fingerprint"]
         except Exception as error:
             print(f"checkpoint {self.path} cannot be read, training starts over ({error})")
             return None
-        if state["fingerprint"] != self.fingerprint:
+        if fingerprint != self.fingerprint:
             print(f"checkpoint {self.path} belongs to other settings, training starts over")
             return None
         return state
@@ -165,6 +166,13 @@ def write_losses(path: PathLike, losses: Sequence[Sequence[float]]) -> None:
         writer = csv.writer(file)
         writer.writerow(LOSS_COLUMNS)
         writer.writerows(losses)
+
+
+def loss_row(step: int, steps: int, seconds: float, losses: Sequence[torch.Tensor], rate: float) -> list:
+    """Row of loss.csv, which is also printed."""
+    loss = torch.stack(list(losses)).mean().item()
+    print(f"step {step}/{steps}, {seconds:.0f} s, loss {loss:.4f}")
+    return [step, round(seconds, 1), loss, rate]
 
 
 class Trainer(NamedTuple):
@@ -262,13 +270,14 @@ def train(
         steps, seconds and ended_by ('steps' or 'seconds').
     """
     trainer = make_trainer(network, average, learning_rate, device, dtype)
-    step, spent, losses = 0, 0.0, []
+    step, spent, losses, recent = 0, 0.0, [], []
     if state := checkpoint.load():
         trainer.restore(state)
         step, spent, losses = state["step"], state["seconds"], state["losses"]
+        recent = [loss.to(device) for loss in state["recent"]]
         print(f"resumed at step {step}")
     coefficients, limit = torch.from_numpy(alpha_bar), math.inf if seconds is None else seconds
-    started, saved, recent = time.monotonic() - spent, time.monotonic(), []
+    started, saved = time.monotonic() - spent, time.monotonic()
     while step < steps and time.monotonic() - started < limit:
         x_0 = torch.from_numpy(draw_batch(np.random.default_rng([seed, step]))).to(device, non_blocking=True)
         rate = learning_rate_at(step, steps, learning_rate)
@@ -285,13 +294,15 @@ def train(
         )
         recent.append(loss)
         step, elapsed = step + 1, time.monotonic() - started
-        if step % report_every == 0 or step == steps or elapsed >= limit:
-            losses.append([step, round(elapsed, 1), torch.stack(recent).mean().item(), rate])
+        if step % report_every == 0 and step < steps:
+            losses.append(loss_row(step, steps, elapsed, recent, rate))
             recent = []
-            print(f"step {step}/{steps}, {elapsed:.0f} s, loss {losses[-1][2]:.4f}")
             report(losses)
         if time.monotonic() - saved > checkpoint_seconds:
-            checkpoint.save(trainer.state() | {"step": step, "seconds": elapsed, "losses": losses})
+            checkpoint.save(trainer.state() | {"step": step, "seconds": elapsed, "losses": losses, "recent": recent})
             saved = time.monotonic()
-    elapsed = round(time.monotonic() - started, 1)
-    return {"steps": step, "seconds": elapsed, "ended_by": "steps" if step == steps else "seconds"}
+    elapsed = time.monotonic() - started
+    if recent:
+        losses.append(loss_row(step, steps, elapsed, recent, learning_rate_at(step - 1, steps, learning_rate)))
+    report(losses)  # also if a resumed training has nothing left to do: its outputs may be gone
+    return {"steps": step, "seconds": round(elapsed, 1), "ended_by": "steps" if step == steps else "seconds"}

@@ -12,8 +12,8 @@ Triple = tuple[int, ...]
 def downsampling(voxel_size: Sequence[float], patch_shape: Sequence[int], levels: int) -> list[Triple]:
     """Strides of each downsampling, so that voxels become isotropic and thin stacks stay whole.
 
-    An axis is halved unless its voxels are already twice as long as the shortest ones, or fewer than
-    eight of them are left in the patch.
+    An axis is halved unless fewer than eight of its voxels are left in the patch, or they are already
+    twice as long as the shortest along the other axes that can still be halved.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def downsampling(voxel_size: Sequence[float], patch_shape: Sequence[int], levels
     """
     spacing, shape, strides = list(voxel_size), list(patch_shape), []
     for _ in range(levels):
-        finest = min(spacing)
+        finest = min((s for s, n in zip(spacing, shape, strict=True) if n >= 8), default=math.inf)
         step = tuple(2 if s < 2 * finest and n >= 8 else 1 for s, n in zip(spacing, shape, strict=True))
         spacing = [s * k for s, k in zip(spacing, step, strict=True)]
         shape = [n // k for n, k in zip(shape, step, strict=True)]
@@ -40,10 +40,14 @@ def downsampling(voxel_size: Sequence[float], patch_shape: Sequence[int], levels
 
 
 def kernels(voxel_size: Sequence[float], strides: Sequence[Triple]) -> list[Triple]:
-    """Kernel sizes of each level: 3, but 1 along axes whose voxels are over twice as long as the shortest."""
+    """Kernel sizes of each level: 3, but 1 along axes whose voxels are by nature over twice as long as the shortest.
+
+    An axis that has been halved keeps 3, even beside a thin one that could not be.
+    """
     spacing, sizes = list(voxel_size), []
     for step in [*strides, (1,) * len(spacing)]:
-        sizes.append(tuple(1 if s > 2 * min(spacing) else 3 for s in spacing))
+        coarse = [s > 2 * min(spacing) and s == size for s, size in zip(spacing, voxel_size, strict=True)]
+        sizes.append(tuple(1 if far else 3 for far in coarse))
         spacing = [s * k for s, k in zip(spacing, step, strict=True)]
     return sizes
 
@@ -56,6 +60,11 @@ def convolution(dims: int) -> type[nn.Module]:
 def same_conv(inputs: int, outputs: int, kernel: Triple) -> nn.Module:
     """Convolution that keeps the shape."""
     return convolution(len(kernel))(inputs, outputs, kernel, padding=tuple(k // 2 for k in kernel))
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Normalise in at most eight groups of at least two channels: alone, a channel would lose the step's shift."""
+    return nn.GroupNorm(min(8, channels // 2), channels)
 
 
 def timestep_embedding(t: torch.Tensor, channels: int) -> torch.Tensor:
@@ -71,7 +80,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: Triple, embedding: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.GroupNorm(8, inputs), nn.GroupNorm(8, outputs)
+        self.norm1, self.norm2 = group_norm(inputs), group_norm(outputs)
         self.conv1 = same_conv(inputs, outputs, kernel)
         self.conv2 = same_conv(outputs, outputs, kernel)
         self.time = nn.Linear(embedding, outputs)
@@ -118,7 +127,8 @@ class UNet(nn.Module):
         self.stem = same_conv(1, width, kernel_sizes[0])
         self.encoders, self.decoders = nn.ModuleList(), nn.ModuleList()
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
-        conv = convolution(len(kernel_sizes[0]))
+        self.dims = len(kernel_sizes[0])
+        conv = convolution(self.dims)
         for level, (features, kernel) in enumerate(zip(channels, kernel_sizes, strict=True)):
             self.encoders.append(
                 nn.ModuleList(ResidualBlock(features, features, kernel, embedding) for _ in range(blocks))
@@ -134,12 +144,12 @@ class UNet(nn.Module):
                     for block in range(blocks)
                 )
             )
-        self.head = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), same_conv(width, 1, kernel_sizes[0]))
+        self.head = nn.Sequential(group_norm(width), nn.SiLU(), same_conv(width, 1, kernel_sizes[0]))
 
     @property
     def total_stride(self) -> Triple:
         """Voxels along each axis that the input's shape must be a multiple of."""
-        return tuple(math.prod(axis) for axis in zip(*self.strides, strict=True))
+        return tuple(math.prod(step[axis] for step in self.strides) for axis in range(self.dims))
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Predict eps.

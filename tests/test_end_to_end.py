@@ -1,0 +1,161 @@
+"""The whole workflow on small images that the test writes, as a user with images of their own runs it."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import yaml
+from running import snakemake
+from scipy import ndimage
+from sketchscope.files import read_image
+
+pytestmark = pytest.mark.workflow
+
+# what makes it small; everything else is what the preset says
+TINY = {
+    "volumes": 8,
+    "volumes_per_job": 4,
+    "diffusion": {"channels": [16, 32], "steps": 400, "report_every": 100, "batch_size": 8},
+    "generation": {"steps": 10},
+    "cellpose": {"epochs": 40, "images_per_epoch": 8, "crop": 64},
+}
+FLAT = TINY | {
+    "preset": "nuclei-2d",
+    "voxel_size": [0.5, 0.5],
+    "cell_diameter": 10.0,
+    "volume_shape": [128, 128],
+    "simulation": {"density": 20.0},
+}
+DEEP = TINY | {
+    "preset": "nuclei-3d",
+    "voxel_size": [1.0, 0.5, 0.5],
+    "cell_diameter": 10.0,
+    "volume_shape": [12, 96, 96],
+    "simulation": {"density": 500.0},
+    "diffusion": TINY["diffusion"] | {"patch_shape": [8, 32, 32]},
+}
+
+
+def draw_cells(shape, voxel_size, diameter, rng):
+    """An image of blurred, unevenly bright balls on a dark, noisy background, and its labels."""
+    labels = np.zeros(shape, np.uint16)
+    image = np.zeros(shape)
+    position = np.stack(np.meshgrid(*[np.arange(n) * s for n, s in zip(shape, voxel_size, strict=True)], indexing="ij"))
+    extent = np.multiply(shape, voxel_size)
+    for _ in range(300):
+        distance = np.sqrt(((position.T - rng.uniform(0, extent)).T ** 2).sum(0))
+        if not labels[distance < 0.6 * diameter].any():
+            inside = distance < rng.uniform(0.42, 0.5) * diameter
+            if inside.any():
+                labels[inside] = labels.max() + 1
+                image[inside] = rng.uniform(0.5, 1.0)
+    image = ndimage.gaussian_filter(image, [0.5 / size for size in voxel_size])
+    return 200 + 2000 * image + rng.normal(0, 40, shape), labels
+
+
+def write_frames(folder, count, shape, settings):
+    """Write image and label files; the images hold 16-bit integers as a microscope gives them."""
+    rng = np.random.default_rng(1)
+    for name in ("images", "truth"):
+        (folder / name).mkdir()
+    for frame in range(count):
+        image, labels = draw_cells(shape, settings["voxel_size"], settings["cell_diameter"], rng)
+        tifffile.imwrite(folder / f"images/t{frame}.tif", np.clip(image, 0, 65535).astype(np.uint16))
+        tifffile.imwrite(folder / f"truth/t{frame}.tif", labels)
+
+
+def write_config(folder, organisms, **top):
+    top = {"seed": 3, "device": "cpu"} | top
+    (folder / "config.yaml").write_text(yaml.safe_dump(top | {"organisms": organisms}))
+
+
+def finish(folder, *options):
+    done = snakemake(folder, "--cores", 2, *options)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def scores(results, model="synthetic"):
+    return json.loads((results / "evaluation/summary.json").read_text())[model]
+
+
+def assert_whole(results, shape, volumes):
+    """Every volume has its mask, of one shape and with cells, and every figure is there."""
+    for index in range(volumes):
+        name = f"batch_{index // 4:03d}/volume_{index:04d}.ome.tif"
+        synthetic, mask = read_image(results / "synthetic" / name), read_image(results / "masks" / name)
+        assert synthetic.shape == mask.shape == shape
+        assert synthetic.dtype == np.uint16
+        assert mask.max() > 0
+        assert synthetic[mask > 0].mean() > synthetic[mask == 0].mean() + 200, "cells show in the image"
+    for figure in ("pairs", "loss", "overlays", "iou"):
+        assert (results / f"figures/{figure}.png").stat().st_size > 5000
+    assert not list(results.rglob("*.tmp"))
+
+
+def test_images_of_ones_own_2d(tmp_path):
+    write_frames(tmp_path, 6, (160, 160), FLAT)
+    organism = FLAT | {"images": "images/*.tif", "labels": "truth/*.tif", "test_images": "4-5"}
+    write_config(tmp_path, {"my-cells": organism})
+    finish(tmp_path)
+    results = tmp_path / "results/my-cells"
+    assert_whole(results, (128, 128), 8)
+    found = scores(results)
+    assert found["ap50"] > 0.7, "a network that learnt nothing finds no cell"
+    assert found["iou_median"] > 0.7
+    cells = pd.read_csv(results / "evaluation/synthetic/iou.csv", dtype={"image": str})
+    assert set(cells["image"]) == {"0004", "0005"}
+
+    untouched = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
+    assert "Nothing to be done" in finish(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()} == untouched
+
+    # the same configuration gives the same result
+    before = {path: path.read_bytes() for path in (results / "synthetic").rglob("*.tif")}
+    shutil.rmtree(results / "synthetic")
+    finish(tmp_path, "--until", "generate_volumes")
+    assert {path: path.read_bytes() for path in before} == before
+
+    # images without truth: everything but the score
+    unlabelled = FLAT | {"images": "images/*.tif"}
+    write_config(tmp_path, {"my-cells": unlabelled})
+    finish(tmp_path)
+    summary = json.loads((results / "evaluation/summary.json").read_text())
+    assert (summary["n_images_scored"], summary["synthetic"]["ap50"]) == (0, None)
+
+
+def test_a_stack_of_ones_own_3d(tmp_path):
+    write_frames(tmp_path, 3, (12, 96, 96), DEEP)
+    write_config(tmp_path, {"my-stack": DEEP | {"images": "images/*.tif", "labels": "truth/*.tif"}})
+    finish(tmp_path)
+    results = tmp_path / "results/my-stack"
+    assert_whole(results, (12, 96, 96), 8)
+    assert scores(results)["ap50"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:9000]), "truncated"),
+        (lambda path: tifffile.imwrite(path, np.zeros((64, 64, 3), np.uint8), photometric="rgb"), "colour"),
+        (lambda path: tifffile.imwrite(path, np.full((160, 160), np.nan, np.float32)), "finite"),
+        (lambda path: tifffile.imwrite(path, np.full((160, 160), 7, np.uint16)), "constant"),
+        (lambda path: tifffile.imwrite(path, np.eye(40, dtype=np.uint16)), "smaller than the patch"),
+    ],
+)
+def test_a_bad_image_stops_the_run_with_a_sentence(tmp_path, spoil, message):
+    write_frames(tmp_path, 3, (160, 160), FLAT)
+    spoil(tmp_path / "images/t1.tif")
+    write_config(tmp_path, {"my-cells": FLAT | {"images": "images/*.tif"}})
+    done = snakemake(tmp_path, "--cores", 1)
+    assert done.returncode != 0
+    sentences = [line for line in done.stdout.splitlines() if line.startswith("Error: ")]
+    assert len(sentences) == 1, done.stdout
+    assert "images/t1.tif" in sentences[0]
+    assert message in sentences[0]
+    assert "Traceback" not in done.stdout
+    left = [path.name for path in (tmp_path / "results/my-cells").iterdir()]
+    assert set(left) <= {"logs", "benchmarks"}, "nothing half-written"

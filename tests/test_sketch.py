@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+from sketchscope.sketch import draw_grey_values, draw_sketch, sigma_in_voxels
+
+GEOMETRY = {"2d": ((40, 50), (0.5, 0.5)), "3d": ((16, 40, 50), (1.0, 0.25, 0.5))}
+
+
+@pytest.fixture(params=GEOMETRY)
+def geometry(request):
+    return GEOMETRY[request.param]
+
+
+@pytest.fixture
+def labels(geometry):
+    """Three boxes, one at the border, two that touch."""
+    labels = np.zeros(geometry[0], np.uint16)
+    labels[..., 5:15, :8] = 1
+    labels[..., 20:30, 20:30] = 2
+    labels[..., 20:30, 30:40] = 3
+    if labels.ndim == 3:
+        labels[:4] = 0
+    return labels
+
+
+GREY = np.array([-0.5, 0.0, 0.75], np.float32)
+
+
+def test_unblurred_each_cell_has_its_value(labels):
+    sketch = draw_sketch(labels, GREY, -1.0, (0,) * labels.ndim)
+    assert sketch.dtype == np.float32
+    assert sketch.shape == labels.shape
+    for label, value in enumerate([-1.0, *GREY]):
+        assert (sketch[labels == label] == value).all()
+
+
+@pytest.mark.parametrize("sigma", [0.7, 2.0])
+def test_blur_is_one_of_each_axis(labels, geometry, sigma):
+    expected = np.select([labels == label for label in (1, 2, 3)], GREY, default=-0.9)
+    for axis, width in enumerate(sigma_in_voxels(sigma, geometry[1])):
+        expected = ndimage.gaussian_filter1d(expected, width, axis)
+    sketch = draw_sketch(labels, GREY, -0.9, sigma_in_voxels(sigma, geometry[1]))
+    np.testing.assert_allclose(sketch, expected, atol=1e-5)
+
+
+def test_blur_is_as_wide_in_micrometres_along_all_axes(geometry):
+    """The variance of a blurred point is the square of sigma."""
+    shape, voxel_size = geometry
+    labels = np.zeros(tuple(4 * n for n in shape), np.uint8)
+    middle = tuple(n // 2 for n in labels.shape)
+    labels[middle] = 1
+    weight = draw_sketch(labels, [1.0], -1.0, sigma_in_voxels(4.0, voxel_size)).astype(float) + 1
+    for axis, size in enumerate(voxel_size):
+        others = tuple(other for other in range(labels.ndim) if other != axis)
+        profile = weight.sum(axis=others)
+        position = (np.arange(profile.size) - middle[axis]) * size
+        assert np.sqrt((profile * position**2).sum() / profile.sum()) == pytest.approx(4 * min(voxel_size), rel=0.02)
+
+
+def test_sigma_in_voxels():
+    assert sigma_in_voxels(2.0, (0.5, 0.5)) == (2.0, 2.0)
+    assert sigma_in_voxels(2.0, (1.0, 0.25, 0.5)) == (0.5, 2.0, 1.0)
+    assert sigma_in_voxels(0.0, (1.0, 0.25)) == (0.0, 0.0)
+
+
+def test_clipped(labels):
+    sketch = draw_sketch(labels, [-3.0, 0.0, 3.0], -2.0, (0,) * labels.ndim)
+    assert sketch.min() == -1.0
+    assert sketch.max() == 1.0
+    assert (sketch[labels == 2] == 0).all()
+
+
+@pytest.mark.parametrize("background", [-1.0, -0.8])
+def test_empty_mask(geometry, background):
+    labels = np.zeros(geometry[0], np.uint16)
+    grey_values = draw_grey_values(GREY, labels.max(), background, np.random.default_rng(0))
+    assert grey_values.shape == (0,)
+    sketch = draw_sketch(labels, grey_values, background, (1.5,) * labels.ndim)
+    np.testing.assert_allclose(sketch, background, atol=1e-6)
+
+
+def test_wide_labels(geometry):
+    labels = np.zeros(geometry[0], np.uint32)
+    labels[..., 5, 5] = 70_000
+    sketch = draw_sketch(labels, np.linspace(-1, 1, 70_000), -1.0, (0,) * labels.ndim)
+    assert (sketch[..., 5, 5] == 1).all()
+    assert np.count_nonzero(sketch != -1) == sketch[..., 5, 5].size
+
+
+def test_grey_values_are_drawn_from_the_real_ones():
+    real = np.array([-0.9, -0.2, 0.1, 0.4, 1.3])
+    drawn = draw_grey_values(real, 5000, -1.0, np.random.default_rng(0))
+    assert drawn.dtype == np.float32
+    values, counts = np.unique(drawn, return_counts=True)
+    np.testing.assert_allclose(values, real, rtol=1e-6)
+    np.testing.assert_allclose(counts, 1000, rtol=0.15)
+
+
+def test_darker_values_are_raised():
+    drawn = draw_grey_values(np.array([-0.9, -0.7, 0.4]), 300, -0.6, np.random.default_rng(0))
+    np.testing.assert_allclose(np.unique(drawn), [-0.6, 0.4], rtol=1e-6)
+    assert 60 < np.count_nonzero(drawn > 0) < 140
+
+
+def test_same_generator_same_grey_values():
+    first, again, other = (
+        draw_grey_values(np.linspace(-1, 1, 99), 50, -1, np.random.default_rng(s)) for s in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
