@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 from sketchscope import cellpose_model
-from sketchscope.cellpose_model import DIAM_MEAN, Segmenter, isotropic, planes, train, training_planes
+from sketchscope.cellpose_model import DIAM_MEAN, MOST_PLANES, Segmenter, isotropic, planes, train, training_planes
 from sketchscope.errors import InputError
 from skimage.measure import regionprops
 
@@ -103,22 +103,23 @@ def test_planes_of_an_image_are_the_image():
     np.testing.assert_array_equal(truth, labels)
 
 
-def test_planes_of_a_volume():
-    volume = np.arange(5 * 8 * 17).reshape(5, 8, 17)
+def test_planes_of_a_volume_are_as_many_along_every_axis():
+    volume = np.arange(2 * 8 * 17).reshape(2, 8, 17)
     found = list(planes(volume, -volume))
-    expected = [volume[2], volume[:, 3], volume[:, :, 0], volume[:, :, 8], volume[:, :, 16]]
+    expected = [volume[0], volume[1], volume[:, 2], volume[:, 6], volume[:, :, 4], volume[:, :, 12]]
     assert len(found) == len(expected)
     for (plane, truth), slice_ in zip(found, expected, strict=True):
         np.testing.assert_array_equal(plane, slice_)
         np.testing.assert_array_equal(truth, -slice_)
 
 
-@pytest.mark.parametrize("size", range(2, 30))
-def test_planes_lie_in_the_middle_every_eighth(size):
-    volume = np.broadcast_to(np.arange(size), (1, 1, size))
-    positions = np.array([plane[0, 0] for plane, _ in planes(volume, volume) if plane.shape == (1, 1)])
-    assert (np.diff(positions) == 8).all()
-    assert 0 <= (size - 1 - positions[-1]) - positions[0] <= 1
+@pytest.mark.parametrize("size", [12, 13, 50, 301])
+def test_planes_are_few_and_evenly_spaced(size):
+    volume = np.broadcast_to(np.arange(size), (20, 20, size))
+    positions = [plane[0, 0] for plane, _ in planes(volume, volume) if plane.shape == (20, 20)]
+    assert len(positions) == MOST_PLANES
+    assert np.ptp(np.diff(positions)) <= 1
+    assert abs((size - 1 - positions[-1]) - positions[0]) <= 1
 
 
 def test_training_planes_have_cells_of_30_pixels(geometry):

@@ -232,7 +232,7 @@ def test_mistakes_at_the_top(config, start):
         ),
         (
             {"dimensions": 3},
-            "diffusion.patch_shape: found [96, 96]; with dimensions: 3 it needs 3 entries, z, y, x",
+            "diffusion.patch_shape: found [64, 64]; with dimensions: 3 it needs 3 entries, z, y, x",
         ),
         ({"volume_shape": [5, 64, 64]}, "volume_shape: found [5, 64, 64]; with dimensions: 2 it needs"),
         (

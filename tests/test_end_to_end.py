@@ -90,10 +90,16 @@ def assert_whole(results, shape, volumes):
         assert synthetic.shape == mask.shape == shape
         assert synthetic.dtype == np.uint16
         assert mask.max() > 0
-        assert synthetic[mask > 0].mean() > synthetic[mask == 0].mean() + 200, "cells show in the image"
     for figure in ("pairs", "loss", "overlays", "iou"):
         assert (results / f"figures/{figure}.png").stat().st_size > 5000
     assert not list(results.rglob("*.tmp"))
+
+
+def assert_cells_show(results):
+    """The synthetic images are brighter inside their masks than outside."""
+    for path in (results / "synthetic").rglob("*.ome.tif"):
+        synthetic, mask = read_image(path), read_image(results / "masks" / path.parent.name / path.name)
+        assert synthetic[mask > 0].mean() > synthetic[mask == 0].mean() + 200
 
 
 def test_images_of_ones_own_2d(tmp_path):
@@ -103,6 +109,7 @@ def test_images_of_ones_own_2d(tmp_path):
     finish(tmp_path)
     results = tmp_path / "results/my-cells"
     assert_whole(results, (128, 128), 8)
+    assert_cells_show(results)
     found = scores(results)
     assert found["ap50"] > 0.7, "a network that learnt nothing finds no cell"
     assert found["iou_median"] > 0.7
@@ -119,12 +126,22 @@ def test_images_of_ones_own_2d(tmp_path):
     finish(tmp_path, "--until", "generate_volumes")
     assert {path: path.read_bytes() for path in before} == before
 
-    # images without truth: everything but the score
-    unlabelled = FLAT | {"images": "images/*.tif"}
-    write_config(tmp_path, {"my-cells": unlabelled})
+
+def test_images_without_truth_get_everything_but_a_score(tmp_path):
+    write_frames(tmp_path, 2, (96, 96), FLAT)
+    hasty = {
+        "images": "images/*.tif",
+        "volumes": 4,
+        "diffusion": TINY["diffusion"] | {"steps": 20},
+        "cellpose": TINY["cellpose"] | {"epochs": 3},
+    }
+    write_config(tmp_path, {"my-cells": FLAT | hasty})
     finish(tmp_path)
+    results = tmp_path / "results/my-cells"
+    assert_whole(results, (128, 128), 4)
     summary = json.loads((results / "evaluation/summary.json").read_text())
     assert (summary["n_images_scored"], summary["synthetic"]["ap50"]) == (0, None)
+    assert (results / "predictions/synthetic/0001.ome.tif").exists()
 
 
 def test_a_stack_of_ones_own_3d(tmp_path):
@@ -133,6 +150,7 @@ def test_a_stack_of_ones_own_3d(tmp_path):
     finish(tmp_path)
     results = tmp_path / "results/my-stack"
     assert_whole(results, (12, 96, 96), 8)
+    assert_cells_show(results)
     assert scores(results)["ap50"] > 0.5
 
 

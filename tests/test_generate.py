@@ -303,6 +303,6 @@ def test_samples_with_fewer_steps_in_the_schedule_than_wanted():
 def test_samples_of_an_exact_network(shape):
     network = Exact(-0.2, 0.15, len(shape))
     network.register_parameter("unused", torch.nn.Parameter(torch.zeros(1)))
-    samples = sample_from_noise(network, ALPHA_BAR, shape, count=4, steps=50, seed=0, dtype=FP32)
+    samples = sample_from_noise(network, ALPHA_BAR, shape, count=4, steps=500, seed=0, dtype=FP32)
     assert samples.mean() == pytest.approx(-0.2, abs=0.01)
     assert samples.std() == pytest.approx(0.15, rel=0.1)

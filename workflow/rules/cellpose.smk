@@ -50,6 +50,7 @@ rule segment_images:
     params:
         settings=some_settings("cellpose", SEGMENTATION),
         cell_diameter=setting("cell_diameter"),
+        diam_mean=None,
         seed=SETTINGS["seed"],
         device=SETTINGS["device"],
     script:
@@ -67,6 +68,12 @@ use rule segment_images as segment_published with:
         "results/{organism}/logs/segment_published.{published}.log",
     benchmark:
         "results/{organism}/benchmarks/segment_published.{published}.tsv"
+    params:
+        settings=some_settings("cellpose", SEGMENTATION),
+        cell_diameter=setting("cell_diameter"),
+        diam_mean=lambda wildcards: SOURCES["models"][wildcards.published]["diam_mean"],
+        seed=SETTINGS["seed"],
+        device=SETTINGS["device"],
 
 
 rule segment_classical:

@@ -1,4 +1,6 @@
-from sketchscope.jobs import job
+from sketchscope.jobs import at_most_every, job
+
+PROGRESS_SECONDS = 20
 
 
 def main(snakemake):
@@ -23,6 +25,7 @@ def main(snakemake):
                 steps,
                 key=[snakemake.params.seed, organism, snakemake.params.volumes[volume]],
                 device=device,
+                report=at_most_every(PROGRESS_SECONDS, lambda t, volume=volume: print(f"{volume}: now at t = {t}")),
                 dtype=devices.choose_precision("auto", device),
                 **{key: settings[key] for key in ("tile_shape", "overlap", "batch_size", "sampler", "eta")},
             )

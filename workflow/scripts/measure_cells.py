@@ -11,13 +11,13 @@ def main(snakemake):
     rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
     tables = []
     for row in cells.spread_out(rows, MOST_IMAGES):
-        image = manifest.load_normalised(row, snakemake.input.images)
         labels = classical.segment(
-            image,
+            manifest.load_image(row, snakemake.input.images),
             voxel_size=row.voxel_size,
             cell_diameter=snakemake.params.cell_diameter,
             **snakemake.params.settings,
         )
+        image = manifest.load_normalised(row, snakemake.input.images)
         table = cells.measure(image, labels, row.voxel_size)
         table.insert(0, "image", row.image)
         tables.append(table.assign(**cells.measure_background(image, labels)._asdict()))

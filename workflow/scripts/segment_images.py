@@ -12,6 +12,7 @@ def main(snakemake):
         rows[0].voxel_size,
         snakemake.params.cell_diameter,
         device=devices.choose_device(snakemake.params.device),
+        diam_mean=snakemake.params.diam_mean,
         **snakemake.params.settings,
     )
     with files.atomic_folder(snakemake.output.predictions) as folder:

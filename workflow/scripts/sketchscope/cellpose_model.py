@@ -20,6 +20,7 @@ from .files import atomic_path
 
 DIAM_MEAN = 30.0  # pixels of a cell's diameter in the network's eyes; Cellpose's own default
 SCALE_RANGE = 0.5  # training crops are scaled by up to a quarter either way
+MOST_PLANES = 12  # along each axis of a volume
 CHANNELS = [0, 0]  # grey images
 
 
@@ -44,13 +45,15 @@ def isotropic(image: np.ndarray, pixel: float, voxel_size: Sequence[float], orde
 def planes(image: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Two-dimensional views of an isotropic pair: itself, or slices along each axis of a volume.
 
-    Neighbouring slices of cubic voxels tell the same, so only every eighth is taken.
+    Every axis gives as many, evenly spaced, so that thin stacks do not train on their sections alone; no
+    more than `MOST_PLANES`, since neighbouring slices tell the same.
     """
     if image.ndim == 2:
         yield image, labels
         return
-    for axis in range(3):
-        for index in range((image.shape[axis] - 1) % 8 // 2, image.shape[axis], 8):
+    count = min(MOST_PLANES, *image.shape)
+    for axis, size in enumerate(image.shape):
+        for index in ((np.arange(count) + 0.5) * size / count).astype(int):
             yield image.take(index, axis), labels.take(index, axis)
 
 
@@ -163,6 +166,8 @@ class Segmenter:
         Micrometres along each axis.
     cell_diameter : float
         Micrometres.
+    diam_mean : float, optional
+        Pixels of a cell's diameter that the network was trained for; None takes what the file says.
     """
 
     def __init__(
@@ -175,6 +180,7 @@ class Segmenter:
         cellprob_threshold: float,
         min_size: int,
         device: torch.device,
+        diam_mean: float | None = None,
     ) -> None:
         from cellpose.models import CellposeModel
 
@@ -184,6 +190,8 @@ class Segmenter:
             self.model = CellposeModel(pretrained_model=str(path), device=device, mkldnn=False)
         except Exception as error:
             raise InputError(f"{path}: is not a Cellpose 3 model ({type(error).__name__})") from error
+        if diam_mean is not None:
+            self.model.diam_mean = diam_mean
         self.model.net.register_forward_hook(_as_float32)
         self.precision = device, choose_precision("auto", device)
         self.settings = {

@@ -6,8 +6,9 @@ import importlib.metadata
 import os
 import platform
 import sys
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -53,6 +54,19 @@ def _header(device: str, seed: int | None) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     return f"# {now} host {platform.node()}, device {device}, seed {seed}\n# {versions}"
+
+
+def at_most_every(seconds: float, say: Callable[..., None]) -> Callable[..., None]:
+    """Pass calls on to `say`, but only when `seconds` have gone by since the last one, or since now."""
+    last = time.monotonic()
+
+    def maybe(*arguments: object) -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            say(*arguments)
+
+    return maybe
 
 
 @contextmanager
