@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+import torch
 from serving import BODY, FILE, Server
 from sketchscope import download
 
@@ -20,3 +21,12 @@ def server(monkeypatch):
         yield running
         running.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def one_thread():
+    """The same sums in the same order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -22,13 +22,7 @@ GEOMETRIES = [  # shape of the sketch, of a tile, overlap
 ]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small sums are faster without others, and the same everywhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Local(torch.nn.Module):

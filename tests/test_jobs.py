@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from sketchscope import jobs
 from sketchscope.errors import InputError
 from sketchscope.files import atomic_path
 from sketchscope.jobs import job, package_versions
@@ -73,3 +74,12 @@ def test_versions_are_those_installed():
     versions = package_versions()
     assert versions["numpy"] == np.__version__
     assert versions["python"] == ".".join(str(part) for part in sys.version_info[:3])
+
+
+def test_progress_is_told_now_and_then(monkeypatch):
+    now, told = [100.0], []
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])
+    tell = jobs.at_most_every(20, told.append)
+    for now[0] in (105.0, 121.0, 125.0, 140.0, 145.0, 150.0):
+        tell(now[0])
+    assert told == [121.0, 145.0]

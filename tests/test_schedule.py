@@ -15,13 +15,7 @@ from sketchscope.schedule import (
 MEAN, SPREAD = 0.3, 0.1  # images whose voxels are N(MEAN, SPREAD^2): clipping to [-1, 1] does not act
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small sums are faster without others, and the same everywhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def exact_eps(x_t, alpha_bar):

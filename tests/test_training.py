@@ -35,13 +35,7 @@ class Interrupted(Exception):
     """What a scheduler does to a job that runs too long."""
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The same sums in the same order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def stripes(shape, count=8):

@@ -14,13 +14,7 @@ NETWORKS = [  # channels, voxel size, patch shape
 ]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small sums are faster without others, and the same everywhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def build(channels, voxel_size, patch_shape, blocks=1):
