@@ -133,7 +133,7 @@ def test_foreground_points_are_at_most_so_many():
     assert not np.array_equal(points, foreground_points(image, 1))
 
 
-@pytest.mark.parametrize(("shape", "orientations"), [((4, 4), 8), ((4, 5), 4), ((3, 4, 4), 16), ((3, 4, 5), 8)])
+@pytest.mark.parametrize(("shape", "orientations"), [((4, 4), 8), ((4, 5), 4), ((3, 4, 4), 8), ((3, 4, 5), 4)])
 def test_flips_and_rotations(shape, orientations):
     """An image exactly as large as the patch is seen in all its orientations and in no other order."""
     intensities = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)

@@ -58,8 +58,11 @@ def _corner(image: TrainingImage, shape: Sequence[int], foreground: bool, rng: n
 
 
 def _turn(patch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Flip along random axes and, where the patch is square in the plane, rotate by 90 degrees."""
-    flips = tuple(axis for axis in range(patch.ndim) if rng.random() < 0.5)
+    """Flip along random axes of the plane and, where the patch is square in it, rotate by 90 degrees.
+
+    Never along Z: light and sharpness fall off with depth, and cells lie on something.
+    """
+    flips = tuple(axis for axis in (-2, -1) if rng.random() < 0.5)
     patch = np.flip(patch, flips)
     square = patch.shape[-1] == patch.shape[-2]
     return np.rot90(patch, axes=(-2, -1)) if square and rng.random() < 0.5 else patch
