@@ -57,6 +57,12 @@ def planes(image: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, 
             yield image.take(index, axis), labels.take(index, axis)
 
 
+def normalise99(image: np.ndarray) -> np.ndarray:
+    """Map the percentiles 1 and 99 of the whole image or volume to 0 and 1, as Cellpose does to predict."""
+    low, high = np.percentile(image, (1, 99))
+    return ((image - low) / max(high - low, 1e-9)).astype(np.float32)
+
+
 def training_planes(
     pairs: Iterable[tuple[np.ndarray, np.ndarray]], voxel_size: Sequence[float], cell_diameter: float
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -64,7 +70,8 @@ def training_planes(
     pixel = cell_diameter / DIAM_MEAN
     images, labels, empty = [], [], 0
     for image, mask in pairs:
-        for plane, truth in planes(isotropic(image, pixel, voxel_size, 1), isotropic(mask, pixel, voxel_size, 0)):
+        image = isotropic(normalise99(image), pixel, voxel_size, 1)
+        for plane, truth in planes(image, isotropic(mask, pixel, voxel_size, 0)):
             if truth.any():
                 images.append(plane)
                 labels.append(truth)
@@ -130,7 +137,7 @@ def train(
             train_data=[images[i] for i in order],
             train_labels=[labels[i].copy() for i in order],  # Cellpose renumbers them in place
             channels=CHANNELS,
-            normalize=True,
+            normalize={"normalize": False},  # the planes are; False alone would change a global of Cellpose
             batch_size=batch_size,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
