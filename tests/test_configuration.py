@@ -241,6 +241,14 @@ def test_mistakes_at_the_top(config, start):
         ),
         ({"generation": {"overlap": [1, 2, 3]}}, "generation.overlap: found [1, 2, 3]; with dimensions: 2"),
         ({"axes": "ZYX"}, "axes: found ZYX; with dimensions: 2 allowed is auto, YX or TYX"),
+        (
+            {"sketch": {"nucleoli": [0.5, 0.4]}},
+            "sketch.nucleoli: found probabilities that sum to 0.9; they must sum to 1",
+        ),
+        (
+            {"sketch": {"nucleolus_um": [3, 1]}},
+            "sketch.nucleolus_um: found [3, 1]; the first must not be larger",
+        ),
         ({"percentiles": [99, 1]}, "percentiles: found [99, 1]; the first must be below the second"),
         ({"train_images": "5-2"}, "train_images: found 5-2; a range must not run backwards"),
         ({"test_images": "last"}, 'test_images: found "last"; allowed is a text (such as 12-19 or 3,7)'),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from sketchscope.sketch import draw_grey_values, draw_sketch, sigma_in_voxels
+from sketchscope.sketch import NUCLEOLUS_DEPTH, draw_grey_values, draw_nucleoli, draw_sketch, sigma_in_voxels
 
 GEOMETRY = {"2d": ((40, 50), (0.5, 0.5)), "3d": ((16, 40, 50), (1.0, 0.25, 0.5))}
 
@@ -108,3 +108,27 @@ def test_same_generator_same_grey_values():
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_nucleoli_lie_inside_and_are_as_many_as_their_probabilities_say(geometry):
+    shape, voxel_size = geometry
+    labels = np.zeros(shape, np.uint16)
+    labels[tuple(slice(n // 8, -n // 8) for n in shape)] = 1
+    rng = np.random.default_rng(2)
+    assert not draw_nucleoli(labels, [1.0], (1.0, 2.0), voxel_size, rng).any()
+    counts = []
+    for _ in range(20):
+        spots = draw_nucleoli(labels, [0, 1.0], (1.0, 2.0), voxel_size, rng)
+        assert not spots[labels == 0].any()
+        counts.append(ndimage.label(spots)[1])
+        extent = np.ptp(np.argwhere(spots) * voxel_size, axis=0)
+        assert (extent <= 2.0).all()
+    assert counts == [1] * 20
+
+
+def test_nucleoli_are_darker_than_their_nucleus_and_brighter_than_the_background(labels):
+    spots = np.zeros(labels.shape, bool)
+    spots[tuple(np.argwhere(labels == 1)[0])] = True
+    sketch = draw_sketch(labels, np.full(labels.max(), 0.5), -0.5, [0] * labels.ndim, spots)
+    np.testing.assert_allclose(sketch[spots], 0.5 - NUCLEOLUS_DEPTH, atol=1e-6)
+    np.testing.assert_allclose(sketch[(labels == 1) & ~spots], 0.5)

@@ -7,7 +7,7 @@ def main(snakemake):
     from sketchscope.files import atomic_folder, image_files, read_image, write_image
     from sketchscope.manifest import read_manifest
     from sketchscope.noise import stable_key
-    from sketchscope.sketch import draw_grey_values, draw_sketch, sigma_in_voxels
+    from sketchscope.sketch import draw_grey_values, draw_nucleoli, draw_sketch, sigma_in_voxels
 
     settings = snakemake.params.settings
     voxel_size = read_manifest(snakemake.input.manifest)[0].voxel_size
@@ -22,7 +22,8 @@ def main(snakemake):
                 cells["grey"].to_numpy(), labels.max(), background + settings["min_contrast"], rng
             )
             sigma = sigma_in_voxels(settings["sigma"], voxel_size)
-            sketch = draw_sketch(labels, grey_values, background, sigma)
+            nucleoli = draw_nucleoli(labels, settings["nucleoli"], settings["nucleolus_um"], voxel_size, rng)
+            sketch = draw_sketch(labels, grey_values, background, sigma, nucleoli)
             write_image(folder / f"{volume}.ome.tif", sketch, voxel_size)
 
 

@@ -215,10 +215,16 @@ def _lookup(settings: Mapping, name: str) -> Any:
 
 
 def check_selections(settings: Settings, key: str) -> None:
-    """Check percentiles and ranges of images; a single position becomes a text like the rest."""
+    """Check percentiles, probabilities and ranges of images; a single position becomes a text like the rest."""
     low, high = settings["percentiles"]
     if low >= high:
         raise InputError(f"{key}.percentiles: found [{low}, {high}]; the first must be below the second")
+    total = sum(settings["sketch"]["nucleoli"])
+    if abs(total - 1) > 1e-6:
+        raise InputError(f"{key}.sketch.nucleoli: found probabilities that sum to {total:g}; they must sum to 1")
+    smallest, largest = settings["sketch"]["nucleolus_um"]
+    if smallest > largest:
+        raise InputError(f"{key}.sketch.nucleolus_um: found [{smallest}, {largest}]; the first must not be larger")
     for name in ("train_images", "test_images"):
         if settings[name] is None:
             continue
