@@ -23,7 +23,7 @@ SETTINGS = {
     "weight_decay": 1e-5,
     "device": CPU,
 }
-THRESHOLDS = {"flow_threshold": 0.4, "cellprob_threshold": 0.0, "min_size": 15}
+THRESHOLDS = {"flow_threshold": 0.4, "cellprob_threshold": 0.0, "min_size": 15, "stitch_threshold": None}
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -255,9 +255,10 @@ def see_hills(data):
     return torch.cat([5 * uphill, 20 * (image - 0.2)], dim=1), torch.ones(len(data), 256), []
 
 
-def test_finds_cells_whatever_the_voxel_size(trained, geometry):
+@pytest.mark.parametrize("stitch_threshold", [None, 0.25])
+def test_finds_cells_whatever_the_voxel_size(trained, geometry, stitch_threshold):
     """The network is replaced by one that is right, so that what surrounds it must be right too."""
-    found = segmenter(trained[0] / "first", geometry[1])
+    found = segmenter(trained[0] / "first", geometry[1], stitch_threshold=stitch_threshold)
     found.model.net.forward = see_hills
     image, truth = hills(*geometry)
     labels = found.segment(image)

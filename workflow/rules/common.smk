@@ -21,7 +21,7 @@ SOURCES = read_yaml(Path(workflow.basedir) / "resources" / "datasets.yaml")
 GPUS = 0 if SETTINGS["device"] == "cpu" else 1
 
 # the keys of the section cellpose that matter after the training; changing one trains nothing again
-SEGMENTATION = ["flow_threshold", "cellprob_threshold", "min_size"]
+SEGMENTATION = ["flow_threshold", "cellprob_threshold", "min_size", "stitch_threshold"]
 
 
 wildcard_constraints:

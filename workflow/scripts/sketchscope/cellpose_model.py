@@ -173,6 +173,9 @@ class Segmenter:
         Micrometres along each axis.
     cell_diameter : float
         Micrometres.
+    stitch_threshold : float, optional
+        Segment a stack plane by plane and join cells of neighbouring planes whose IoU exceeds it; None
+        follows flows in three dimensions.
     diam_mean : float, optional
         Pixels of a cell's diameter that the network was trained for; None takes what the file says.
     """
@@ -186,6 +189,7 @@ class Segmenter:
         flow_threshold: float,
         cellprob_threshold: float,
         min_size: int,
+        stitch_threshold: float | None,
         device: torch.device,
         diam_mean: float | None = None,
     ) -> None:
@@ -209,8 +213,10 @@ class Segmenter:
             "cellprob_threshold": cellprob_threshold,
             "min_size": min_size,
         }
-        if len(voxel_size) == 3:
+        if len(voxel_size) == 3 and stitch_threshold is None:
             self.settings |= {"do_3D": True, "z_axis": 0, "anisotropy": voxel_size[0] / voxel_size[-1]}
+        elif len(voxel_size) == 3:
+            self.settings |= {"stitch_threshold": stitch_threshold, "z_axis": 0}
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image (Z, Y, X) or (Y, X) into labels of the same shape."""
