@@ -50,6 +50,16 @@ def test_written_image_is_read_back_with_its_voxel_size(tmp_path, shape, dtype):
         assert pixels[f"PhysicalSize{axis}Unit"] == "µm"
 
 
+@pytest.mark.parametrize("shape", [(20, 30), (5, 20, 30)])
+def test_same_image_gives_the_same_file_and_another_one_another(tmp_path, shape):
+    for name, value in (("a", 1), ("b", 1), ("c", 2)):
+        write_image(tmp_path / name, np.full(shape, value, np.uint16), (1.0,) * len(shape))
+    first, same, other = ((tmp_path / name).read_bytes() for name in "abc")
+    assert first == same
+    assert tifffile.TiffFile(tmp_path / "a").ome_metadata != tifffile.TiffFile(tmp_path / "c").ome_metadata
+    assert first != other
+
+
 def test_axes_of_unlabelled_pages_are_unknown(tmp_path):
     write_plain_pages(tmp_path / "a.tif", random_image((4, 20, 30)))
     image, axes = read_tiff(tmp_path / "a.tif")

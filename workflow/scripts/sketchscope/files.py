@@ -1,5 +1,6 @@
 """Reading and writing files, whole or not at all: images as OME-TIFF with their voxel size, and JSON."""
 
+import hashlib
 import json
 import logging
 import math
@@ -207,7 +208,9 @@ def write_image(path: PathLike, image: np.ndarray, voxel_size: Sequence[float], 
         Without compression the file can be read in part (`map_image`).
     """
     axes = spatial_axes(image.ndim)
-    metadata: dict = {"axes": axes}
+    # tifffile would draw the UUID at random; out of the content, the same image gives the same file
+    content = hashlib.sha256(np.ascontiguousarray(image)).hexdigest()
+    metadata: dict = {"axes": axes, "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, content))}
     for axis, size in zip(axes, voxel_size, strict=True):
         metadata |= {f"PhysicalSize{axis}": float(size), f"PhysicalSize{axis}Unit": "µm"}
     with atomic_path(path) as temporary:
