@@ -10,9 +10,9 @@ def main(snakemake):
     cell_diameter = snakemake.params.cell_diameter
     torch.set_num_threads(snakemake.threads)
     pairs = (
-        (files.read_image(path), files.read_image(files.image_files(masks)[volume]))
+        (files.read_image(path), files.read_image(f"{masks}/{path.name}"))
         for synthetic, masks in zip(snakemake.input.synthetic, snakemake.input.masks, strict=True)
-        for volume, path in files.image_files(synthetic).items()
+        for path in files.image_files(synthetic).values()
     )
     images, labels = cellpose_model.training_planes(pairs, voxel_size, cell_diameter)
     losses = cellpose_model.train(

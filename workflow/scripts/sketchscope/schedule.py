@@ -12,7 +12,6 @@ import torch
 from .errors import InputError
 
 MAX_BETA = 0.999
-SAMPLERS = ("ddim", "ddpm")
 
 
 class Schedule(NamedTuple):
