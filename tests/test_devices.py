@@ -1,6 +1,6 @@
 import pytest
 import torch
-from sketchscope.devices import autocast, choose_device, choose_precision
+from sketchscope.devices import autocast, choose_device, choose_precision, describe
 from sketchscope.errors import InputError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -23,7 +23,7 @@ def test_device(gpu, there, setting, device):
 
 def test_never_the_cpu_in_place_of_a_gpu(gpu):
     gpu(False)
-    with pytest.raises(InputError, match="device is cuda, but this machine offers no CUDA device"):
+    with pytest.raises(InputError, match=r"a GPU is asked for on .*, but .*CUDA"):
         choose_device("cuda")
 
 
@@ -56,3 +56,8 @@ def test_autocast(dtype):
         assert torch.is_autocast_enabled("cpu") == (dtype is not torch.float32)
         assert layer(torch.ones(1, 1, 8, 8)).dtype is dtype
     assert layer(torch.ones(1, 1, 8, 8)).dtype is torch.float32
+
+
+def test_description(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
+    assert [describe(device) for device in (CPU, CUDA)] == ["cpu", "cuda (NVIDIA H100)"]

@@ -16,6 +16,7 @@ from sketchscope.files import (
     image_files,
     read_image,
     read_tiff,
+    resumed_folder,
     write_image,
     write_json,
 )
@@ -265,3 +266,68 @@ def test_file_that_outgrows_its_room_is_told_in_a_sentence(tmp_path):
     assert process.returncode == 1
     assert re.search(r"^Error: .*a\.ome\.tif", errors, re.MULTILINE)
     assert not list((tmp_path / "images").iterdir())
+
+
+def fill(path, fingerprint, names, *, fail=False):
+    """What is there before, and the folder filled with files of these names."""
+    with resumed_folder(path, fingerprint) as folder:
+        before = {file.name for file in folder.glob("[!.]*")}
+        for name in names:
+            (folder / name).write_text(name)
+        if fail:
+            raise KeyboardInterrupt
+    return before
+
+
+def test_resumed_folder_keeps_what_an_attempt_has_finished(tmp_path):
+    path = tmp_path / "batch"
+    with pytest.raises(KeyboardInterrupt):
+        fill(path, "same", "ab", fail=True)
+    assert not path.exists()
+    assert fill(path, "same", "c") == {"a", "b"}
+    assert {file.name for file in path.iterdir()} == {"a", "b", "c"}
+    assert [file.name for file in tmp_path.iterdir()] == ["batch"]
+
+
+def test_resumed_folder_of_another_fingerprint_starts_over(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fill(tmp_path / "batch", "first", "a", fail=True)
+    assert fill(tmp_path / "batch", "second", "b") == set()
+    assert [file.name for file in (tmp_path / "batch").iterdir()] == ["b"]
+
+
+def test_resumed_folder_without_a_fingerprint_starts_over(tmp_path):
+    """The attempt before was killed between making the folder and saying what it is of."""
+    unfinished = tmp_path / ".batch.unfinished"
+    unfinished.mkdir()
+    (unfinished / "a").write_text("a")
+    assert fill(tmp_path / "batch", "same", "b") == set()
+
+
+def test_resumed_folder_drops_half_written_files(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fill(tmp_path / "batch", "same", [".b.1-2.tmp"], fail=True)
+    fill(tmp_path / "batch", "same", "b")
+    assert [file.name for file in (tmp_path / "batch").iterdir()] == ["b"]
+
+
+def test_resumed_folder_replaces_an_old_one(tmp_path):
+    fill(tmp_path / "batch", "first", "a")
+    fill(tmp_path / "batch", "second", "b")
+    assert [file.name for file in (tmp_path / "batch").iterdir()] == ["b"]
+
+
+def test_leftovers_of_a_killed_process_go(tmp_path):
+    (tmp_path / ".batch.12-ab.tmp").mkdir()
+    (tmp_path / ".batch.12-ab.tmp" / "a").touch()
+    (tmp_path / ".batch.13-ab.tmp").touch()
+    for other in (".batch2.12-ab.tmp", "batch.tmp", ".batch.unfinished"):
+        (tmp_path / other).touch()
+    with atomic_folder(tmp_path / "batch"):
+        pass
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "batch",
+        ".batch2.12-ab.tmp",
+        "batch.tmp",
+        ".batch.unfinished",
+    }

@@ -1,13 +1,17 @@
 import errno
 import os
+import platform
+import re
+import signal
 import sys
 
 import numpy as np
 import pytest
+import torch
 from sketchscope import jobs
 from sketchscope.errors import InputError
 from sketchscope.files import atomic_path
-from sketchscope.jobs import job, package_versions
+from sketchscope.jobs import Stopped, job, noted_stop, package_versions
 
 
 def run_failing(log, error):
@@ -17,16 +21,87 @@ def run_failing(log, error):
 
 def test_log_has_a_header_and_what_is_printed(tmp_path, capsys):
     log = tmp_path / "logs" / "a.log"
-    with job(log, device="cuda", seed=7):
+    with job(log, device="cpu", seed=7) as device:
         print("a line")
         print("a complaint", file=sys.stderr)
+    assert device.type == "cpu"
     text = log.read_text()
-    assert "device cuda, seed 7" in text.splitlines()[0]
+    assert re.fullmatch(rf"# \S+ host {platform.node()}, seed 7", text.splitlines()[0])
     assert f"numpy {np.__version__}" in text.splitlines()[1]
-    assert text.splitlines()[2:] == ["a line", "a complaint"]
+    assert text.splitlines()[2:] == ["# device cpu", "a line", "a complaint"]
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == "a line"
     assert err == "a complaint\n"
+
+
+def test_header_names_the_job_of_slurm(tmp_path, monkeypatch):
+    for key, value in {"SLURM_JOB_ID": "17", "SLURMD_NODENAME": "gpu1", "SLURM_JOB_PARTITION": "gpu"}.items():
+        monkeypatch.setenv(key, value)
+    with job(tmp_path / "a.log") as device:
+        assert device is None
+    assert "SLURM job 17 on node gpu1 (gpu), nothing random\n" in (tmp_path / "a.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("setting", "gpus", "in_slurm", "fails"),
+    [
+        ("cuda", 0, False, True),
+        ("cuda", 1, True, True),
+        ("auto", 1, True, True),
+        ("auto", 1, False, False),
+        ("auto", 0, True, False),
+        ("cpu", 1, True, False),
+    ],
+)
+def test_never_the_cpu_in_place_of_a_gpu_that_was_asked_for(
+    tmp_path, monkeypatch, capsys, setting, gpus, in_slurm, fails
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    if in_slurm:
+        monkeypatch.setenv("SLURM_JOB_ID", "17")
+    else:
+        monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+
+    def use():
+        with job(tmp_path / "a.log", device=setting, gpus=gpus) as device:
+            assert device.type == "cpu"
+
+    if not fails:
+        use()
+        return
+    with pytest.raises(SystemExit) as caught:
+        use()
+    assert caught.value.code == 1
+    assert re.fullmatch(r"Error: device: a GPU is asked for .* or set device: cpu\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_asked_to_stop_is_one_sentence_and_leaves_nothing(tmp_path, capsys, number):
+    before = signal.getsignal(number)
+
+    def stopped():
+        with job(tmp_path / "a.log"), atomic_path(tmp_path / "b.tif") as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(SystemExit) as caught:
+        stopped()
+    assert caught.value.code == 143
+    assert capsys.readouterr().err == f"Stopped by {number.name}\n"
+    assert os.listdir(tmp_path) == ["a.log"]
+    assert signal.getsignal(number) == before
+
+
+def test_a_stop_that_is_noted_waits(tmp_path):
+    with job(tmp_path / "a.log"), noted_stop() as stop:
+        assert not stop()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop()
+        assert stop()
+
+
+def test_a_stop_is_no_exception_that_somebody_catches():
+    assert not issubclass(Stopped, Exception)
 
 
 def test_streams_are_given_back(tmp_path):

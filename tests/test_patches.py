@@ -51,6 +51,20 @@ def test_patches_are_cut_out_of_the_image(shape, patch_shape):
         np.testing.assert_array_equal(np.sort(numbers, axis=None), np.sort(intensities[region], axis=None))
 
 
+@pytest.mark.parametrize(("shape", "patch_shape"), SHAPES)
+def test_shares_make_the_batch(shape, patch_shape):
+    images = [random_image(shape, seed) for seed in range(3)]
+
+    def draw(share=slice(None)):
+        return random_patches(images, patch_shape, 6, 0.5, np.random.default_rng(1), share)
+
+    whole = draw()
+    for size in (1, 2, 3):
+        for rank in range(size):
+            share = slice(rank, None, size)
+            np.testing.assert_array_equal(draw(share), whole[share])
+
+
 def test_corners_lie_anywhere():
     intensities = np.arange(7 * 6, dtype=np.float32).reshape(7, 6)
     batch = random_patches([made(intensities, high=41.0)], (4, 5), 400, 0, np.random.default_rng(0))

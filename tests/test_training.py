@@ -9,12 +9,15 @@ import torch
 from safetensors.torch import save_file
 from sketchscope import training
 from sketchscope.errors import InputError
+from sketchscope.jobs import Stopped
 from sketchscope.schedule import cosine_alpha_bar
 from sketchscope.training import (
+    ALONE,
     LOSS_COLUMNS,
     SETTINGS,
     Checkpoint,
     build_networks,
+    draw_noise,
     learning_rate_at,
     load_model,
     make_trainer,
@@ -42,8 +45,8 @@ def stripes(shape, count=8):
     """A source of batches: diagonal waves of a random phase."""
     position = np.indices(shape).sum(0)
 
-    def draw_batch(rng):
-        phases = rng.random(count) * 2 * np.pi
+    def draw_batch(rng, share=slice(None)):
+        phases = rng.random(count)[share] * 2 * np.pi
         return np.stack([np.sin(0.6 * position + phase) for phase in phases])[:, None].astype(np.float32)
 
     return draw_batch
@@ -115,9 +118,9 @@ def clock(monkeypatch):
 def ticking(clock, seconds=1.0, shape=(8, 8)):
     """Batches that take so many seconds each."""
 
-    def draw_batch(rng):
+    def draw_batch(rng, share):
         clock.now += seconds
-        return stripes(shape, 2)(rng)
+        return stripes(shape, 2)(rng, share)
 
     return draw_batch
 
@@ -131,9 +134,9 @@ def test_loss_falls(tmp_path, shape):
 
     def loss(network):
         x_0 = torch.from_numpy(stripes(shape, 32)(np.random.default_rng(99)))
-        generator = torch.Generator().manual_seed(99)
+        t, noise = draw_noise(x_0.shape, TIMESTEPS, torch.Generator().manual_seed(99))
         with torch.no_grad():
-            return noise_loss(network, x_0, torch.from_numpy(ALPHA_BAR), generator, torch.float32).item()
+            return noise_loss(network, x_0, t, noise, torch.from_numpy(ALPHA_BAR), torch.float32).item()
 
     fresh = networks(shape)[0]
     assert loss(result.average) < 0.4 * loss(fresh)
@@ -157,9 +160,9 @@ def test_no_report_twice(tmp_path):
 def test_every_step_has_its_own_batch(tmp_path):
     drawn = []
 
-    def draw_batch(rng):
+    def draw_batch(rng, share):
         drawn.append(rng.random())
-        return stripes((8, 8), 2)(rng)
+        return stripes((8, 8), 2)(rng, share)
 
     run(tmp_path, draw_batch=draw_batch)
     run(tmp_path, draw_batch=draw_batch, seed=4)
@@ -192,6 +195,30 @@ def test_interrupted_twice(tmp_path):
     interrupted(tmp_path, 4)
     interrupted(tmp_path, 8)
     assert_same(whole, run(tmp_path))
+
+
+def test_asked_to_stop(tmp_path, capsys):
+    """The step in hand is finished, the checkpoint is of that step, and the next attempt goes on."""
+    whole = run(tmp_path / "whole")
+    asked = []
+    with pytest.raises(Stopped, match="at step 5; the checkpoint is saved"):
+        run(tmp_path, stop=lambda: asked.append(1) or len(asked) > 5)
+    assert_same(whole, run(tmp_path, start=77))
+    assert "resumed at step 5" in capsys.readouterr().out
+
+
+def test_asked_to_stop_after_the_last_step(tmp_path):
+    """What is done is not given up."""
+    asked = []
+    result = run(tmp_path, stop=lambda: asked.append(1) or len(asked) > 12)
+    assert result.record["steps"] == 12
+
+
+def test_half_written_checkpoints_of_a_killed_process_go(tmp_path):
+    leftover = tmp_path / ".checkpoint.pt.1234-abcdef01.tmp"
+    leftover.write_bytes(b"half")
+    run(tmp_path)
+    assert not leftover.exists()
 
 
 def test_weights_are_not_those_of_the_start(tmp_path):
@@ -349,13 +376,13 @@ class Seer(torch.nn.Module):
 
 @pytest.mark.parametrize("shape", [(4, 4), (2, 4, 4)])
 def test_loss_of_exact_and_of_no_prediction(shape):
-    x_0, generator = torch.full((2000, 1, *shape), 0.5), torch.Generator().manual_seed(0)
-    network, alpha_bar = Seer(), torch.from_numpy(ALPHA_BAR)
-    assert noise_loss(network, x_0, alpha_bar, generator, torch.float32).item() < 1e-7
+    x_0, network, alpha_bar = torch.full((2000, 1, *shape), 0.5), Seer(), torch.from_numpy(ALPHA_BAR)
+    t, noise = draw_noise(x_0.shape, TIMESTEPS, torch.Generator().manual_seed(0))
+    assert noise_loss(network, x_0, t, noise, alpha_bar, torch.float32).item() < 1e-7
     steps, counts = np.unique(network.steps, return_counts=True)
     assert steps.tolist() == list(range(1, TIMESTEPS + 1))
     assert counts.max() < 60  # each 20 times on average
-    nothing = noise_loss(lambda x_t, t: 0 * x_t, x_0, alpha_bar, generator, torch.float32)
+    nothing = noise_loss(lambda x_t, t: 0 * x_t, x_0, t, noise, alpha_bar, torch.float32)
     assert nothing.item() == pytest.approx(1, abs=0.05)
 
 
@@ -364,7 +391,8 @@ def one_step(dtype, **changes):
     trainer = make_trainer(network, average, 1e-3, CPU, dtype)
     x_0 = torch.from_numpy(stripes((16, 16))(np.random.default_rng(0)))
     settings = {"step": 0, "seed": 0, "rate": 1e-3, "ema_decay": 0.9, "gradient_clip": 1.0} | changes
-    return trainer, lambda: train_step(trainer, x_0, torch.from_numpy(ALPHA_BAR), dtype=dtype, **settings)
+    alpha_bar = torch.from_numpy(ALPHA_BAR)
+    return trainer, lambda: train_step(trainer, network, x_0, alpha_bar, team=ALONE, dtype=dtype, **settings)
 
 
 @pytest.mark.parametrize(("dtype", "scaled"), [(torch.float32, False), (torch.bfloat16, False), (torch.float16, True)])

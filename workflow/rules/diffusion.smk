@@ -27,6 +27,8 @@ rule train_diffusion:
         gpu=GPUS,
         mem_mb=growing(16000),
         runtime=growing(720),
+        # two minutes before the time limit, so that the checkpoint is of the last step
+        slurm_extra="--signal=TERM@120",
     params:
         settings=setting("diffusion"),
         seed=SETTINGS["seed"],

@@ -1,6 +1,13 @@
 """How well the models find the cells of the test images, where reference labels exist, and the figures."""
 
 
+localrules:
+    compare_models,
+    summarise_organism,
+    plot_overlays,
+    plot_iou,
+
+
 rule score_segmentation:
     input:
         labels="results/{organism}/labels",

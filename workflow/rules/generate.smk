@@ -1,6 +1,11 @@
 """Sketches turned into images: noised up to an early start, then denoised by the diffusion model."""
 
 
+localrules:
+    plot_pairs,
+    plot_loss,
+
+
 rule generate_volumes:
     input:
         sketches="results/{organism}/sketches/{batch}",

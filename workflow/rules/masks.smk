@@ -10,6 +10,9 @@ rule simulate_masks:
         "results/{organism}/logs/simulate_masks.{batch}.log",
     benchmark:
         "results/{organism}/benchmarks/simulate_masks.{batch}.tsv"
+    # one job with draw_sketches on a cluster
+    group:
+        "masks"
     conda:
         "../../envs/diffusion.yaml"
     resources:

@@ -1,9 +1,9 @@
 from sketchscope.jobs import job
 
 
-def main(snakemake):
+def main(snakemake, device):
     import torch
-    from sketchscope import cellpose_model, devices, files, manifest
+    from sketchscope import cellpose_model, files, manifest
 
     rows = manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest))
     torch.set_num_threads(snakemake.threads)
@@ -11,7 +11,7 @@ def main(snakemake):
         snakemake.input.model,
         rows[0].voxel_size,
         snakemake.params.cell_diameter,
-        device=devices.choose_device(snakemake.params.device),
+        device=device,
         diam_mean=snakemake.params.diam_mean,
         **snakemake.params.settings,
     )
@@ -22,5 +22,6 @@ def main(snakemake):
             print(f"{row.image}: {labels.max()} cells")
 
 
-with job(snakemake.log[0], device=snakemake.params.device, seed=snakemake.params.seed):
-    main(snakemake)
+device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
+with job(snakemake.log[0], device=device, gpus=gpus, seed=seed) as device:
+    main(snakemake, device)

@@ -1,10 +1,10 @@
 from sketchscope.jobs import job
 
 
-def main(snakemake):
+def main(snakemake, device):
     import pandas as pd
     import torch
-    from sketchscope import cellpose_model, devices, files, manifest
+    from sketchscope import cellpose_model, files, manifest
 
     voxel_size = manifest.read_manifest(snakemake.input.manifest)[0].voxel_size
     cell_diameter = snakemake.params.cell_diameter
@@ -21,12 +21,13 @@ def main(snakemake):
         labels,
         pixel_diameter=cell_diameter / voxel_size[-1],
         seed=snakemake.params.seed,
-        device=devices.choose_device(snakemake.params.device),
+        device=device,
         **snakemake.params.settings,
     )
     with files.atomic_path(snakemake.output.losses) as temporary:
         pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses}).to_csv(temporary, index=False)
 
 
-with job(snakemake.log[0], device=snakemake.params.device, seed=snakemake.params.seed):
-    main(snakemake)
+device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
+with job(snakemake.log[0], device=device, gpus=gpus, seed=seed) as device:
+    main(snakemake, device)

@@ -1,17 +1,19 @@
-from sketchscope.jobs import job
+import os
+import sys
+
+from sketchscope.jobs import job, noted_stop
 
 SAMPLES, SAMPLE_STEPS = 8, 25
 
 
-def main(snakemake):
+def main(snakemake, device):
     import json
     from pathlib import Path
 
     import torch
-    from sketchscope import devices, figures, files, generate, manifest, patches, schedule, training
+    from sketchscope import devices, distributed, figures, files, generate, manifest, patches, schedule, training
 
     settings, seed = snakemake.params.settings, snakemake.params.seed
-    device = devices.choose_device(snakemake.params.device)
     dtype = devices.choose_precision(settings["precision"], device)
     torch.set_num_threads(snakemake.threads)
     torch.manual_seed(seed)
@@ -34,23 +36,45 @@ def main(snakemake):
         Path(snakemake.output.model).with_name("checkpoint.pt"),
         {"settings": settings, "seed": seed, "manifest": Path(snakemake.input.manifest).read_text()},
     )
-    record = training.train(
-        network,
-        average,
-        lambda rng: patches.random_patches(images, shape, settings["batch_size"], settings["foreground_fraction"], rng),
-        alpha_bar,
-        checkpoint=checkpoint,
-        report=report,
-        seed=seed,
-        device=device,
-        dtype=dtype,
-        **{key: settings[key] for key in training.SETTINGS},
-    )
+
+    def draw_batch(rng, share):
+        batch_size, foreground_fraction = settings["batch_size"], settings["foreground_fraction"]
+        return patches.random_patches(images, shape, batch_size, foreground_fraction, rng, share)
+
+    with distributed.joined(device) as team, noted_stop() as stop:
+        team.check_batch(settings["batch_size"])
+        record = training.train(
+            network,
+            average,
+            draw_batch,
+            alpha_bar,
+            checkpoint=checkpoint,
+            report=report,
+            stop=stop,
+            team=team,
+            seed=seed,
+            device=device,
+            dtype=dtype,
+            **{key: settings[key] for key in training.SETTINGS},
+        )
+    if team.rank > 0:
+        return
     training.save_model(snakemake.output.model, average, description)
-    files.write_json(snakemake.output.record, record | {"settings": settings, "device": str(device)})
+    files.write_json(snakemake.output.record, record | {"settings": settings, "device": devices.describe(device)})
     checkpoint.path.unlink(missing_ok=True)
     print(json.dumps(record))
 
 
-with job(snakemake.log[0], device=snakemake.params.device, seed=snakemake.params.seed):
-    main(snakemake)
+def log_file(snakemake):
+    """Of several processes, only the first one writes the log."""
+    return snakemake.log[0] if os.environ.get("RANK", "0") == "0" else os.devnull
+
+
+device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
+if gpus > 1:
+    from sketchscope import distributed
+
+    if not distributed.launched():
+        sys.exit(distributed.launch(sys.argv[0], gpus, snakemake.resources.get("nodes", 1)))
+with job(log_file(snakemake), device=device, gpus=gpus, seed=seed) as device:
+    main(snakemake, device)

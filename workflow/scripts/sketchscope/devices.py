@@ -1,5 +1,6 @@
 """Which device computes, and in which precision."""
 
+import platform
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -18,10 +19,19 @@ def choose_device(device: str) -> torch.device:
         If CUDA is asked for and there is none: never a silent run on the CPU.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is cuda, but this machine offers no CUDA device; ask for a GPU or set device: cpu")
+        reason = "it offers no CUDA device" if torch.version.cuda else f"torch {torch.__version__} has no CUDA"
+        raise InputError(
+            f"device: a GPU is asked for on {platform.node()}, but {reason}; ask the scheduler for a GPU,"
+            " install torch with CUDA, or set device: cpu"
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)
+
+
+def describe(device: torch.device) -> str:
+    """Name of a device for people: 'cpu', or 'cuda (NVIDIA H100 80GB HBM3)'."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 def _fast_bf16(device: torch.device) -> bool:

@@ -1,6 +1,5 @@
 """Downloads over HTTP(S) that resume where they broke off, and the sha256 of files."""
 
-import hashlib
 import http.client
 import json
 import os
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from urllib import error, parse, request
 
 from .errors import InputError
-from .files import PathLike, named_errors, write_json
+from .files import PathLike, file_sha256, named_errors, write_json
 
 CHUNK = 1 << 18  # bytes that are moved at a time
 RETRIES = 6  # attempts in a row that may fail without any new byte
@@ -81,12 +80,6 @@ def download(url: str, path: PathLike, *, sha256: str | None = None, mirror: str
     _state_path(part).unlink(missing_ok=True)
     print(f"{path}: {path.stat().st_size} bytes, sha256 {digest} ({'as expected' if sha256 else 'recorded'})")
     return digest
-
-
-def file_sha256(path: PathLike) -> str:
-    """Sha256 of a file, in hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def check_sha256(path: PathLike, expected: str | None) -> str:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from urllib import parse
 
 from .archives import extract, matching
-from .download import check_sha256, download, file_sha256
+from .download import check_sha256, download
 from .errors import InputError
-from .files import PathLike, atomic_path, write_json
+from .files import PathLike, atomic_path, file_sha256, write_json
 
 CTC_URL = "https://data.celltrackingchallenge.net/training-datasets/{name}.zip"
 CTC_TRUTH = {"gold": "GT", "silver": "ST"}

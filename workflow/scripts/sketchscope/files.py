@@ -1,5 +1,6 @@
 """Reading and writing files, whole or not at all: images as OME-TIFF with their voxel size, and JSON."""
 
+import glob
 import hashlib
 import json
 import logging
@@ -32,6 +33,8 @@ UNREADABLE = (
     zlib.error,
 )
 
+FINGERPRINT = ".fingerprint"  # of an unfinished folder
+
 DESCRIPTION = 270  # TIFF tag ImageDescription: OME-XML or ImageJ's metadata
 
 # What tifffile would print on a damaged file is said by an InputError here.
@@ -57,7 +60,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    temporary = _temporary(path)
     try:
         with named_errors(path):
             yield temporary
@@ -75,15 +78,67 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
     If the body raises, the temporary folder is deleted and `path` stays as it was.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    remove_leftovers(path)
+    temporary = _temporary(path)
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        _replace_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def resumed_folder(path: PathLike, fingerprint: str) -> Iterator[Path]:
+    """Yield a folder beside `path` to fill, which outlives a failure; complete, it takes the place of `path`.
+
+    Parameters
+    ----------
+    path : path
+        Folder to make.
+    fingerprint : str
+        Everything that decides its content. What an earlier attempt with the same one has left is still there, so
+        that a file written by `atomic_path` need not be made again; what one with another has left is deleted.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    record = unfinished / FINGERPRINT
+    if not record.exists() or record.read_text(encoding="utf-8") != fingerprint:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        with atomic_path(record) as temporary:
+            temporary.write_text(fingerprint, encoding="utf-8")
+    for leftover in unfinished.glob(".*.tmp"):
+        leftover.unlink()
+    yield unfinished
+    _replace_folder(unfinished, path)
+    (path / FINGERPRINT).unlink()
+
+
+def remove_leftovers(path: PathLike) -> None:
+    """Delete what a killed process has left of writing `path`."""
+    path = Path(path)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def file_sha256(path: PathLike) -> str:
+    """Sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _replace_folder(folder: Path, path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)
+    os.replace(folder, path)
 
 
 def write_json(path: PathLike, data: dict[str, Any]) -> None:

@@ -57,15 +57,19 @@ def _corner(image: TrainingImage, shape: Sequence[int], foreground: bool, rng: n
     return np.clip(centre - np.asarray(shape) // 2, 0, room)
 
 
-def _turn(patch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Flip along random axes of the plane and, where the patch is square in it, rotate by 90 degrees.
+def _choose(
+    images: Sequence[TrainingImage], shape: Sequence[int], foreground_fraction: float, rng: np.random.Generator
+) -> tuple[TrainingImage, tuple[slice, ...], tuple[int, ...], bool]:
+    """Image and region of a patch, the axes of the plane to flip, and whether to rotate it by 90 degrees.
 
     Never along Z: light and sharpness fall off with depth, and cells lie on something.
     """
+    image = images[rng.integers(len(images))]
+    corner = _corner(image, shape, rng.random() < foreground_fraction, rng)
+    region = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
     flips = tuple(axis for axis in (-2, -1) if rng.random() < 0.5)
-    patch = np.flip(patch, flips)
-    square = patch.shape[-1] == patch.shape[-2]
-    return np.rot90(patch, axes=(-2, -1)) if square and rng.random() < 0.5 else patch
+    square = shape[-1] == shape[-2]
+    return image, region, flips, bool(square and rng.random() < 0.5)
 
 
 def random_patches(
@@ -74,8 +78,9 @@ def random_patches(
     batch_size: int,
     foreground_fraction: float,
     rng: np.random.Generator,
+    share: slice = slice(None),
 ) -> np.ndarray:
-    """Draw a batch of normalised patches.
+    """Draw a batch of normalised patches, or one process's share of it.
 
     Parameters
     ----------
@@ -86,16 +91,18 @@ def random_patches(
     foreground_fraction : float
         Share of patches that are centred on foreground; the others lie anywhere.
     rng : numpy Generator
+    share : slice
+        Patches of the batch that are wanted; only these are read.
 
     Returns
     -------
     float32 array (batch_size, 1, [Z,] Y, X)
-        Clipped to [-1, 1].
+        Clipped to [-1, 1]; of the batch, the share.
     """
-    batch = np.empty((batch_size, 1, *shape), np.float32)
-    for patch in batch[:, 0]:
-        image = images[rng.integers(len(images))]
-        corner = _corner(image, shape, rng.random() < foreground_fraction, rng)
-        region = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
-        patch[...] = _turn(normalise(image.intensities[region], image.low, image.high, image.gamma), rng)
+    chosen = [_choose(images, shape, foreground_fraction, rng) for _ in range(batch_size)][share]
+    batch = np.empty((len(chosen), 1, *shape), np.float32)
+    for patch, (image, region, flips, quarter_turn) in zip(batch[:, 0], chosen, strict=True):
+        found = normalise(image.intensities[region], image.low, image.high, image.gamma)
+        found = np.flip(found, flips)
+        patch[...] = np.rot90(found, axes=(-2, -1)) if quarter_turn else found
     return np.clip(batch, -1, 1, out=batch)

@@ -17,8 +17,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from .devices import autocast
+from .distributed import Team
 from .errors import InputError
-from .files import atomic_path
+from .files import atomic_path, remove_leftovers
+from .jobs import Stopped
 from .schedule import q_sample
 from .unet import UNet, downsampling, kernels
 
@@ -33,6 +35,7 @@ SETTINGS = (  # keys of the configuration that `train` takes as they are
     "report_every",
     "checkpoint_seconds",
 )
+ALONE = Team()
 LOSS_COLUMNS = ("step", "seconds", "loss", "learning_rate")
 
 
@@ -106,16 +109,21 @@ def learning_rate_at(step: int, steps: int, peak: float) -> float:
     return peak / 2 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
+def draw_noise(shape: Sequence[int], timesteps: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Steps t (N,), from 1 to `timesteps`, and noise for a batch of shape (N, ...)."""
+    return torch.randint(1, timesteps + 1, shape[:1], generator=generator), torch.randn(shape, generator=generator)
+
+
 def noise_loss(
     network: nn.Module,
     x_0: torch.Tensor,
+    t: torch.Tensor,
+    noise: torch.Tensor,
     alpha_bar: torch.Tensor,
-    generator: torch.Generator,
     dtype: torch.dtype,
 ) -> torch.Tensor:
-    """Mean squared error of the predicted noise at random steps (Ho et al. 2020, eq. 14)."""
-    t = torch.randint(1, len(alpha_bar), (len(x_0),), generator=generator)
-    noise = torch.randn(x_0.shape, generator=generator).to(x_0.device)
+    """Mean squared error of the predicted noise (Ho et al. 2020, eq. 14)."""
+    noise = noise.to(x_0.device)
     at_t = alpha_bar[t].reshape(-1, *[1] * (x_0.ndim - 1)).to(x_0.device)
     with autocast(x_0.device, dtype):
         eps = network(q_sample(x_0, noise, at_t), t.to(x_0.device))
@@ -146,6 +154,7 @@ class Checkpoint:
 
     def load(self) -> dict | None:
         """The last state, or None if there is none that belongs to these settings."""
+        remove_leftovers(self.path)
         if not self.path.exists():
             return None
         try:
@@ -176,7 +185,7 @@ def loss_row(step: int, steps: int, seconds: float, losses: Sequence[torch.Tenso
 
 
 class Trainer(NamedTuple):
-    """What training changes, and so what a checkpoint holds."""
+    """What training changes, and so what a checkpoint holds; the same in all processes of a team."""
 
     network: UNet
     average: UNet
@@ -203,9 +212,11 @@ def make_trainer(
 
 def train_step(
     trainer: Trainer,
+    model: nn.Module,
     x_0: torch.Tensor,
     alpha_bar: torch.Tensor,
     *,
+    team: Team,
     step: int,
     seed: int,
     rate: float,
@@ -213,11 +224,16 @@ def train_step(
     gradient_clip: float,
     dtype: torch.dtype,
 ) -> torch.Tensor:
-    """One update of the network and of its average; returns the loss."""
+    """One update of the network and of its average; returns the loss.
+
+    `model` is the network as the team wraps it, `x_0` the share of the batch that this process has.
+    """
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
     for group in trainer.optimizer.param_groups:
         group["lr"] = rate
-    loss = noise_loss(trainer.network, x_0, alpha_bar, generator, dtype)
+    shape = (len(x_0) * team.size, *x_0.shape[1:])
+    t, noise = (drawn[team.share] for drawn in draw_noise(shape, len(alpha_bar) - 1, generator))
+    loss = noise_loss(model, x_0, t, noise, alpha_bar, dtype)
     trainer.optimizer.zero_grad(set_to_none=True)
     trainer.scaler.scale(loss).backward()
     trainer.scaler.unscale_(trainer.optimizer)
@@ -225,13 +241,13 @@ def train_step(
     trainer.scaler.step(trainer.optimizer)
     trainer.scaler.update()
     update_average(trainer.average, trainer.network, step, ema_decay)
-    return loss.detach()
+    return team.mean(loss.detach())
 
 
 def train(
     network: UNet,
     average: UNet,
-    draw_batch: Callable[[np.random.Generator], np.ndarray],
+    draw_batch: Callable[[np.random.Generator, slice], np.ndarray],
     alpha_bar: np.ndarray,
     *,
     steps: int,
@@ -246,6 +262,8 @@ def train(
     dtype: torch.dtype,
     checkpoint: Checkpoint,
     report: Callable[[list], None],
+    stop: Callable[[], bool] = lambda: False,
+    team: Team = ALONE,
 ) -> dict:
     """Train until `steps` or `seconds` are used up, whichever comes first.
 
@@ -254,7 +272,7 @@ def train(
     network, average : UNet
         Trained in place; `average` holds the moving average that generation uses.
     draw_batch : callable
-        Gives a float32 batch (N, 1, [Z,] Y, X) in [-1, 1] from a random generator.
+        Gives a share of a float32 batch (N, 1, [Z,] Y, X) in [-1, 1] from a random generator and a slice.
     alpha_bar : array (T + 1,)
         From `cosine_alpha_bar`.
     steps, seconds
@@ -262,12 +280,21 @@ def train(
     checkpoint : Checkpoint
         Saved every `checkpoint_seconds`; if it holds a state, training goes on from there.
     report : callable
-        Called with the rows of loss.csv so far every `report_every` steps and at the end.
+        Called with the rows of loss.csv so far every `report_every` steps and at the end, by one process of a team.
+    stop : callable
+        Whether to end now; asked before every step.
+    team : Team
+        Processes that share every batch.
 
     Returns
     -------
     dict
         steps, seconds and ended_by ('steps' or 'seconds').
+
+    Raises
+    ------
+    Stopped
+        Once `stop` says so and the checkpoint is saved.
     """
     trainer = make_trainer(network, average, learning_rate, device, dtype)
     step, spent, losses, recent = 0, 0.0, [], []
@@ -278,13 +305,22 @@ def train(
         print(f"resumed at step {step}")
     coefficients, limit = torch.from_numpy(alpha_bar), math.inf if seconds is None else seconds
     started, saved = time.monotonic() - spent, time.monotonic()
-    while step < steps and time.monotonic() - started < limit:
-        x_0 = torch.from_numpy(draw_batch(np.random.default_rng([seed, step]))).to(device, non_blocking=True)
+    model = team.wrap(network)
+
+    def save() -> None:
+        if team.rank == 0:
+            seconds = time.monotonic() - started
+            checkpoint.save(trainer.state() | {"step": step, "seconds": seconds, "losses": losses, "recent": recent})
+
+    while step < steps and not team.agree(stop() or time.monotonic() - started >= limit):
+        x_0 = torch.from_numpy(draw_batch(np.random.default_rng([seed, step]), team.share))
         rate = learning_rate_at(step, steps, learning_rate)
         loss = train_step(
             trainer,
-            x_0,
+            model,
+            x_0.to(device, non_blocking=True),
             coefficients,
+            team=team,
             step=step,
             seed=seed,
             rate=rate,
@@ -297,12 +333,17 @@ def train(
         if step % report_every == 0 and step < steps:
             losses.append(loss_row(step, steps, elapsed, recent, rate))
             recent = []
-            report(losses)
+            if team.rank == 0:
+                report(losses)
         if time.monotonic() - saved > checkpoint_seconds:
-            checkpoint.save(trainer.state() | {"step": step, "seconds": elapsed, "losses": losses, "recent": recent})
+            save()
             saved = time.monotonic()
+    if step < steps and team.agree(stop()):
+        save()
+        raise Stopped(f"at step {step}; the checkpoint is saved, the next attempt goes on from there")
     elapsed = time.monotonic() - started
     if recent:
         losses.append(loss_row(step, steps, elapsed, recent, learning_rate_at(step - 1, steps, learning_rate)))
-    report(losses)  # also if a resumed training has nothing left to do: its outputs may be gone
+    if team.rank == 0:
+        report(losses)  # also if a resumed training has nothing left to do: its outputs may be gone
     return {"steps": step, "seconds": round(elapsed, 1), "ended_by": "steps" if step == steps else "seconds"}
