@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 BIN := .venv/bin
 
-.PHONY: help install demo demo-3d test lint
+.PHONY: help install demo demo-3d test test-slurm lint
 
 help:  ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -48,6 +48,10 @@ demo-3d: install  ## The same on real CHO stacks (3D)
 
 test: install  ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+test-slurm: install  ## Run the tests on a real SLURM, which is made of this machine (as root, Debian or Ubuntu)
+	bash tests/slurm/install.sh
+	$(BIN)/python -m pytest -m slurm --durations 0 tests/slurm
 
 lint: install  ## Check the style of everything
 	$(BIN)/ruff check .

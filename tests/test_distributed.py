@@ -118,9 +118,7 @@ def test_alone():
 
 
 def test_batch_that_cannot_be_shared_out():
-    with pytest.raises(
-        InputError, match=r"batch_size is 16; to share it out to 3 GPUs it must be a multiple of 3"
-    ):
+    with pytest.raises(InputError, match=r"batch_size is 16; to share it out to 3 GPUs it must be a multiple of 3"):
         Team(1, 3).check_batch(16)
 
 

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 ETC = Path("/etc/slurm")
 NODES = {"cpu1": 17001, "gpu1": 17002, "gpu2": 17003}
 MARK = "# written by the tests of Sketchscope"
