@@ -112,6 +112,8 @@ class Cluster:
         self._daemons: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> "Cluster":
+        if _succeeds("scontrol", "ping"):
+            raise RuntimeError("a SLURM controller answers already; the tests need a machine without one")
         try:
             self._configure()
             self._start_munge()
