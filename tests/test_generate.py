@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from sketchscope.errors import InputError
-from sketchscope.generate import generate_volume, padded_shape, predict_noise, sample_from_noise
+from sketchscope.generate import generate_volume, padded_shape, predict_noise, sample_from_noise, sum_of_windows
 from sketchscope.noise import voxel_noise
 from sketchscope.schedule import cosine_alpha_bar, respace
 from sketchscope.tiling import blending_window, tiles
@@ -231,7 +231,8 @@ def test_contradicting_tiles_are_blended():
     between = 1 + np.sin(np.pi / 2 * (np.arange(4) + 0.5) / 4) ** 2
     expected = np.tile([*[1.0] * 12, *between, *[2.0] * 12], (8, 1))
     regions, window = tiles(shape, tile_shape, overlap), torch.from_numpy(blending_window(tile_shape, overlap))
-    blended = predict_noise(Contradicting(1), torch.zeros(shape), 5, regions, window, 8, FP32)
+    weight = sum_of_windows(shape, regions, window)
+    blended = predict_noise(Contradicting(1), torch.zeros(shape), 5, regions, window, weight, 8, FP32)
     np.testing.assert_allclose(blended, expected, atol=1e-6)
 
     settings = {"t_start": 20, "steps": 1, "tile_shape": tile_shape, "overlap": overlap}

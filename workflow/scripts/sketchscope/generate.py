@@ -22,6 +22,7 @@ def predict_noise(
     t: int,
     regions: Sequence[Slices],
     window: torch.Tensor,
+    weight: torch.Tensor,
     batch_size: int,
     dtype: torch.dtype,
 ) -> torch.Tensor:
@@ -36,8 +37,10 @@ def predict_noise(
         Tiles that cover the volume.
     window : tensor of a tile's shape
         Weight of each voxel of a tile.
+    weight : tensor like x_t
+        Sum of the windows of all tiles.
     """
-    total, weight = torch.zeros_like(x_t), torch.zeros_like(x_t)
+    total = torch.zeros_like(x_t)
     for first in range(0, len(regions), batch_size):
         batch = regions[first : first + batch_size]
         stack = torch.stack([x_t[region] for region in batch])[:, None]
@@ -45,8 +48,15 @@ def predict_noise(
             eps = network(stack, torch.full((len(batch),), t, device=x_t.device))
         for region, tile in zip(batch, eps[:, 0].float(), strict=True):
             total[region] += tile * window
-            weight[region] += window
-    return total / weight
+    return total.div_(weight)
+
+
+def sum_of_windows(shape: Sequence[int], regions: Sequence[Slices], window: torch.Tensor) -> torch.Tensor:
+    """Weight of every voxel, all tiles together."""
+    weight = torch.zeros(tuple(shape), device=window.device)
+    for region in regions:
+        weight[region] += window
+    return weight
 
 
 def check_tile(tile_shape: Sequence[int], total_stride: Sequence[int]) -> None:
@@ -76,6 +86,7 @@ def generate_volume(
     eta: float,
     device: torch.device,
     dtype: torch.dtype,
+    origin: Sequence[int] | None = None,
     report: Callable[[int], None] = lambda step: None,
 ) -> np.ndarray:
     """Turn one sketch into an image (SDEdit, Meng et al. 2021, by overlapping tiles).
@@ -95,6 +106,8 @@ def generate_volume(
     sampler : {'ddim', 'ddpm'}
     eta : float
         Randomness of DDIM.
+    origin : sequence of int, optional
+        Position of the sketch's first voxel in the whole volume, for the noise; by default it is the whole.
 
     Returns
     -------
@@ -110,9 +123,10 @@ def generate_volume(
     shape = padded_shape(sketch.shape, tile_shape)
     # symmetric, since unlike "reflect" it also pads a stack of one slice
     padded = np.pad(sketch, [(0, n - size) for n, size in zip(shape, sketch.shape, strict=True)], "symmetric")
-    origin = (0,) * sketch.ndim
+    origin = (0,) * sketch.ndim if origin is None else origin
     regions = tiles(shape, tile_shape, overlap)
     window = torch.from_numpy(blending_window(tile_shape, overlap)).to(device)
+    weight = sum_of_windows(shape, regions, window)
 
     def noise(purpose: int, step: int) -> torch.Tensor:
         return torch.from_numpy(voxel_noise([*key, purpose, step], origin, shape)).to(device)
@@ -120,7 +134,7 @@ def generate_volume(
     x_0 = torch.from_numpy(padded).to(device)
     x_t = q_sample(x_0, noise(START, 0), float(schedule.alpha_bar[0]))
     for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
-        eps = predict_noise(network, x_t, t, regions, window, batch_size, dtype)
+        eps = predict_noise(network, x_t, t, regions, window, weight, batch_size, dtype)
         random = sampler == "ddpm" or eta > 0
         fresh = noise(REVERSE, t) if random else torch.zeros_like(x_t)
         if sampler == "ddpm":
