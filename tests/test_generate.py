@@ -10,7 +10,7 @@ from sketchscope.unet import UNet, downsampling, kernels
 
 CPU, FP32 = torch.device("cpu"), torch.float32
 ALPHA_BAR = cosine_alpha_bar(1000)
-SAMPLERS = [("ddim", 0.0), ("ddim", 0.5), ("ddpm", 0.0)]
+SAMPLERS = [("ddim", 0.0), ("ddim", 0.5), ("ddpm", 0.0), ("dpm-solver++", 0.0)]
 GEOMETRIES = [  # shape of the sketch, of a tile, overlap
     ((32, 32), (16, 16), (8, 4)),
     ((16, 16), (16, 16), (4, 4)),
@@ -116,7 +116,7 @@ def test_batch_size_does_not_matter(shape, make):
     np.testing.assert_allclose(single, all_at_once, atol=1e-5)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm-solver++"])
 @pytest.mark.parametrize("dims", [2, 3])
 def test_part_of_a_volume(sampler, dims):
     """Noise belongs to the voxel: a smaller volume gets the same values, here with a network that sees no farther."""
@@ -147,7 +147,7 @@ def test_samplers_differ():
         assert abs(images[first] - images[second]).mean() > 0.01
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm-solver++"])
 @pytest.mark.parametrize("shape", [(90, 110), (6, 40, 50)])
 def test_exact_network_gives_the_images_it_knows(shape, sampler):
     """From pure noise on, the sketch is forgotten, and mean and spread are those of the known images."""
@@ -200,7 +200,9 @@ def test_steps_are_asked_and_reported_in_order():
     assert asked == reported == [400, 300, 200, 100]
 
 
-@pytest.mark.parametrize(("sampler", "eta", "draws"), [("ddim", 0.0, 1), ("ddim", 0.5, 6), ("ddpm", 0.0, 6)])
+@pytest.mark.parametrize(
+    ("sampler", "eta", "draws"), [("ddim", 0.0, 1), ("ddim", 0.5, 6), ("ddpm", 0.0, 6), ("dpm-solver++", 0.0, 1)]
+)
 def test_fresh_noise_of_every_step_is_its_own(monkeypatch, sampler, eta, draws):
     keys = []
 

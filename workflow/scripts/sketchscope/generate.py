@@ -8,7 +8,7 @@ import torch
 from .devices import autocast
 from .errors import InputError
 from .noise import voxel_noise
-from .schedule import Schedule, ddim_step, ddpm_step, q_sample, respace
+from .schedule import Schedule, ddim_step, ddpm_step, dpm_solver_step, predict_x_0, q_sample, respace
 from .tiling import Slices, blending_window, tiles
 from .unet import UNet
 
@@ -103,7 +103,7 @@ def generate_volume(
         Seed, organism and volume: with the voxel's position they fix all noise.
     tile_shape, overlap : sequence of int
         Voxels along each axis; a tile's shape must suit the network's strides.
-    sampler : {'ddim', 'ddpm'}
+    sampler : {'ddim', 'ddpm', 'dpm-solver++'}
     eta : float
         Randomness of DDIM.
     origin : sequence of int, optional
@@ -133,14 +133,18 @@ def generate_volume(
 
     x_0 = torch.from_numpy(padded).to(device)
     x_t = q_sample(x_0, noise(START, 0), float(schedule.alpha_bar[0]))
+    x_0_before, alpha_bar_before = None, None
     for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
         eps = predict_noise(network, x_t, t, regions, window, weight, batch_size, dtype)
-        random = sampler == "ddpm" or eta > 0
-        fresh = noise(REVERSE, t) if random else torch.zeros_like(x_t)
         if sampler == "ddpm":
-            x_t = ddpm_step(x_t, eps, fresh, alpha_bar, alpha_bar_prev)
-        else:
+            x_t = ddpm_step(x_t, eps, noise(REVERSE, t), alpha_bar, alpha_bar_prev)
+        elif sampler == "ddim":
+            fresh = noise(REVERSE, t) if eta > 0 else torch.zeros_like(x_t)
             x_t = ddim_step(x_t, eps, fresh, alpha_bar, alpha_bar_prev, eta)
+        else:
+            x_0 = predict_x_0(x_t, eps, alpha_bar)
+            x_t = dpm_solver_step(x_t, x_0, x_0_before, alpha_bar, alpha_bar_prev, alpha_bar_before)
+            x_0_before, alpha_bar_before = x_0, alpha_bar
         report(t)
     return x_t[tuple(slice(n) for n in sketch.shape)].clamp(-1, 1).cpu().numpy()
 
