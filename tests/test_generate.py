@@ -4,6 +4,7 @@ import torch
 from sketchscope.errors import InputError
 from sketchscope.generate import generate_volume, padded_shape, predict_noise, sample_from_noise, sum_of_windows
 from sketchscope.noise import voxel_noise
+from sketchscope.reference import ReferenceNet
 from sketchscope.schedule import cosine_alpha_bar, respace
 from sketchscope.tiling import blending_window, tiles
 from sketchscope.unet import UNet, downsampling, kernels
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 class Local(torch.nn.Module):
     """Predicts each voxel's noise from that voxel alone: where a tile ends makes no difference."""
 
+    in_channels, first_step = 1, 1
+
     def __init__(self, dims):
         super().__init__()
         torch.manual_seed(0)
@@ -42,6 +45,8 @@ class Local(torch.nn.Module):
 
 class Exact(torch.nn.Module):
     """Knows the noise expected where all voxels are N(mean, spread^2)."""
+
+    in_channels, first_step = 1, 1
 
     def __init__(self, mean, spread, dims):
         super().__init__()
@@ -219,6 +224,8 @@ def test_fresh_noise_of_every_step_is_its_own(monkeypatch, sampler, eta, draws):
 class Contradicting(torch.nn.Module):
     """Predicts `eps` in the first tile of a batch, twice as much in the next, and so on."""
 
+    in_channels, first_step = 1, 1
+
     def __init__(self, eps):
         super().__init__()
         self.eps, self.total_stride = eps, (1, 1)
@@ -234,7 +241,7 @@ def test_contradicting_tiles_are_blended():
     expected = np.tile([*[1.0] * 12, *between, *[2.0] * 12], (8, 1))
     regions, window = tiles(shape, tile_shape, overlap), torch.from_numpy(blending_window(tile_shape, overlap))
     weight = sum_of_windows(shape, regions, window)
-    blended = predict_noise(Contradicting(1), torch.zeros(shape), 5, regions, window, weight, 8, FP32)
+    blended = predict_noise(Contradicting(1), [torch.zeros(shape)], 5, regions, window, weight, 8, FP32)
     np.testing.assert_allclose(blended, expected, atol=1e-6)
 
     settings = {"t_start": 20, "steps": 1, "tile_shape": tile_shape, "overlap": overlap}
@@ -303,3 +310,20 @@ def test_samples_of_an_exact_network(shape):
     samples = sample_from_noise(network, ALPHA_BAR, shape, count=4, steps=500, seed=0, dtype=FP32)
     assert samples.mean() == pytest.approx(-0.2, abs=0.01)
     assert samples.std() == pytest.approx(0.15, rel=0.1)
+
+
+@pytest.mark.parametrize("shape", [(32, 40), (8, 24, 24)])
+def test_network_of_the_authors(shape):
+    """It gets a channel of noise that stays as it is, and counts the steps from 0."""
+    torch.manual_seed(0)
+    network, seen = ReferenceNet(4, dims=len(shape)).eval(), []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
+    image = generate(network, sketch_of(shape), tile_shape=shape, overlap=[0] * len(shape), t_start=40, steps=4)
+    assert image.shape == shape
+    assert [t.tolist() for _, t in seen] == [[39], [29], [19], [9]]
+    noises = [x[0, 1] for x, _ in seen]
+    assert all(torch.equal(noises[0], noise) for noise in noises)
+    assert noises[0].std() == pytest.approx(1, abs=0.1)
+    assert not torch.equal(seen[0][0][0, 0], seen[1][0][0, 0])
+    tiled = generate(network, sketch_of(shape), tile_shape=[8, 16, 16][-len(shape) :], t_start=40, steps=1)
+    assert abs(tiled).max() <= 1

@@ -7,18 +7,32 @@ import torch
 
 from .devices import autocast
 from .errors import InputError
+from .files import PathLike
 from .noise import voxel_noise
-from .schedule import Schedule, ddim_step, ddpm_step, dpm_solver_step, predict_x_0, q_sample, respace
+from .reference import ReferenceNet, load_checkpoint, reference_alpha_bar
+from .schedule import Schedule, cosine_alpha_bar, ddim_step, ddpm_step, dpm_solver_step, predict_x_0, q_sample, respace
 from .tiling import Slices, blending_window, tiles
+from .training import load_model
 from .unet import UNet
 
-START, REVERSE = 0, 1  # purposes of noise: they tell its streams apart
+Denoiser = UNet | ReferenceNet
+
+START, REVERSE, FIXED = 0, 1, 2  # purposes of noise: they tell its streams apart
+
+
+def load_network(path: PathLike) -> tuple[Denoiser, np.ndarray]:
+    """Read a network that was trained here, or from a .ckpt file one of the paper's authors, and its alpha_bar."""
+    if str(path).endswith(".ckpt"):
+        network = load_checkpoint(path)
+        return network, reference_alpha_bar(network.timesteps)
+    network, description = load_model(path)
+    return network, cosine_alpha_bar(description["timesteps"])
 
 
 @torch.no_grad()
 def predict_noise(
-    network: UNet,
-    x_t: torch.Tensor,
+    network: Denoiser,
+    channels: Sequence[torch.Tensor],
     t: int,
     regions: Sequence[Slices],
     window: torch.Tensor,
@@ -30,22 +44,23 @@ def predict_noise(
 
     Parameters
     ----------
-    x_t : float32 tensor ([Z,] Y, X)
+    channels : sequence of float32 tensors ([Z,] Y, X)
+        x_t, and the fixed noise where the network wants it.
     t : int
         Step number.
     regions : sequence of slices
         Tiles that cover the volume.
     window : tensor of a tile's shape
         Weight of each voxel of a tile.
-    weight : tensor like x_t
+    weight : tensor of the volume's shape
         Sum of the windows of all tiles.
     """
-    total = torch.zeros_like(x_t)
+    total = torch.zeros_like(weight)
     for first in range(0, len(regions), batch_size):
         batch = regions[first : first + batch_size]
-        stack = torch.stack([x_t[region] for region in batch])[:, None]
-        with autocast(x_t.device, dtype):
-            eps = network(stack, torch.full((len(batch),), t, device=x_t.device))
+        stack = torch.stack([torch.stack([channel[region] for channel in channels]) for region in batch])
+        with autocast(total.device, dtype):
+            eps = network(stack, torch.full((len(batch),), t - 1 + network.first_step, device=total.device))
         for region, tile in zip(batch, eps[:, 0].float(), strict=True):
             total[region] += tile * window
     return total.div_(weight)
@@ -74,7 +89,7 @@ def padded_shape(shape: Sequence[int], tile_shape: Sequence[int]) -> tuple[int, 
 
 
 def generate_volume(
-    network: UNet,
+    network: Denoiser,
     sketch: np.ndarray,
     schedule: Schedule,
     *,
@@ -93,7 +108,7 @@ def generate_volume(
 
     Parameters
     ----------
-    network : UNet
+    network : UNet or ReferenceNet
         Trained, on `device`.
     sketch : float32 array (Z, Y, X) or (Y, X)
         In [-1, 1]; of any size.
@@ -133,9 +148,10 @@ def generate_volume(
 
     x_0 = torch.from_numpy(padded).to(device)
     x_t = q_sample(x_0, noise(START, 0), float(schedule.alpha_bar[0]))
+    fixed = [noise(FIXED, channel) for channel in range(network.in_channels - 1)]
     x_0_before, alpha_bar_before = None, None
     for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
-        eps = predict_noise(network, x_t, t, regions, window, weight, batch_size, dtype)
+        eps = predict_noise(network, [x_t, *fixed], t, regions, window, weight, batch_size, dtype)
         if sampler == "ddpm":
             x_t = ddpm_step(x_t, eps, noise(REVERSE, t), alpha_bar, alpha_bar_prev)
         elif sampler == "ddim":

@@ -74,9 +74,11 @@ class ReferenceNet(nn.Module):
     layer_norm : {'instance', 'batch', 'none'}
     timesteps : int
         Steps T it was trained with.
-    image_noise_channel : int or None
-        Input channel that holds fixed Gaussian noise.
+
+    The input channels after the first hold Gaussian noise that stays the same over all steps.
     """
+
+    first_step = 0  # what it calls the least noisy step
 
     def __init__(
         self,
@@ -88,11 +90,9 @@ class ReferenceNet(nn.Module):
         dims: int = 3,
         layer_norm: str = "instance",
         timesteps: int = 1000,
-        image_noise_channel: int | None = -1,
     ) -> None:
         super().__init__()
         self.dims, self.in_channels, self.timesteps = dims, in_channels, timesteps
-        self.image_noise_channel = image_noise_channel
         f, shuffled = feat_channels, 8 * feat_channels // 2**dims
         widths = {"1": f, "2": 2 * f, "3": 4 * f, "4": 8 * f, "5": 8 * f, "6": 8 * f, "7": f}
         inputs = {"1": in_channels, "2": f, "3": 2 * f, "4": 4 * f}
@@ -185,7 +185,6 @@ def load_checkpoint(path: str | os.PathLike) -> ReferenceNet:
         dims=BACKBONES[_one_of(parameters, "backbone", BACKBONES, path)],
         layer_norm=_one_of(parameters, "layer_norm", NORMS, path),
         timesteps=_whole_number(parameters, "num_timesteps", path),
-        image_noise_channel=parameters.get("image_noise_channel"),
     )
     _one_of(parameters, "out_activation", ("none",), path)
     _one_of(parameters, "diffusion_schedule", ("cosine",), path)
