@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 import torch
 from sketchscope.errors import InputError
-from sketchscope.generate import generate_volume, padded_shape, predict_noise, sample_from_noise
+from sketchscope.generate import generate_volume, padded_shape, predict_noise, sample_from_noise, sum_of_windows
 from sketchscope.noise import voxel_noise
+from sketchscope.reference import ReferenceNet
 from sketchscope.schedule import cosine_alpha_bar, respace
 from sketchscope.tiling import blending_window, tiles
 from sketchscope.unet import UNet, downsampling, kernels
 
 CPU, FP32 = torch.device("cpu"), torch.float32
 ALPHA_BAR = cosine_alpha_bar(1000)
-SAMPLERS = [("ddim", 0.0), ("ddim", 0.5), ("ddpm", 0.0)]
+SAMPLERS = [("ddim", 0.0), ("ddim", 0.5), ("ddpm", 0.0), ("dpm-solver++", 0.0)]
 GEOMETRIES = [  # shape of the sketch, of a tile, overlap
     ((32, 32), (16, 16), (8, 4)),
     ((16, 16), (16, 16), (4, 4)),
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 class Local(torch.nn.Module):
     """Predicts each voxel's noise from that voxel alone: where a tile ends makes no difference."""
 
+    in_channels, first_step = 1, 1
+
     def __init__(self, dims):
         super().__init__()
         torch.manual_seed(0)
@@ -42,6 +45,8 @@ class Local(torch.nn.Module):
 
 class Exact(torch.nn.Module):
     """Knows the noise expected where all voxels are N(mean, spread^2)."""
+
+    in_channels, first_step = 1, 1
 
     def __init__(self, mean, spread, dims):
         super().__init__()
@@ -116,7 +121,7 @@ def test_batch_size_does_not_matter(shape, make):
     np.testing.assert_allclose(single, all_at_once, atol=1e-5)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm-solver++"])
 @pytest.mark.parametrize("dims", [2, 3])
 def test_part_of_a_volume(sampler, dims):
     """Noise belongs to the voxel: a smaller volume gets the same values, here with a network that sees no farther."""
@@ -147,7 +152,7 @@ def test_samplers_differ():
         assert abs(images[first] - images[second]).mean() > 0.01
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm-solver++"])
 @pytest.mark.parametrize("shape", [(90, 110), (6, 40, 50)])
 def test_exact_network_gives_the_images_it_knows(shape, sampler):
     """From pure noise on, the sketch is forgotten, and mean and spread are those of the known images."""
@@ -200,7 +205,9 @@ def test_steps_are_asked_and_reported_in_order():
     assert asked == reported == [400, 300, 200, 100]
 
 
-@pytest.mark.parametrize(("sampler", "eta", "draws"), [("ddim", 0.0, 1), ("ddim", 0.5, 6), ("ddpm", 0.0, 6)])
+@pytest.mark.parametrize(
+    ("sampler", "eta", "draws"), [("ddim", 0.0, 1), ("ddim", 0.5, 6), ("ddpm", 0.0, 6), ("dpm-solver++", 0.0, 1)]
+)
 def test_fresh_noise_of_every_step_is_its_own(monkeypatch, sampler, eta, draws):
     keys = []
 
@@ -217,6 +224,8 @@ def test_fresh_noise_of_every_step_is_its_own(monkeypatch, sampler, eta, draws):
 class Contradicting(torch.nn.Module):
     """Predicts `eps` in the first tile of a batch, twice as much in the next, and so on."""
 
+    in_channels, first_step = 1, 1
+
     def __init__(self, eps):
         super().__init__()
         self.eps, self.total_stride = eps, (1, 1)
@@ -231,7 +240,8 @@ def test_contradicting_tiles_are_blended():
     between = 1 + np.sin(np.pi / 2 * (np.arange(4) + 0.5) / 4) ** 2
     expected = np.tile([*[1.0] * 12, *between, *[2.0] * 12], (8, 1))
     regions, window = tiles(shape, tile_shape, overlap), torch.from_numpy(blending_window(tile_shape, overlap))
-    blended = predict_noise(Contradicting(1), torch.zeros(shape), 5, regions, window, 8, FP32)
+    weight = sum_of_windows(shape, regions, window)
+    blended = predict_noise(Contradicting(1), [torch.zeros(shape)], 5, regions, window, weight, 8, FP32)
     np.testing.assert_allclose(blended, expected, atol=1e-6)
 
     settings = {"t_start": 20, "steps": 1, "tile_shape": tile_shape, "overlap": overlap}
@@ -300,3 +310,20 @@ def test_samples_of_an_exact_network(shape):
     samples = sample_from_noise(network, ALPHA_BAR, shape, count=4, steps=500, seed=0, dtype=FP32)
     assert samples.mean() == pytest.approx(-0.2, abs=0.01)
     assert samples.std() == pytest.approx(0.15, rel=0.1)
+
+
+@pytest.mark.parametrize("shape", [(32, 40), (8, 24, 24)])
+def test_network_of_the_authors(shape):
+    """It gets a channel of noise that stays as it is, and counts the steps from 0."""
+    torch.manual_seed(0)
+    network, seen = ReferenceNet(4, dims=len(shape)).eval(), []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
+    image = generate(network, sketch_of(shape), tile_shape=shape, overlap=[0] * len(shape), t_start=40, steps=4)
+    assert image.shape == shape
+    assert [t.tolist() for _, t in seen] == [[39], [29], [19], [9]]
+    noises = [x[0, 1] for x, _ in seen]
+    assert all(torch.equal(noises[0], noise) for noise in noises)
+    assert noises[0].std() == pytest.approx(1, abs=0.1)
+    assert not torch.equal(seen[0][0][0, 0], seen[1][0][0, 0])
+    tiled = generate(network, sketch_of(shape), tile_shape=[8, 16, 16][-len(shape) :], t_start=40, steps=1)
+    assert abs(tiled).max() <= 1

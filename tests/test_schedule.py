@@ -1,3 +1,8 @@
+import itertools
+import json
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +12,7 @@ from sketchscope.schedule import (
     cosine_alpha_bar,
     ddim_step,
     ddpm_step,
+    dpm_solver_step,
     predict_x_0,
     q_sample,
     respace,
@@ -128,6 +134,42 @@ def test_ddim_carries_a_gaussian_along_its_marginals(timesteps, t_start, steps, 
         x_t = ddim_step(x_t, exact_eps(x_t, alpha_bar), torch.ones_like(x_t), alpha_bar, alpha_bar_prev, eta=0)
         mean, spread = marginal(alpha_bar_prev)
         np.testing.assert_allclose(x_t, mean + spread * z, atol=tolerance)
+
+
+def error_of_solver(steps):
+    """How far from the exact quantiles DPM-Solver++ arrives at t = 400 of 4000, from t = 2000."""
+    z, alpha_bars = torch.linspace(-3, 3, 7, dtype=torch.float64), cosine_alpha_bar(4000)
+    path = alpha_bars[np.linspace(2000, 400, steps + 1).round().astype(int)]
+    mean, spread = marginal(path[0])
+    x_t, before, alpha_bar_before = mean + spread * z, None, None
+    for alpha_bar, alpha_bar_prev in itertools.pairwise(path):
+        x_0 = predict_x_0(x_t, exact_eps(x_t, alpha_bar), alpha_bar)
+        x_t = dpm_solver_step(x_t, x_0, before, alpha_bar, alpha_bar_prev, alpha_bar_before)
+        before, alpha_bar_before = x_0, alpha_bar
+    mean, spread = marginal(path[-1])
+    return (x_t - mean - spread * z).abs().max().item()
+
+
+def test_solver_is_of_second_order():
+    """Twice the steps, a quarter of the error."""
+    errors = [error_of_solver(steps) for steps in (20, 40, 80, 160)]
+    ratios = [coarse / fine for coarse, fine in itertools.pairwise(errors)]
+    assert errors[0] < 0.01
+    assert all(3.2 < ratio < 5 for ratio in ratios), (errors, ratios)
+
+
+def test_solver_is_that_of_diffusers():
+    found = json.loads((Path(__file__).parent / "data/schedulers.json").read_text())
+    alpha_bars = cosine_alpha_bar(1000)
+    x_t, before, alpha_bar_before = torch.tensor(found["start"], dtype=torch.float64), None, None
+    steps = zip(found["chosen"], [*found["chosen"][1:], 0], found["path"], strict=True)
+    for t, following, expected in steps:
+        eps = 0.4 * torch.sin(3 * x_t) + 0.1 * math.cos(t / 50)
+        x_0 = predict_x_0(x_t, eps, alpha_bars[t])
+        assert x_0.abs().max() < 1, "nothing is clipped, as it is not in diffusers"
+        x_t = dpm_solver_step(x_t, x_0, before, alpha_bars[t], alpha_bars[following], alpha_bar_before)
+        before, alpha_bar_before = x_0, alpha_bars[t]
+        assert x_t.tolist() == pytest.approx(expected, abs=1e-5)  # diffusers keeps its schedule in float32
 
 
 def mirrored_normal(generator):

@@ -61,6 +61,16 @@ def test_the_demos_are_planned_from_the_clone(options, organism):
     assert set(re.findall(r"results/([^/\s]+)/evaluation/summary\.json", done.stdout)) == {organism}
 
 
+def test_a_published_network_takes_the_place_of_training(tmp_path):
+    section = OWN | {"diffusion": {"checkpoint": "net.ckpt"}, "generation": {"tile_shape": [64, 64]}}
+    (tmp_path / "net.ckpt").touch()
+    write_config(tmp_path, {"mine": section})
+    jobs = plan(tmp_path)
+    assert "train_diffusion" not in jobs
+    assert "plot_loss" not in jobs
+    assert jobs["generate_volumes"] == 2
+
+
 def test_thousands_of_volumes_are_few_jobs(tmp_path):
     section = {"preset": "nuclei-3d", "images": "*.tif", "volumes": 1000}
     write_config(tmp_path, {f"organism-{i}": section for i in range(7)}, scale="paper")
@@ -75,6 +85,7 @@ def test_thousands_of_volumes_are_few_jobs(tmp_path):
         ({"hela": {"volumes": "many"}}, 'organisms.hela.volumes: found "many"; allowed is a whole number'),
         ({"mouse": {}}, "organisms.mouse: no preset has this name; say which one to start from"),
         ({"mine": {"preset": "nuclei-2d", "images": "x/*.tif"}}, "organisms.mine.images: found no file that matches"),
+        ({"hela": {"diffusion": {"checkpoint": "no.ckpt"}}}, "organisms.hela.diffusion.checkpoint: found no file"),
     ],
 )
 def test_a_mistake_is_one_sentence_before_any_job(tmp_path, organisms, sentence):

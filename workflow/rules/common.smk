@@ -84,6 +84,23 @@ def raw_images(wildcards):
     }
 
 
+def diffusion_model(wildcards):
+    """The network to generate with: trained here, or a checkpoint of the paper's authors."""
+    published = ORGANISMS[wildcards.organism]["diffusion"]["checkpoint"]
+    trained = f"results/{wildcards.organism}/diffusion/model.safetensors"
+    return published or trained
+
+
+def figures(wildcards):
+    """Figures of an organism; the loss only of what is trained here."""
+    names = ["pairs", "overlays", "iou"]
+    trained = ORGANISMS[wildcards.organism]["diffusion"]["checkpoint"] is None
+    return [
+        f"results/{wildcards.organism}/figures/{name}.png"
+        for name in names + ["loss"] * trained
+    ]
+
+
 def baseline_file(file):
     """A file of the model that an organism's own is compared with, as a function of the wildcards."""
     return lambda wildcards: file.format(

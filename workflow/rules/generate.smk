@@ -10,7 +10,7 @@ rule generate_volumes:
     input:
         sketches="results/{organism}/sketches/{batch}",
         manifest="results/{organism}/manifest.csv",
-        model="results/{organism}/diffusion/model.safetensors",
+        model=diffusion_model,
     output:
         synthetic=directory("results/{organism}/synthetic/{batch}"),
     log:

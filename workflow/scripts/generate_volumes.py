@@ -8,15 +8,14 @@ def main(snakemake, device):
     from pathlib import Path
 
     import torch
-    from sketchscope import devices, files, generate, manifest, noise, schedule, training
+    from sketchscope import devices, files, generate, manifest, noise, schedule
 
     settings, seed, inputs = snakemake.params.settings, snakemake.params.seed, snakemake.input
     torch.set_num_threads(snakemake.threads)
     rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
     low, high = manifest.typical_limits(rows)
-    network, description = training.load_model(inputs.model)
+    network, alpha_bar = generate.load_network(inputs.model)
     network.to(device)
-    alpha_bar = schedule.cosine_alpha_bar(description["timesteps"])
     steps = schedule.respace(alpha_bar, settings["t_start"], settings["steps"])
     organism = noise.stable_key(snakemake.wildcards.organism)
     sketches = files.image_files(inputs.sketches)

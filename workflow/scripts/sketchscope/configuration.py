@@ -275,6 +275,9 @@ def find_files(settings: Settings, key: str, datasets: Mapping) -> Settings:
         raise InputError(f"{key}.dataset: {unknown(dataset, datasets)}")
     if dataset is not None and labels is not None:
         raise InputError(f"{key}.labels: are allowed only with images; the data set {dataset} brings its own")
+    checkpoint = settings["diffusion"]["checkpoint"]
+    if checkpoint is not None:
+        matched_files(glob.escape(checkpoint), f"{key}.diffusion.checkpoint")
     files = {
         "images": matched_files(images, f"{key}.images"),
         "labels": matched_files(labels, f"{key}.labels"),

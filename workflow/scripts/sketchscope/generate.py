@@ -7,21 +7,36 @@ import torch
 
 from .devices import autocast
 from .errors import InputError
+from .files import PathLike
 from .noise import voxel_noise
-from .schedule import Schedule, ddim_step, ddpm_step, q_sample, respace
+from .reference import ReferenceNet, load_checkpoint, reference_alpha_bar
+from .schedule import Schedule, cosine_alpha_bar, ddim_step, ddpm_step, dpm_solver_step, predict_x_0, q_sample, respace
 from .tiling import Slices, blending_window, tiles
+from .training import load_model
 from .unet import UNet
 
-START, REVERSE = 0, 1  # purposes of noise: they tell its streams apart
+Denoiser = UNet | ReferenceNet
+
+START, REVERSE, FIXED = 0, 1, 2  # purposes of noise: they tell its streams apart
+
+
+def load_network(path: PathLike) -> tuple[Denoiser, np.ndarray]:
+    """Read a network that was trained here, or from a .ckpt file one of the paper's authors, and its alpha_bar."""
+    if str(path).endswith(".ckpt"):
+        network = load_checkpoint(path)
+        return network, reference_alpha_bar(network.timesteps)
+    network, description = load_model(path)
+    return network, cosine_alpha_bar(description["timesteps"])
 
 
 @torch.no_grad()
 def predict_noise(
-    network: UNet,
-    x_t: torch.Tensor,
+    network: Denoiser,
+    channels: Sequence[torch.Tensor],
     t: int,
     regions: Sequence[Slices],
     window: torch.Tensor,
+    weight: torch.Tensor,
     batch_size: int,
     dtype: torch.dtype,
 ) -> torch.Tensor:
@@ -29,24 +44,34 @@ def predict_noise(
 
     Parameters
     ----------
-    x_t : float32 tensor ([Z,] Y, X)
+    channels : sequence of float32 tensors ([Z,] Y, X)
+        x_t, and the fixed noise where the network wants it.
     t : int
         Step number.
     regions : sequence of slices
         Tiles that cover the volume.
     window : tensor of a tile's shape
         Weight of each voxel of a tile.
+    weight : tensor of the volume's shape
+        Sum of the windows of all tiles.
     """
-    total, weight = torch.zeros_like(x_t), torch.zeros_like(x_t)
+    total = torch.zeros_like(weight)
     for first in range(0, len(regions), batch_size):
         batch = regions[first : first + batch_size]
-        stack = torch.stack([x_t[region] for region in batch])[:, None]
-        with autocast(x_t.device, dtype):
-            eps = network(stack, torch.full((len(batch),), t, device=x_t.device))
+        stack = torch.stack([torch.stack([channel[region] for channel in channels]) for region in batch])
+        with autocast(total.device, dtype):
+            eps = network(stack, torch.full((len(batch),), t - 1 + network.first_step, device=total.device))
         for region, tile in zip(batch, eps[:, 0].float(), strict=True):
             total[region] += tile * window
-            weight[region] += window
-    return total / weight
+    return total.div_(weight)
+
+
+def sum_of_windows(shape: Sequence[int], regions: Sequence[Slices], window: torch.Tensor) -> torch.Tensor:
+    """Weight of every voxel, all tiles together."""
+    weight = torch.zeros(tuple(shape), device=window.device)
+    for region in regions:
+        weight[region] += window
+    return weight
 
 
 def check_tile(tile_shape: Sequence[int], total_stride: Sequence[int]) -> None:
@@ -64,7 +89,7 @@ def padded_shape(shape: Sequence[int], tile_shape: Sequence[int]) -> tuple[int, 
 
 
 def generate_volume(
-    network: UNet,
+    network: Denoiser,
     sketch: np.ndarray,
     schedule: Schedule,
     *,
@@ -76,13 +101,14 @@ def generate_volume(
     eta: float,
     device: torch.device,
     dtype: torch.dtype,
+    origin: Sequence[int] | None = None,
     report: Callable[[int], None] = lambda step: None,
 ) -> np.ndarray:
     """Turn one sketch into an image (SDEdit, Meng et al. 2021, by overlapping tiles).
 
     Parameters
     ----------
-    network : UNet
+    network : UNet or ReferenceNet
         Trained, on `device`.
     sketch : float32 array (Z, Y, X) or (Y, X)
         In [-1, 1]; of any size.
@@ -92,9 +118,11 @@ def generate_volume(
         Seed, organism and volume: with the voxel's position they fix all noise.
     tile_shape, overlap : sequence of int
         Voxels along each axis; a tile's shape must suit the network's strides.
-    sampler : {'ddim', 'ddpm'}
+    sampler : {'ddim', 'ddpm', 'dpm-solver++'}
     eta : float
         Randomness of DDIM.
+    origin : sequence of int, optional
+        Position of the sketch's first voxel in the whole volume, for the noise; by default it is the whole.
 
     Returns
     -------
@@ -110,23 +138,29 @@ def generate_volume(
     shape = padded_shape(sketch.shape, tile_shape)
     # symmetric, since unlike "reflect" it also pads a stack of one slice
     padded = np.pad(sketch, [(0, n - size) for n, size in zip(shape, sketch.shape, strict=True)], "symmetric")
-    origin = (0,) * sketch.ndim
+    origin = (0,) * sketch.ndim if origin is None else origin
     regions = tiles(shape, tile_shape, overlap)
     window = torch.from_numpy(blending_window(tile_shape, overlap)).to(device)
+    weight = sum_of_windows(shape, regions, window)
 
     def noise(purpose: int, step: int) -> torch.Tensor:
         return torch.from_numpy(voxel_noise([*key, purpose, step], origin, shape)).to(device)
 
     x_0 = torch.from_numpy(padded).to(device)
     x_t = q_sample(x_0, noise(START, 0), float(schedule.alpha_bar[0]))
+    fixed = [noise(FIXED, channel) for channel in range(network.in_channels - 1)]
+    x_0_before, alpha_bar_before = None, None
     for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
-        eps = predict_noise(network, x_t, t, regions, window, batch_size, dtype)
-        random = sampler == "ddpm" or eta > 0
-        fresh = noise(REVERSE, t) if random else torch.zeros_like(x_t)
+        eps = predict_noise(network, [x_t, *fixed], t, regions, window, weight, batch_size, dtype)
         if sampler == "ddpm":
-            x_t = ddpm_step(x_t, eps, fresh, alpha_bar, alpha_bar_prev)
-        else:
+            x_t = ddpm_step(x_t, eps, noise(REVERSE, t), alpha_bar, alpha_bar_prev)
+        elif sampler == "ddim":
+            fresh = noise(REVERSE, t) if eta > 0 else torch.zeros_like(x_t)
             x_t = ddim_step(x_t, eps, fresh, alpha_bar, alpha_bar_prev, eta)
+        else:
+            x_0 = predict_x_0(x_t, eps, alpha_bar)
+            x_t = dpm_solver_step(x_t, x_0, x_0_before, alpha_bar, alpha_bar_prev, alpha_bar_before)
+            x_0_before, alpha_bar_before = x_0, alpha_bar
         report(t)
     return x_t[tuple(slice(n) for n in sketch.shape)].clamp(-1, 1).cpu().numpy()
 

@@ -4,6 +4,7 @@ T steps are numbered 1..T as in the papers; step 0 is the clean image.
 alpha_bar[t] is the share of signal variance left after step t, with alpha_bar[0] = 1.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -105,3 +106,38 @@ def ddpm_step(
     x_0 = predict_x_0(x_t, eps, alpha_bar)
     mean = (alpha_bar_prev**0.5 * (1 - alpha) * x_0 + alpha**0.5 * (1 - alpha_bar_prev) * x_t) / (1 - alpha_bar)
     return mean if alpha_bar_prev == 1 else mean + (1 - alpha) ** 0.5 * noise
+
+
+def dpm_solver_step(
+    x_t: torch.Tensor,
+    x_0: torch.Tensor,
+    x_0_before: torch.Tensor | None,
+    alpha_bar: float,
+    alpha_bar_prev: float,
+    alpha_bar_before: float | None,
+) -> torch.Tensor:
+    """One step of DPM-Solver++ 2M (Lu et al. 2022, algorithm 2): deterministic, of second order.
+
+    Parameters
+    ----------
+    x_t : tensor
+    x_0 : tensor
+        Clean image predicted at this step, from `predict_x_0`.
+    x_0_before : tensor or None
+        That of the step before; None at the first step, which is of first order.
+    alpha_bar, alpha_bar_prev, alpha_bar_before : float
+        Of this step, of the one that follows and of the one before.
+    """
+    if alpha_bar_prev == 1:
+        return x_0
+    h = _half_log_snr(alpha_bar_prev) - _half_log_snr(alpha_bar)
+    if x_0_before is not None:
+        ratio = h / (_half_log_snr(alpha_bar) - _half_log_snr(alpha_bar_before)) / 2
+        x_0 = (1 + ratio) * x_0 - ratio * x_0_before
+    shrink = ((1 - alpha_bar_prev) / (1 - alpha_bar)) ** 0.5
+    return shrink * x_t - alpha_bar_prev**0.5 * math.expm1(-h) * x_0
+
+
+def _half_log_snr(alpha_bar: float) -> float:
+    """Logarithm of signal over noise, the lambda of the DPM-Solver papers."""
+    return 0.5 * math.log(alpha_bar / (1 - alpha_bar))

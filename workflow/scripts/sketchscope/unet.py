@@ -111,6 +111,9 @@ class UNet(nn.Module):
         Residual blocks of a level on the way down, and as many on the way up.
     """
 
+    in_channels = 1
+    first_step = 1  # what it calls the least noisy step
+
     def __init__(
         self,
         channels: Sequence[int],

@@ -1,0 +1,104 @@
+"""Volumes too large for one device, or worth sharing out: slabs that are generated on their own, and their join.
+
+The slabs belong to the volume and the configuration alone; which job makes which of them changes nothing.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .tiling import Slices, tile_starts
+
+HALO = 1  # tiles beyond a slab's own on every side: what the network sees from beyond counts for less and less
+
+
+class Slab(NamedTuple):
+    """A part of a volume.
+
+    Attributes
+    ----------
+    region : slices
+        What is generated, halo included.
+    inner : slices
+        Where its result counts, within `region`; positions in the whole volume.
+    weights : tuple of float32 arrays, one an axis
+        How much it counts along each axis of `inner`; those of all slabs sum to 1 everywhere.
+    """
+
+    region: Slices
+    inner: Slices
+    weights: tuple[np.ndarray, ...]
+
+
+def _axis_slabs(size: int, slab: int, tile: int, overlap: int) -> list[tuple[slice, slice, np.ndarray]]:
+    """Region, inner part and weights of the slabs along one axis.
+
+    A slab is a run of tiles of the whole axis. Where two runs meet, the weights change over from one to the other
+    within the overlap of the tiles there.
+    """
+    starts = tile_starts(size, tile, overlap)
+    stops = [min(start + tile, size) for start in starts]
+    run = len(starts) if slab >= size else max(1, (slab - overlap) // (tile - overlap))
+    firsts = range(0, len(starts), run)
+    # share of slab k and all that follow; its own is the difference to the next, so that they sum to 1
+    rises = [np.ones(size), *(_rise(size, starts[first], stops[first - 1]) for first in firsts[1:]), np.zeros(size)]
+    parts = []
+    for first, rise, next_rise in zip(firsts, rises, rises[1:], strict=False):
+        last = min(first + run, len(starts)) - 1
+        inner = slice(starts[first], stops[last])
+        region = slice(starts[max(first - HALO, 0)], stops[min(last + HALO, len(starts) - 1)])
+        parts.append((region, inner, (rise - next_rise)[inner].astype(np.float32)))
+    return parts
+
+
+def _rise(size: int, start: int, stop: int) -> np.ndarray:
+    """From 0 before `start` to 1 from `stop` on, smoothly."""
+    position = (np.arange(size) + 0.5 - start) / max(stop - start, 1)
+    return np.sin(np.pi / 2 * np.clip(position, 0, 1)) ** 2 if stop > start else np.heaviside(position, 1)
+
+
+def slabs(
+    shape: Sequence[int], slab_shape: Sequence[int], tile_shape: Sequence[int], overlap: Sequence[int]
+) -> list[Slab]:
+    """Cut a volume into slabs of at most about `slab_shape`, halo apart; each is made of whole tiles.
+
+    Parameters
+    ----------
+    shape, slab_shape, tile_shape, overlap : sequence of int
+        Voxels along each axis.
+    """
+    axes = [_axis_slabs(*axis) for axis in zip(shape, slab_shape, tile_shape, overlap, strict=True)]
+    return [Slab(*zip(*parts, strict=True)) for parts in itertools.product(*axes)]
+
+
+def join(shape: Sequence[int], parts: Iterable[tuple[Slab, np.ndarray]]) -> np.ndarray:
+    """Blend generated slabs into one volume.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the volume.
+    parts : iterable of (Slab, float32 array of its region's shape)
+        All slabs, in the order of `slabs`.
+
+    Returns
+    -------
+    float32 array of `shape`
+    """
+    volume = np.zeros(tuple(shape), np.float32)
+    for slab, image in parts:
+        own = tuple(
+            slice(inner.start - region.start, inner.stop - region.start)
+            for inner, region in zip(slab.inner, slab.region, strict=True)
+        )
+        volume[slab.inner] += image[own] * _product(slab.weights)
+    return volume
+
+
+def _product(weights: Sequence[np.ndarray]) -> np.ndarray:
+    result = np.ones((1,) * len(weights), np.float32)
+    for axis, profile in enumerate(weights):
+        result = result * profile.reshape([-1 if a == axis else 1 for a in range(len(weights))])
+    return result
