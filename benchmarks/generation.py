@@ -75,11 +75,12 @@ def patches_of_theirs(shape: Sequence[int]) -> int:
 def time_theirs(network: torch.nn.Module, shape: Sequence[int], device: torch.device, repeats: int) -> dict:
     """Seconds of the authors' recipe for a volume, from the time of one step of one patch."""
     x = torch.randn(1, network.in_channels, *PATCH, device=device)
-    alpha_bar = reference.reference_alpha_bar(network.timesteps)
+    before, at_t = reference.reference_alpha_bar(network.timesteps)[200:202].tolist()
 
     def step() -> None:
         eps = network(x, torch.full((1,), 200, device=device))
-        schedule.ddpm_step(x[:, :1], eps, torch.randn_like(eps), float(alpha_bar[201]), float(alpha_bar[200]))
+        x_0 = schedule.predict_x_0(x[:, :1], eps, at_t)
+        schedule.ddpm_step(x[:, :1], x_0, torch.randn_like(eps), at_t, before)
 
     seconds, patches = seconds_of(step, device, repeats), patches_of_theirs(shape)
     passes = patches * THEIR_STEPS

@@ -1,6 +1,5 @@
 import itertools
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -9,25 +8,22 @@ import torch
 from sketchscope.errors import InputError
 from sketchscope.schedule import (
     MAX_BETA,
+    Schedule,
     cosine_alpha_bar,
     ddim_step,
-    ddpm_step,
     dpm_solver_step,
+    p_sample_loop,
     predict_x_0,
     q_sample,
     respace,
 )
 
-MEAN, SPREAD = 0.3, 0.1  # images whose voxels are N(MEAN, SPREAD^2): clipping to [-1, 1] does not act
+MEAN, SPREAD = 0.1, 0.1  # images whose voxels are N(MEAN, SPREAD^2): clipping to [-1, 1] does not act
+RUNS = json.loads((Path(__file__).parent / "data/schedulers.json").read_text())
+SAMPLERS = [("ddim", 0.0), ("ddim", 0.5), ("ddim", 1.0), ("ddpm", 0.0), ("dpm-solver++", 0.0)]
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def exact_eps(x_t, alpha_bar):
-    """The noise expected in x_t where x_0 ~ N(MEAN, SPREAD^2)."""
-    variance = alpha_bar * SPREAD**2 + 1 - alpha_bar
-    return (1 - alpha_bar) ** 0.5 * (x_t - alpha_bar**0.5 * MEAN) / variance
 
 
 def marginal(alpha_bar):
@@ -35,8 +31,41 @@ def marginal(alpha_bar):
     return alpha_bar**0.5 * MEAN, (alpha_bar * SPREAD**2 + 1 - alpha_bar) ** 0.5
 
 
-def steps_of(schedule):
-    return zip(*(column.tolist() for column in schedule), strict=True)
+def through(alpha_bars, chosen):
+    """Schedule whose steps lead from the first to the last of the chosen step numbers."""
+    return Schedule(np.array(chosen[:-1]), alpha_bars[chosen[:-1]], alpha_bars[chosen[1:]])
+
+
+def path(x_t, schedule, eps, noise, sampler, eta=0.0):
+    """x_t after every step, stacked."""
+    seen = []
+
+    def noted(x_t, t):
+        seen.append(x_t)
+        return eps(x_t, t)
+
+    last = p_sample_loop(x_t, schedule, noted, noise, sampler, eta)
+    return torch.stack([*seen[1:], last])
+
+
+def errors_of_distribution(schedule, sampler, eta):
+    """How far mean (absolute) and spread (relative) are from the exact ones after every step.
+
+    The noise expected in x_t is affine in x_t, and so is then every step: x_t = m + sum_k c_k z_k over independent
+    standard normal z_k (k = 1..t_start the noise of step k, beyond it that of the start). The sampler carries the
+    vector (m, c_1, c_2, ...), so mean m and spread |c| are exact.
+    """
+    start, alpha_bars = schedule.timesteps[0], dict(zip(*schedule[:2], strict=True))
+    unit = torch.eye(start + 2, dtype=torch.float64)
+
+    def eps(x_t, t):
+        mean, spread = marginal(alpha_bars[t])
+        return (1 - alpha_bars[t]) ** 0.5 * (x_t - mean * unit[0]) / spread**2
+
+    mean, spread = marginal(schedule.alpha_bar[0])
+    found = path(mean * unit[0] + spread * unit[-1], schedule, eps, lambda t: unit[t], sampler, eta).numpy()
+    mean, spread = marginal(schedule.alpha_bar_prev)
+    return abs(found[:, 0] - mean), abs(np.linalg.norm(found[:, 1:], axis=1) / spread - 1)
 
 
 @pytest.mark.parametrize("timesteps", [1, 10, 1000])
@@ -120,76 +149,53 @@ def test_predicted_x_0_undoes_the_forward_process():
     assert predict_x_0(torch.tensor([9.0, -9.0]), torch.zeros(2), 0.4).tolist() == [1, -1]
 
 
+@pytest.mark.parametrize("t_start", [1000, 400])
 @pytest.mark.parametrize(
-    ("timesteps", "t_start", "steps", "tolerance"),
-    [(1000, 1000, None, 4e-3), (4000, 4000, None, 1e-3), (4000, 1600, None, 1e-3), (1000, 400, 50, 0.02)],
+    ("sampler", "eta", "tolerance"),  # measured: 0.0066, 0.0084, 0.0108, 0.0197, 0.0014
+    [
+        ("ddpm", 0.0, 0.007),
+        ("ddim", 0.0, 0.009),
+        ("ddim", 0.5, 0.012),
+        ("ddim", 1.0, 0.02),
+        ("dpm-solver++", 0.0, 0.002),
+    ],
 )
-def test_ddim_carries_a_gaussian_along_its_marginals(timesteps, t_start, steps, tolerance):
-    """Without fresh noise every quantile of x_t moves to the same quantile of x_0, the better the more steps."""
-    z = torch.linspace(-3, 3, 7, dtype=torch.float64)
-    schedule = respace(cosine_alpha_bar(timesteps), t_start, steps)
-    mean, spread = marginal(schedule.alpha_bar[0])
-    x_t = mean + spread * z
-    for _, alpha_bar, alpha_bar_prev in steps_of(schedule):
-        x_t = ddim_step(x_t, exact_eps(x_t, alpha_bar), torch.ones_like(x_t), alpha_bar, alpha_bar_prev, eta=0)
-        mean, spread = marginal(alpha_bar_prev)
-        np.testing.assert_allclose(x_t, mean + spread * z, atol=tolerance)
+def test_all_steps_keep_the_marginals_of_a_gaussian(t_start, sampler, eta, tolerance):
+    of_mean, of_spread = errors_of_distribution(respace(cosine_alpha_bar(1000), t_start), sampler, eta)
+    assert len(of_mean) == t_start
+    assert of_mean.max() < 1e-12
+    assert of_spread.max() < tolerance
 
 
-def error_of_solver(steps):
-    """How far from the exact quantiles DPM-Solver++ arrives at t = 400 of 4000, from t = 2000."""
-    z, alpha_bars = torch.linspace(-3, 3, 7, dtype=torch.float64), cosine_alpha_bar(4000)
-    path = alpha_bars[np.linspace(2000, 400, steps + 1).round().astype(int)]
-    mean, spread = marginal(path[0])
-    x_t, before, alpha_bar_before = mean + spread * z, None, None
-    for alpha_bar, alpha_bar_prev in itertools.pairwise(path):
-        x_0 = predict_x_0(x_t, exact_eps(x_t, alpha_bar), alpha_bar)
-        x_t = dpm_solver_step(x_t, x_0, before, alpha_bar, alpha_bar_prev, alpha_bar_before)
-        before, alpha_bar_before = x_0, alpha_bar
-    mean, spread = marginal(path[-1])
-    return (x_t - mean - spread * z).abs().max().item()
+@pytest.mark.parametrize(
+    ("sampler", "eta", "order"), [("ddim", 0.0, 1), ("ddim", 1.0, 1), ("ddpm", 0.0, 1), ("dpm-solver++", 0.0, 2)]
+)
+@pytest.mark.parametrize("start", [2000, 1600])
+def test_order_of_convergence(start, sampler, eta, order):
+    """Twice the steps between two fixed t: half the error, or a quarter."""
+    alpha_bars, errors = cosine_alpha_bar(4000), []
+    for steps in (20, 40, 80, 160):
+        chosen = np.linspace(start, 400, steps + 1).round().astype(int)
+        errors.append(errors_of_distribution(through(alpha_bars, chosen), sampler, eta)[1][-1])
+    found = [np.log2(coarse / fine) for coarse, fine in itertools.pairwise(errors)]
+    assert found == pytest.approx([order] * 3, abs=0.1)
 
 
-def test_solver_is_of_second_order():
-    """Twice the steps, a quarter of the error."""
-    errors = [error_of_solver(steps) for steps in (20, 40, 80, 160)]
-    ratios = [coarse / fine for coarse, fine in itertools.pairwise(errors)]
-    assert errors[0] < 0.01
-    assert all(3.2 < ratio < 5 for ratio in ratios), (errors, ratios)
-
-
-def test_solver_is_that_of_diffusers():
-    found = json.loads((Path(__file__).parent / "data/schedulers.json").read_text())
+@pytest.mark.parametrize("run", RUNS["runs"], ids=lambda run: f"{run['sampler']}-{run['eta']}-{run['timesteps'][0]}")
+def test_samplers_are_those_of_diffusers(run):
+    """On uneven steps from pure noise and from an early start; see data/schedulers.py."""
     alpha_bars = cosine_alpha_bar(1000)
-    x_t, before, alpha_bar_before = torch.tensor(found["start"], dtype=torch.float64), None, None
-    steps = zip(found["chosen"], [*found["chosen"][1:], 0], found["path"], strict=True)
-    for t, following, expected in steps:
-        eps = 0.4 * torch.sin(3 * x_t) + 0.1 * math.cos(t / 50)
-        x_0 = predict_x_0(x_t, eps, alpha_bars[t])
-        assert x_0.abs().max() < 1, "nothing is clipped, as it is not in diffusers"
-        x_t = dpm_solver_step(x_t, x_0, before, alpha_bars[t], alpha_bars[following], alpha_bar_before)
-        before, alpha_bar_before = x_0, alpha_bars[t]
-        assert x_t.tolist() == pytest.approx(expected, abs=1e-5)  # diffusers keeps its schedule in float32
 
+    def eps(x_t, t):
+        return (x_t - alpha_bars[t] ** 0.5 * 0.8 * torch.sin(2 * x_t + t / 100)) / (1 - alpha_bars[t]) ** 0.5
 
-def mirrored_normal(generator):
-    """Standard normal numbers whose mean is 0."""
-    half = torch.randn(10_000, generator=generator, dtype=torch.float64)
-    return torch.cat([half, -half])
+    def noise(t):
+        return torch.cos(t * torch.arange(1, 5, dtype=torch.float64))
 
-
-def test_ddpm_keeps_the_marginals_of_a_gaussian():
-    generator = torch.Generator().manual_seed(0)
-    x_t, checked = mirrored_normal(generator), 0
-    for t, alpha_bar, alpha_bar_prev in steps_of(respace(cosine_alpha_bar(1000), 1000)):
-        noise = mirrored_normal(generator)
-        x_t = ddpm_step(x_t, exact_eps(x_t, alpha_bar), noise, alpha_bar, alpha_bar_prev)
-        if t in (990, 800, 600, 400, 200, 100, 20, 1):
-            mean, spread = marginal(alpha_bar_prev)
-            assert x_t.mean().item() == pytest.approx(mean, abs=1e-3)
-            assert x_t.std().item() == pytest.approx(spread, rel=0.025)
-            checked += 1
-    assert checked == 8
+    start, schedule = torch.tensor(RUNS["start"], dtype=torch.float64), through(alpha_bars, [*run["timesteps"], 0])
+    found = path(start, schedule, eps, noise, run["sampler"], run["eta"])
+    tolerance = 1e-6 if run["sampler"] == "dpm-solver++" else 1e-12  # the solver of diffusers rounds x_t to float32
+    np.testing.assert_allclose(found, run["path"], rtol=0, atol=tolerance)
 
 
 def posterior(x_t, x_0, alpha_bar, alpha_bar_prev):
@@ -209,34 +215,49 @@ def test_one_step_against_the_posterior(x_0, t, before):
     x_t = torch.tensor([-0.8, 0.3, 1.7], dtype=torch.float64)
     eps = (x_t - alpha_bar**0.5 * x_0) / (1 - alpha_bar) ** 0.5
     mean, variance = posterior(x_t, np.clip(x_0, -1, 1), alpha_bar, alpha_bar_prev)
+    schedule = Schedule(np.array([t]), np.array([alpha_bar]), np.array([alpha_bar_prev]))
     for noise in (torch.zeros(3), torch.tensor([-1.0, 2.0, 0.5])):
-        ancestral = ddpm_step(x_t, eps, noise, alpha_bar, alpha_bar_prev)
+        one = (x_t, schedule, lambda x_t, t: eps, lambda t, noise=noise: noise)
         fixed_large = mean + (1 - alpha_bar / alpha_bar_prev) ** 0.5 * noise
-        torch.testing.assert_close(ancestral, fixed_large, atol=1e-7, rtol=1e-7)
-        implicit = ddim_step(x_t, eps, noise, alpha_bar, alpha_bar_prev, eta=1)
+        torch.testing.assert_close(p_sample_loop(*one, "ddpm"), fixed_large, atol=1e-7, rtol=1e-7)
         fixed_small = mean + variance**0.5 * noise
-        torch.testing.assert_close(implicit, fixed_small, atol=1e-7, rtol=1e-7)
+        torch.testing.assert_close(p_sample_loop(*one, "ddim", eta=1), fixed_small, atol=1e-7, rtol=1e-7)
 
 
-@pytest.mark.parametrize("eta", [0, 0.5, 1])
-def test_the_last_step_gives_the_clean_image_without_noise(eta):
-    alpha_bar, x_t, eps = cosine_alpha_bar(1000)[20], torch.randn(9), torch.randn(9)
-    x_0 = predict_x_0(x_t, eps, alpha_bar)
-    noise = torch.full((9,), 100.0)
-    torch.testing.assert_close(ddim_step(x_t, eps, noise, alpha_bar, 1.0, eta), x_0)
-    torch.testing.assert_close(ddpm_step(x_t, eps, noise, alpha_bar, 1.0), x_0)
+@pytest.mark.parametrize(("t", "before"), [(1000, 999), (400, 350), (2, 1), (1, 0)])
+def test_first_step_of_the_solver_is_that_of_ddim(t, before):
+    alpha_bar, alpha_bar_prev = cosine_alpha_bar(1000)[[t, before]].tolist()
+    x_t, x_0 = torch.randn(9, dtype=torch.float64), torch.rand(9, dtype=torch.float64) * 2 - 1
+    first = dpm_solver_step(x_t, x_0, None, alpha_bar, alpha_bar_prev, None)
+    torch.testing.assert_close(first, ddim_step(x_t, x_0, 0.0, alpha_bar, alpha_bar_prev, eta=0))
+
+
+@pytest.mark.parametrize(("sampler", "eta"), SAMPLERS)
+@pytest.mark.parametrize("chosen", [[20, 0], [20, 7, 0]])
+def test_the_last_step_gives_the_clean_image_without_noise(chosen, sampler, eta):
+    alpha_bars, seen = cosine_alpha_bar(1000), []
+
+    def eps(x_t, t):
+        seen.append(x_t)
+        return torch.tanh(x_t)
+
+    def noise(t):
+        return torch.full((9,), 100.0 if t == chosen[-2] else 0.5)
+
+    clean = p_sample_loop(torch.linspace(-2, 2, 9), through(alpha_bars, chosen), eps, noise, sampler, eta)
+    torch.testing.assert_close(clean, predict_x_0(seen[-1], torch.tanh(seen[-1]), alpha_bars[chosen[-2]]))
+    assert len(clean.unique()) > 3
 
 
 def test_eta_lies_between():
     """The noise grows in proportion to eta, and the rest shrinks so that the variance stays."""
     alpha_bar, alpha_bar_prev = cosine_alpha_bar(1000)[[400, 360]]
-    x_t, eps, noise = torch.zeros(1, dtype=torch.float64), torch.ones(1), torch.ones(1)
+    x_t, x_0, noise = torch.zeros(1, dtype=torch.float64), torch.tensor([-0.9]), torch.ones(1)
     _, variance = posterior(0, 0, alpha_bar, alpha_bar_prev)
     for eta in (0, 0.3, 1):
-        quiet = ddim_step(x_t, eps, 0 * noise, alpha_bar, alpha_bar_prev, eta)
-        noisy = ddim_step(x_t, eps, noise, alpha_bar, alpha_bar_prev, eta)
+        quiet = ddim_step(x_t, x_0, 0 * noise, alpha_bar, alpha_bar_prev, eta)
+        noisy = ddim_step(x_t, x_0, noise, alpha_bar, alpha_bar_prev, eta)
         assert (noisy - quiet).item() == pytest.approx(eta * variance**0.5)
-        x_0 = predict_x_0(x_t, eps, alpha_bar)
         kept = -(alpha_bar**0.5) * x_0 / (1 - alpha_bar) ** 0.5
         towards = (1 - alpha_bar_prev - eta**2 * variance) ** 0.5
         assert quiet.item() == pytest.approx((alpha_bar_prev**0.5 * x_0 + towards * kept).item())

@@ -1,20 +1,25 @@
-"""Writes schedulers.json: what DPM-Solver++ of diffusers (0.42.1) makes of a few numbers.
+"""Writes schedulers.json: what the samplers of diffusers make of a few numbers.
 
-diffusers is no requirement of this repository; to write the file again:
-    pip install diffusers && python tests/data/schedulers.py
-The noise is predicted by a fixed function of x_t and t, so that only the solver is compared.
+diffusers is no requirement of this repository. It was run with diffusers 0.42.1 and torch 2.13.0:
+    pip install diffusers==0.42.1 && python tests/data/schedulers.py
+The clean image is predicted, and the noise made, by fixed functions, so that only the samplers are compared.
 """
 
+import itertools
 import json
-import math
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
-TIMESTEPS, CHOSEN = 1000, [400, 350, 300, 220, 150, 80, 30, 10]  # t as in the papers, 1..T
-START = [-0.5, -0.2, 0.1, 0.5]
+TIMESTEPS = 1000
+CHOSEN = {  # t as in the papers, 1..T; every gap divides T, see ddim_of_diffusers
+    "whole": [1000, 800, 600, 400, 200, 100, 50, 10, 2, 1],
+    "early": [400, 350, 300, 200, 150, 50, 10, 2, 1],
+}
+START = torch.tensor([[-1.5, -0.4, 0.2, 0.9]], dtype=torch.float64)  # diffusers wants a second axis
 
 
 def betas():
@@ -24,31 +29,84 @@ def betas():
     return np.minimum(1 - f[1:] / f[:-1], 0.999)
 
 
+ALPHAS_CUMPROD = torch.from_numpy(np.cumprod(1 - betas()))
+SETTINGS = {"num_train_timesteps": TIMESTEPS, "trained_betas": betas(), "prediction_type": "epsilon"}
+
+
 def eps(x_t, t):
-    """Predicted noise; small enough that no x_0 leaves [-1, 1]."""
-    return 0.4 * torch.sin(3 * x_t) + 0.1 * math.cos(t / 50)
+    """The noise in x_t if the clean image is 0.8 sin(2 x_t + t / 100), which needs no clipping."""
+    alpha_bar = ALPHAS_CUMPROD[t - 1]
+    return (x_t - alpha_bar**0.5 * 0.8 * torch.sin(2 * x_t + t / 100)) / (1 - alpha_bar) ** 0.5
 
 
-def run(scheduler):
+def noise(t):
+    """Stands in for random numbers."""
+    return torch.cos(t * torch.arange(1, 5, dtype=torch.float64))
+
+
+def in_float64(scheduler):
+    """Diffusers keeps its schedule in float32, which costs digits where hardly any signal is left."""
+    scheduler.alphas_cumprod = ALPHAS_CUMPROD
+    return scheduler
+
+
+def ddim_of_diffusers(chosen, eta):
+    """Step of DDIM; it steps down by T // num_inference_steps, whatever the list of timesteps says."""
+    scheduler, following = in_float64(DDIMScheduler(**SETTINGS, clip_sample=False)), dict(itertools.pairwise(chosen))
+
+    def step(x_t, t):
+        scheduler.num_inference_steps = TIMESTEPS // (t - following.get(t, 0))
+        return scheduler.step(eps(x_t, t), t - 1, x_t, eta=eta, variance_noise=noise(t) if eta else None)
+
+    return step
+
+
+def ddpm_of_diffusers(chosen):
+    """Ancestral step; diffusers takes no noise from its caller."""
+    scheduler = in_float64(DDPMScheduler(**SETTINGS, variance_type="fixed_large", clip_sample=False))
+    scheduler.set_timesteps(timesteps=[t - 1 for t in chosen])
+
+    def step(x_t, t):
+        with mock.patch("diffusers.schedulers.scheduling_ddpm.randn_tensor", return_value=noise(t)):
+            return scheduler.step(eps(x_t, t), t - 1, x_t)
+
+    return step
+
+
+def solver_of_diffusers(chosen):
+    """Step of DPM-Solver++ 2M."""
+    settings = {"algorithm_type": "dpmsolver++", "solver_order": 2, "solver_type": "midpoint"}
+    at_the_end = {"final_sigmas_type": "zero", "lower_order_final": True, "euler_at_final": True}
+    scheduler = in_float64(DPMSolverMultistepScheduler(**SETTINGS, **settings, **at_the_end))
+    scheduler.set_timesteps(timesteps=[t - 1 for t in chosen])
+    left = ALPHAS_CUMPROD[scheduler.timesteps]
+    scheduler.sigmas = torch.cat([((1 - left) / left) ** 0.5, torch.zeros(1)])
+    return lambda x_t, t: scheduler.step(eps(x_t, t), t - 1, x_t)
+
+
+def path(step, chosen):
     """x_t after every step; diffusers counts t from 0."""
-    scheduler.set_timesteps(timesteps=[t - 1 for t in CHOSEN])
-    x_t, path = torch.tensor(START, dtype=torch.float64), []
-    for t in CHOSEN:
-        x_t = scheduler.step(eps(x_t, t), t - 1, x_t).prev_sample
-        path.append(x_t.tolist())
-    return path
+    x_t, found = START, []
+    for t in chosen:
+        x_t = step(x_t, t).prev_sample
+        found.append(x_t[0].tolist())
+    return found
+
+
+def runs():
+    """Every sampler on every list of timesteps."""
+    for chosen in CHOSEN.values():
+        steps = {
+            ("ddim", 0.0): ddim_of_diffusers(chosen, 0.0),
+            ("ddim", 0.6): ddim_of_diffusers(chosen, 0.6),
+            ("ddpm", 0.0): ddpm_of_diffusers(chosen),
+            ("dpm-solver++", 0.0): solver_of_diffusers(chosen),
+        }
+        for (sampler, eta), step in steps.items():
+            yield {"sampler": sampler, "eta": eta, "timesteps": chosen, "path": path(step, chosen)}
 
 
 if __name__ == "__main__":
-    settings = {"num_train_timesteps": TIMESTEPS, "trained_betas": betas(), "prediction_type": "epsilon"}
-    solver = DPMSolverMultistepScheduler(
-        **settings,
-        algorithm_type="dpmsolver++",
-        solver_order=2,
-        solver_type="midpoint",
-        final_sigmas_type="zero",
-        lower_order_final=True,
-        euler_at_final=True,
-    )
-    found = {"chosen": CHOSEN, "start": START, "path": run(solver)}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+    found = ",\n".join(json.dumps(run) for run in runs())
+    content = f'{{"start": {START[0].tolist()}, "runs": [\n{found}\n]}}\n'
+    Path(__file__).with_suffix(".json").write_text(content)

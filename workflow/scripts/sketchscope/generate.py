@@ -1,6 +1,7 @@
 """From sketches to realistic images: forward noise to t_start, then the learned reverse process by tiles."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from .errors import InputError
 from .files import PathLike
 from .noise import voxel_noise
 from .reference import ReferenceNet, load_checkpoint, reference_alpha_bar
-from .schedule import Schedule, cosine_alpha_bar, ddim_step, ddpm_step, dpm_solver_step, predict_x_0, q_sample, respace
+from .schedule import Schedule, cosine_alpha_bar, p_sample_loop, q_sample, respace
 from .tiling import Slices, blending_window, tiles
 from .training import load_model
 from .unet import UNet
@@ -146,23 +147,13 @@ def generate_volume(
     def noise(purpose: int, step: int) -> torch.Tensor:
         return torch.from_numpy(voxel_noise([*key, purpose, step], origin, shape)).to(device)
 
-    x_0 = torch.from_numpy(padded).to(device)
-    x_t = q_sample(x_0, noise(START, 0), float(schedule.alpha_bar[0]))
+    def predict(x_t: torch.Tensor, t: int) -> torch.Tensor:
+        return predict_noise(network, [x_t, *fixed], t, regions, window, weight, batch_size, dtype)
+
     fixed = [noise(FIXED, channel) for channel in range(network.in_channels - 1)]
-    x_0_before, alpha_bar_before = None, None
-    for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
-        eps = predict_noise(network, [x_t, *fixed], t, regions, window, weight, batch_size, dtype)
-        if sampler == "ddpm":
-            x_t = ddpm_step(x_t, eps, noise(REVERSE, t), alpha_bar, alpha_bar_prev)
-        elif sampler == "ddim":
-            fresh = noise(REVERSE, t) if eta > 0 else torch.zeros_like(x_t)
-            x_t = ddim_step(x_t, eps, fresh, alpha_bar, alpha_bar_prev, eta)
-        else:
-            x_0 = predict_x_0(x_t, eps, alpha_bar)
-            x_t = dpm_solver_step(x_t, x_0, x_0_before, alpha_bar, alpha_bar_prev, alpha_bar_before)
-            x_0_before, alpha_bar_before = x_0, alpha_bar
-        report(t)
-    return x_t[tuple(slice(n) for n in sketch.shape)].clamp(-1, 1).cpu().numpy()
+    x_t = q_sample(torch.from_numpy(padded).to(device), noise(START, 0), float(schedule.alpha_bar[0]))
+    image = p_sample_loop(x_t, schedule, predict, partial(noise, REVERSE), sampler, eta, report)
+    return image[tuple(slice(n) for n in sketch.shape)].clamp(-1, 1).cpu().numpy()
 
 
 @torch.no_grad()
@@ -185,9 +176,8 @@ def sample_from_noise(
     def noise() -> torch.Tensor:
         return torch.from_numpy(rng.standard_normal((count, 1, *shape), np.float32)).to(device)
 
-    x_t = noise()
-    for t, at_t, before in zip(*map(np.ndarray.tolist, schedule), strict=True):
+    def predict(x_t: torch.Tensor, t: int) -> torch.Tensor:
         with autocast(device, dtype):
-            eps = network(x_t, torch.full((count,), t, device=device)).float()
-        x_t = ddim_step(x_t, eps, noise(), at_t, before, eta=1)
-    return x_t[:, 0].cpu().numpy()
+            return network(x_t, torch.full((count,), t, device=device)).float()
+
+    return p_sample_loop(noise(), schedule, predict, lambda t: noise(), "ddim", eta=1)[:, 0].cpu().numpy()
