@@ -29,6 +29,7 @@ def save(path, network, **changes):
         "image_noise_channel": -1,
     }
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
+    weights |= {"sampler.betas": torch.zeros(3), "sampler.network.c1.0.bias": torch.zeros(1)}
     torch.save({"epoch": 1, "state_dict": weights, "hyper_parameters": parameters | changes}, path)
     return path
 
@@ -125,6 +126,7 @@ def a_list(path):
         ),
         (lambda path: save(path, small(), out_activation="tanh"), "out_activation is 'tanh'; allowed is none"),
         (lambda path: save(path, small(), diffusion_schedule="linear"), "diffusion_schedule is 'linear'"),
+        (lambda path: save(path, small(), image_noise_channel=0), "image_noise_channel is 0; allowed is -1"),
         (lambda path: save(path, small(), feat_channels=8), "are not those of the authors' network"),
         (lambda path: save(path, small(), layer_norm="batch"), "are not those of the authors' network"),
         (lambda path: save(path, small(), feat_channels="4"), "feat_channels is '4'; it must be a whole number"),

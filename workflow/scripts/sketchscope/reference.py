@@ -176,7 +176,8 @@ def load_checkpoint(path: str | os.PathLike) -> ReferenceNet:
     """
     checkpoint = _read(path)
     parameters = checkpoint["hyper_parameters"]
-    tensors = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items() if PREFIX in key}
+    weights = checkpoint["state_dict"]  # which may also hold the schedule and copies of the network
+    tensors = {key.removeprefix(PREFIX): value for key, value in weights.items() if key.startswith(PREFIX)}
     network = ReferenceNet(
         _whole_number(parameters, "feat_channels", path),
         in_channels=_whole_number(parameters, "in_channels", path),
@@ -188,6 +189,8 @@ def load_checkpoint(path: str | os.PathLike) -> ReferenceNet:
     )
     _one_of(parameters, "out_activation", ("none",), path)
     _one_of(parameters, "diffusion_schedule", ("cosine",), path)
+    if parameters.get("image_noise_channel", -1) != -1:
+        raise InputError(f"{path}: image_noise_channel is {parameters['image_noise_channel']!r}; allowed is -1")
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
