@@ -78,6 +78,16 @@ def test_thousands_of_volumes_are_few_jobs(tmp_path):
     assert jobs["generate_volumes"] == 7 * 50
 
 
+def test_number_of_slurm_jobs_of_the_whole_paper(tmp_path):
+    """As the README says; masks and sketches of a batch share a job, and what is local is none."""
+    section = {"preset": "nuclei-3d", "images": "*.tif"}
+    write_config(tmp_path, {f"organism-{i}": section for i in range(7)}, scale="paper")
+    local = {"all", "draw_sketches", "compare_models", "summarise_organism"}
+    jobs = plan(tmp_path)
+    submitted = sum(n for rule, n in jobs.items() if rule not in local | {"total"} and not rule.startswith("plot_"))
+    assert f"is {submitted} SLURM jobs" in (REPOSITORY / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("organisms", "sentence"),
     [

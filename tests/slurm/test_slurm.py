@@ -49,7 +49,7 @@ class Driver:
     def check(self):
         assert self.process.poll() in (None, 0), self.log.read_text()[-6000:]
 
-    def finish(self, seconds=300):
+    def finish(self, seconds=900):
         wait_until(lambda: self.process.poll() is not None, "the workflow", seconds)
         assert self.process.returncode == 0, self.log.read_text()[-6000:]
         return self.log.read_text()
@@ -126,7 +126,7 @@ def test_everything_through_sbatch(cluster, tmp_path):
 
     # a GPU was asked for, so without CUDA the job fails at once instead of training on the CPU
     driver = Driver(tmp_path, "--config", "device=auto", "--forcerun", "train_diffusion", "--retries", 0)
-    wait_until(lambda: driver.process.poll() is not None, "the failure", 60)
+    wait_until(lambda: driver.process.poll() is not None, "the failure", 300)
     assert driver.process.returncode != 0
     assert "Error: device: a GPU is asked for on" in (results / "logs/train_diffusion.log").read_text()
 
@@ -153,10 +153,10 @@ class Harm:
                 return job
             return None
 
-        return wait_until(script, f"{rule} to run", 150, pause=0.02)
+        return wait_until(script, f"{rule} to run", 300, pause=0.02)
 
     def ended(self, job, state):
-        wait_until(lambda: self.cluster.update()[job.id].state == state, f"job {job.id} to be {state}", 120)
+        wait_until(lambda: self.cluster.update()[job.id].state == state, f"job {job.id} to be {state}", 240)
 
     def slurm_log(self, job):
         (log,) = (self.folder / ".snakemake/slurm_logs").rglob(f"{job.id}.log")
@@ -193,8 +193,8 @@ def test_time_limit_scancel_lost_node_and_killed_driver(cluster, tmp_path):
     # the node goes down; SLURM itself starts the job again on the other one
     job = harm.frozen("train_diffusion", r"resumed at step \d+\n(.*\n)*step 1[01]0/200", log)
     cluster.kill_node(job.node)
-    wait_until(lambda: cluster.update()[job.id].node not in ("", job.node), "the job to move to the other node", 150)
-    wait_until(lambda: (folder / RESULTS / "diffusion/training.json").exists(), "the end of the training", 60)
+    wait_until(lambda: cluster.update()[job.id].node not in ("", job.node), "the job to move to the other node", 300)
+    wait_until(lambda: (folder / RESULTS / "diffusion/training.json").exists(), "the end of the training", 300)
     resumed = [int(step) for step in re.findall(r"resumed at step (\d+)", log.read_text())]
     assert resumed
     assert resumed[0] > 60
@@ -202,7 +202,7 @@ def test_time_limit_scancel_lost_node_and_killed_driver(cluster, tmp_path):
 
     # the driver is killed in the middle of the generation
     names = [folder / RESULTS / f"logs/generate_volumes.batch_00{batch}.log" for batch in (0, 1)]
-    wait_until(lambda: any("from t = 400" in text(name) for name in names), "the first volume", 120, pause=0.02)
+    wait_until(lambda: any("from t = 400" in text(name) for name in names), "the first volume", 300, pause=0.02)
     driver.process.send_signal(signal.SIGKILL)
     driver.process.wait()
     subprocess.run(["scancel", "--name", driver.run_id], check=True)
