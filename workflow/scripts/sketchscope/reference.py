@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from .errors import InputError
+from .schedule import cosine_alpha_bar
 from .unet import convolution, same_conv
 
 PREFIX = "network."
@@ -146,7 +147,7 @@ class ReferenceNet(nn.Module):
 
 
 def reference_alpha_bar(timesteps: int) -> np.ndarray:
-    """Their cosine schedule (Nichol & Dhariwal 2021, eq. 17), betas clipped to [0.0001, 0.9999].
+    """Their cosine schedule: `cosine_alpha_bar` with betas clipped to [0.0001, 0.9999].
 
     Their step t is taken to count from 0, as usual in code, so that it is our step t + 1.
 
@@ -155,10 +156,7 @@ def reference_alpha_bar(timesteps: int) -> np.ndarray:
     float64 array (timesteps + 1,)
         alpha_bar by step number, from 1 at step 0, the clean image.
     """
-    t = np.arange(timesteps + 1) / timesteps
-    f = np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2
-    betas = np.clip(1 - f[1:] / f[:-1], MIN_BETA, MAX_BETA)
-    return np.concatenate([[1.0], np.cumprod(1 - betas)])
+    return cosine_alpha_bar(timesteps, min_beta=MIN_BETA, max_beta=MAX_BETA)
 
 
 def load_checkpoint(path: str | os.PathLike) -> ReferenceNet:

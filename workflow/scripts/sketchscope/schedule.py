@@ -34,8 +34,10 @@ class Schedule(NamedTuple):
     alpha_bar_prev: np.ndarray
 
 
-def cosine_alpha_bar(timesteps: int, s: float = 0.008) -> np.ndarray:
-    """Cosine schedule (Nichol & Dhariwal 2021, eq. 17), betas clipped at 0.999.
+def cosine_alpha_bar(
+    timesteps: int, s: float = 0.008, *, min_beta: float = 0.0, max_beta: float = MAX_BETA
+) -> np.ndarray:
+    """Cosine schedule (Nichol & Dhariwal 2021, eq. 17), betas clipped at 0.999 unless other limits are given.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def cosine_alpha_bar(timesteps: int, s: float = 0.008) -> np.ndarray:
     """
     t = np.arange(timesteps + 1) / timesteps
     f = np.cos((t + s) / (1 + s) * np.pi / 2) ** 2
-    betas = np.minimum(1 - f[1:] / f[:-1], MAX_BETA)
+    betas = np.clip(1 - f[1:] / f[:-1], min_beta, max_beta)
     return np.concatenate([[1.0], np.cumprod(1 - betas)])
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .tiling import Slices, tile_starts
+from .tiling import Slices, outer_product, smooth_ramp, tile_starts
 
 HALO = 1  # tiles beyond a slab's own on every side: what the network sees from beyond counts for less and less
 
@@ -55,8 +55,7 @@ def _axis_slabs(size: int, slab: int, tile: int, overlap: int) -> list[tuple[sli
 
 def _rise(size: int, start: int, stop: int) -> np.ndarray:
     """From 0 before `start` to 1 from `stop` on, smoothly."""
-    position = (np.arange(size) + 0.5 - start) / max(stop - start, 1)
-    return np.sin(np.pi / 2 * np.clip(position, 0, 1)) ** 2 if stop > start else np.heaviside(position, 1)
+    return np.concatenate([np.zeros(start), smooth_ramp(stop - start), np.ones(size - stop)])
 
 
 def slabs(
@@ -93,12 +92,5 @@ def join(shape: Sequence[int], parts: Iterable[tuple[Slab, np.ndarray]]) -> np.n
             slice(inner.start - region.start, inner.stop - region.start)
             for inner, region in zip(slab.inner, slab.region, strict=True)
         )
-        volume[slab.inner] += image[own] * _product(slab.weights)
+        volume[slab.inner] += image[own] * outer_product(slab.weights)
     return volume
-
-
-def _product(weights: Sequence[np.ndarray]) -> np.ndarray:
-    result = np.ones((1,) * len(weights), np.float32)
-    for axis, profile in enumerate(weights):
-        result = result * profile.reshape([-1 if a == axis else 1 for a in range(len(weights))])
-    return result

@@ -1,5 +1,6 @@
 """Overlapping tiles over arrays of any dimension, and the windows that blend them."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -44,11 +45,20 @@ def blending_window(tile_shape: Sequence[int], overlap: Sequence[int]) -> np.nda
     float32 array of `tile_shape`
         Positive everywhere; where two tiles overlap by exactly `overlap`, their weights sum to 1.
     """
-    window = np.ones(tuple(tile_shape), np.float32)
-    for axis, (size, width) in enumerate(zip(tile_shape, overlap, strict=True)):
-        ramp = np.sin(np.pi / 2 * (np.arange(width) + 0.5) / max(width, 1)) ** 2
-        profile = np.ones(size)
+    profiles = []
+    for size, width in zip(tile_shape, overlap, strict=True):
+        ramp, profile = smooth_ramp(width), np.ones(size)
         profile[:width] *= ramp[:size]
         profile[size - width :] *= ramp[::-1][-size:]
-        window *= np.expand_dims(profile, [a for a in range(window.ndim) if a != axis]).astype(np.float32)
-    return window
+        profiles.append(profile.astype(np.float32))
+    return outer_product(profiles)
+
+
+def smooth_ramp(width: int) -> np.ndarray:
+    """Squared sine from near 0 to near 1 (width,); it and its mirror image sum to 1."""
+    return np.sin(np.pi / 2 * (np.arange(width) + 0.5) / max(width, 1)) ** 2
+
+
+def outer_product(profiles: Sequence[np.ndarray]) -> np.ndarray:
+    """Array with one axis for each profile, the product of their values."""
+    return functools.reduce(np.multiply.outer, profiles)
