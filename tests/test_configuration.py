@@ -256,6 +256,11 @@ def test_mistakes_at_the_top(config, start):
             {"generation": {"t_start": 1001}},
             "generation.t_start: found 1001; allowed is 1 to diffusion.timesteps, which is 1000",
         ),
+        ({"generation": {"t_start": 0}}, "generation.t_start: found 0; allowed is a whole number (at least 1)"),
+        (
+            {"generation": {"slab_shape": [4, 512, 512]}},
+            "generation.slab_shape: found [4, 512, 512]; with dimensions: 2 it needs 2 entries, y, x",
+        ),
         (
             {"generation": {"t_start": 10, "steps": 20}},
             "generation.steps: found 20; allowed is 1 to t_start, which is 10, or null",

@@ -154,6 +154,28 @@ def test_a_stack_of_ones_own_3d(tmp_path):
     assert_cells_show(results)
     assert scores(results)["ap50"] > 0.5
 
+    whole = read_image(results / "synthetic/batch_001/volume_0004.ome.tif").astype(float)
+
+    # as a volume that does not fit into memory: in slabs, which any number of jobs may share out
+    joined = [in_slabs(tmp_path, jobs) for jobs in (1, 3, 7)]
+    for other in joined[1:]:
+        np.testing.assert_array_equal(other, joined[0])
+    assert joined[0].shape == whole.shape
+    assert abs(joined[0] - whole).mean() < 0.1 * whole.std()
+
+
+def in_slabs(folder, jobs):
+    """The first volume of the second batch, made from slabs."""
+    settings = {"generation": DEEP["generation"] | {"slab_shape": [12, 64, 64], "slab_jobs": jobs}}
+    write_config(folder, {"my-stack": DEEP | settings | {"images": "images/*.tif", "volume_format": "zarr"}})
+    target = folder / "results/my-stack/synthetic/batch_001"
+    finish(folder, target.relative_to(folder), "--forcerun", "join_slabs", "generate_slabs")
+    logs = folder / "results/my-stack/logs"
+    made = [(logs / f"generate_slabs.batch_001.{part}.log").read_text() for part in range(jobs)]
+    assert [text.count(" slab ") > 0 for text in made] == [True] * jobs
+    assert not (folder / "results/my-stack/slabs/batch_001/part_0").exists(), "slabs are temporary"
+    return read_image(target / "volume_0004.ome.zarr")
+
 
 @pytest.mark.parametrize(
     ("spoil", "message"),

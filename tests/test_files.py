@@ -202,7 +202,7 @@ def test_images_are_listed_sorted_without_what_is_half_written(tmp_path):
 
 
 def test_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds no \.ome\.tif"):
+    with pytest.raises(InputError, match=r"holds no image"):
         image_files(tmp_path)
 
 
@@ -256,7 +256,7 @@ def test_killed_writer_leaves_nothing_under_the_final_name(tmp_path):
         assert process.stdout.readline() == "half\n"
         process.kill()
     assert not (tmp_path / "a.ome.tif").exists()
-    with pytest.raises(InputError, match=r"holds no \.ome\.tif"):
+    with pytest.raises(InputError, match=r"holds no image"):
         image_files(tmp_path)
 
 

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sketchscope.batches import Batches
 from sketchscope.errors import InputError
 from sketchscope.generate import generate_volume, padded_shape, predict_noise, sample_from_noise, sum_of_windows
 from sketchscope.noise import voxel_noise
@@ -118,7 +119,7 @@ def test_tiles_of_a_local_network_leave_no_trace(shape, tile_shape, overlap, sam
 @pytest.mark.parametrize("make", [unet, lambda dims: Local(dims)])
 def test_batch_size_does_not_matter(shape, make):
     sketch, network = sketch_of(shape), make(len(shape))
-    single, several, all_at_once = (generate(network, sketch, batch_size=size) for size in (1, 4, 1000))
+    single, several, all_at_once = (generate(network, sketch, batch_size=size) for size in (1, 8, None))
     np.testing.assert_allclose(single, several, atol=1e-5)
     np.testing.assert_allclose(single, all_at_once, atol=1e-5)
 
@@ -216,12 +217,13 @@ def test_first_step_by_hand():
     np.testing.assert_allclose(image, shrunk.clip(-1, 1), atol=1e-5)
 
 
-def test_steps_are_asked_and_reported_in_order():
+def test_steps_are_asked_in_order_and_progress_is_reported():
     asked, reported = [], []
     network = Local(2)
     network.register_forward_pre_hook(lambda module, inputs: asked.append(int(inputs[1][0])))
-    generate(network, sketch_of((16, 16)), steps=4, report=reported.append)
-    assert asked == reported == [400, 300, 200, 100]
+    generate(network, sketch_of((16, 40)), steps=4, batch_size=2, report=reported.append)
+    assert asked == [400, 400, 300, 300, 200, 200, 100, 100]
+    np.testing.assert_allclose(reported, [2 / 12, 3 / 12, 5 / 12, 6 / 12, 8 / 12, 9 / 12, 11 / 12, 1])
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ def test_contradicting_tiles_are_blended():
     expected = np.tile([*[1.0] * 12, *between, *[2.0] * 12], (8, 1))
     regions, window = tiles(shape, tile_shape, overlap), torch.from_numpy(blending_window(tile_shape, overlap))
     weight = sum_of_windows(shape, regions, window)
-    blended = predict_noise(Contradicting(1), [torch.zeros(shape)], 5, regions, window, weight, 8, FP32)
+    blended = predict_noise(Contradicting(1), [torch.zeros(shape)], 5, regions, window, weight, Batches(8), FP32)
     np.testing.assert_allclose(blended, expected, atol=1e-6)
 
     settings = {"t_start": 20, "steps": 1, "tile_shape": tile_shape, "overlap": overlap}

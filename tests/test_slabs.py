@@ -5,7 +5,7 @@ import pytest
 import torch
 from sketchscope.generate import generate_volume
 from sketchscope.schedule import cosine_alpha_bar, respace
-from sketchscope.slabs import join, slabs
+from sketchscope.slabs import join, relative, slabs
 from sketchscope.tiling import tiles
 from sketchscope.unet import UNet
 
@@ -19,10 +19,24 @@ CASES = [
 ]
 
 
+def everything(shape):
+    return tuple(map(slice, (0,) * len(shape), shape))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_regions_of_the_joined_volume(case):
+    """Joined block by block, it is what it is joined in one go."""
+    shape, rng = case[0], np.random.default_rng(0)
+    made = [(slab, rng.random([s.stop - s.start for s in slab.inner], np.float32)) for slab in slabs(*case)]
+    whole = join(everything(shape), made)
+    for region in tiles(shape, [max(1, n // 3) for n in shape], [0] * len(shape)):
+        np.testing.assert_array_equal(join(region, made), whole[region])
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_weights_sum_to_one_and_hide_the_border_of_a_slab(case):
     shape = case[0]
-    total = join(shape, ((slab, np.ones([s.stop - s.start for s in slab.region])) for slab in slabs(*case)))
+    total = join(everything(shape), ((slab, np.ones([s.stop - s.start for s in slab.inner])) for slab in slabs(*case)))
     np.testing.assert_allclose(total, 1, atol=1e-6)
     for slab in slabs(*case):
         for region, inner, weights, size in zip(slab.region, slab.inner, slab.weights, shape, strict=True):
@@ -66,20 +80,17 @@ def generated(network, sketch, parts, tile_shape=(16, 16), overlap=(4, 4), **cha
     settings = {"batch_size": 4, "sampler": "ddim", "eta": 0.5, "dtype": torch.float32, "device": torch.device("cpu")}
     steps = respace(cosine_alpha_bar(100), 40, 4)
     for slab in parts:
-        origin = [s.start for s in slab.region]
-        yield (
-            slab,
-            generate_volume(
-                network,
-                sketch[slab.region],
-                steps,
-                key=[1, 2, 3],
-                tile_shape=tile_shape,
-                overlap=overlap,
-                origin=origin,
-                **settings | changes,
-            ),
+        image = generate_volume(
+            network,
+            sketch[slab.region],
+            steps,
+            key=[1, 2, 3],
+            tile_shape=tile_shape,
+            overlap=overlap,
+            origin=[s.start for s in slab.region],
+            **settings | changes,
         )
+        yield slab, image[relative(slab.inner, slab.region)]
 
 
 SHAPE, SLAB = (72, 90), (40, 40)
@@ -95,25 +106,25 @@ def sketch():
 def test_any_number_of_jobs_gives_the_same_volume(network, sketch, jobs):
     grid = slabs(SHAPE, SLAB, (16, 16), (4, 4))
     assert len(grid) >= 6
-    one_after_another = join(SHAPE, generated(network, sketch, grid))
+    one_after_another = join(everything(SHAPE), generated(network, sketch, grid))
     made = {}
     for job in reversed(range(jobs)):  # each job makes its share, in any order
         numbers = range(job, len(grid), jobs)
         made |= dict(zip(numbers, generated(network, sketch, [grid[n] for n in numbers]), strict=True))
-    joined = join(SHAPE, (made[number] for number in range(len(grid))))
+    joined = join(everything(SHAPE), (made[number] for number in range(len(grid))))
     np.testing.assert_array_equal(joined, one_after_another)
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_tile_batches_do_not_matter(network, sketch):
     grid = slabs(SHAPE, SLAB, (16, 16), (4, 4))
-    one, eight = (join(SHAPE, generated(network, sketch, grid, batch_size=size)) for size in (1, 8))
+    one, eight = (join(everything(SHAPE), generated(network, sketch, grid, batch_size=size)) for size in (1, 8))
     np.testing.assert_allclose(one, eight, atol=1e-5)
 
 
 def test_slabs_are_near_to_one_piece(network, sketch):
     (whole,) = generated(network, sketch, slabs(SHAPE, SHAPE, (16, 16), (4, 4)))
-    parts = join(SHAPE, generated(network, sketch, slabs(SHAPE, SLAB, (16, 16), (4, 4))))
+    parts = join(everything(SHAPE), generated(network, sketch, slabs(SHAPE, SLAB, (16, 16), (4, 4))))
     other_noise = generate_volume(
         network,
         sketch,

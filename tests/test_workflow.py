@@ -78,6 +78,16 @@ def test_thousands_of_volumes_are_few_jobs(tmp_path):
     assert jobs["generate_volumes"] == 7 * 50
 
 
+def test_large_volumes_are_planned_in_slabs(tmp_path):
+    large = {"preset": "nuclei-3d", "images": "*.tif", "volume_shape": [512, 2048, 2048], "volume_format": "zarr"}
+    slabs = {"slab_shape": [128, 512, 512], "slab_jobs": 16}
+    organisms = {"large": large | {"volumes": 6, "volumes_per_job": 2, "generation": slabs}, "small": OWN}
+    write_config(tmp_path, organisms)
+    jobs = plan(tmp_path)
+    assert (jobs["generate_slabs"], jobs["join_slabs"]) == (3 * 16, 3)
+    assert jobs["generate_volumes"] == 2, "the other organism's two batches"
+
+
 def test_number_of_slurm_jobs_of_the_whole_paper(tmp_path):
     """As the README says; masks and sketches of a batch share a job, and what is local is none."""
     section = {"preset": "nuclei-3d", "images": "*.tif"}

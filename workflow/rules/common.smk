@@ -1,5 +1,6 @@
 """The checked settings, and the small functions with which the rules look things up in them."""
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -20,18 +21,26 @@ DOWNLOADS = Path(SETTINGS["downloads"]["folder"]).expanduser()
 SOURCES = read_yaml(Path(workflow.basedir) / "resources" / "datasets.yaml")
 GPUS = 0 if SETTINGS["device"] == "cpu" else 1
 
+# the keys of the section generation that share out the work, and the organisms whose volumes are generated in slabs
+SLABS = ["slab_shape", "slab_jobs"]
+IN_SLABS = {name for name in ORGANISMS if ORGANISMS[name]["generation"]["slab_shape"]}
+
 # the keys of the section cellpose that matter after the training; changing one trains nothing again
 SEGMENTATION = ["flow_threshold", "cellprob_threshold", "min_size", "stitch_threshold"]
 
 
+def any_of(names):
+    """A wildcard's constraint: one of these names; none matches where there are none."""
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"
+
+
 wildcard_constraints:
-    organism="|".join(map(re.escape, ORGANISMS)),
+    organism=any_of(ORGANISMS),
     batch=r"batch_\d+",
-    model="|".join(
-        map(re.escape, ["synthetic", "classical", *SOURCES.get("models", {})])
-    ),
-    published="|".join(map(re.escape, SOURCES.get("models", {}))) or "(?!)",
-    dataset="|".join(map(re.escape, SOURCES.get("datasets", {}))) or "(?!)",
+    part=r"\d+",
+    model=any_of(["synthetic", "classical", *SOURCES.get("models", {})]),
+    published=any_of(SOURCES.get("models", {})),
+    dataset=any_of(SOURCES.get("datasets", {})),
 
 
 def setting(key):
@@ -74,6 +83,13 @@ def batch_folders(folder):
     ]
 
 
+def slab_parts(wildcards):
+    """What the jobs that share out the slabs of one batch make."""
+    parts = range(ORGANISMS[wildcards.organism]["generation"]["slab_jobs"])
+    folder = f"results/{wildcards.organism}/slabs/{wildcards.batch}"
+    return [f"{folder}/part_{part}" for part in parts]
+
+
 def raw_images(wildcards):
     """What the images are prepared from: a fetched data set, or the user's files."""
     organism = ORGANISMS[wildcards.organism]
@@ -111,3 +127,13 @@ def baseline_file(file):
 def growing(amount):
     """A resource that grows with every attempt at a job."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def volume_memory(megabytes, bytes_per_voxel):
+    """Memory for a job that holds one volume, where its size is set; it grows with every attempt at the job."""
+
+    def memory(wildcards, attempt):
+        voxels = math.prod(ORGANISMS[wildcards.organism]["volume_shape"] or [0])
+        return attempt * (megabytes + voxels * bytes_per_voxel // 2**20)
+
+    return memory

@@ -1,4 +1,7 @@
-"""Sketches turned into images: noised up to an early start, then denoised by the diffusion model."""
+"""Sketches turned into images: noised up to an early start, then denoised by the diffusion model.
+
+A job makes the images of a batch, or, where generation.slab_shape is set, a share of the slabs they are cut into.
+"""
 
 
 localrules:
@@ -17,6 +20,34 @@ rule generate_volumes:
         "results/{organism}/logs/generate_volumes.{batch}.log",
     benchmark:
         "results/{organism}/benchmarks/generate_volumes.{batch}.tsv"
+    wildcard_constraints:
+        organism=any_of(set(ORGANISMS) - IN_SLABS),
+    conda:
+        "../../envs/diffusion.yaml"
+    threads: 8
+    resources:
+        gpu=GPUS,
+        mem_mb=volume_memory(16000, 40),
+        runtime=growing(240),
+    params:
+        settings=other_settings("generation", SLABS),
+        volumes=batch_volumes,
+        seed=SETTINGS["seed"],
+        device=SETTINGS["device"],
+    script:
+        "../scripts/generate_volumes.py"
+
+
+rule generate_slabs:
+    input:
+        sketches="results/{organism}/sketches/{batch}",
+        model=diffusion_model,
+    output:
+        part=temp(directory("results/{organism}/slabs/{batch}/part_{part}")),
+    log:
+        "results/{organism}/logs/generate_slabs.{batch}.{part}.log",
+    benchmark:
+        "results/{organism}/benchmarks/generate_slabs.{batch}.{part}.tsv"
     conda:
         "../../envs/diffusion.yaml"
     threads: 8
@@ -25,12 +56,43 @@ rule generate_volumes:
         mem_mb=growing(16000),
         runtime=growing(240),
     params:
-        settings=setting("generation"),
+        settings=other_settings("generation", SLABS),
+        slab_shape=lambda wildcards: ORGANISMS[wildcards.organism]["generation"][
+            "slab_shape"
+        ],
+        parts=lambda wildcards: ORGANISMS[wildcards.organism]["generation"]["slab_jobs"],
         volumes=batch_volumes,
         seed=SETTINGS["seed"],
         device=SETTINGS["device"],
     script:
-        "../scripts/generate_volumes.py"
+        "../scripts/generate_slabs.py"
+
+
+rule join_slabs:
+    input:
+        sketches="results/{organism}/sketches/{batch}",
+        manifest="results/{organism}/manifest.csv",
+        parts=slab_parts,
+    output:
+        synthetic=directory("results/{organism}/synthetic/{batch}"),
+    log:
+        "results/{organism}/logs/join_slabs.{batch}.log",
+    benchmark:
+        "results/{organism}/benchmarks/join_slabs.{batch}.tsv"
+    wildcard_constraints:
+        organism=any_of(IN_SLABS),
+    conda:
+        "../../envs/diffusion.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        slab_shape=lambda wildcards: ORGANISMS[wildcards.organism]["generation"][
+            "slab_shape"
+        ],
+        tiles=some_settings("generation", ["tile_shape", "overlap"]),
+    script:
+        "../scripts/join_slabs.py"
 
 
 rule plot_pairs:

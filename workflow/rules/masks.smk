@@ -16,12 +16,13 @@ rule simulate_masks:
     conda:
         "../../envs/diffusion.yaml"
     resources:
-        mem_mb=growing(4000),
+        mem_mb=volume_memory(4000, 16),
         runtime=growing(60),
     params:
         settings=setting("simulation"),
         cell_diameter=setting("cell_diameter"),
         volume_shape=setting("volume_shape"),
+        volume_format=setting("volume_format"),
         volumes=batch_volumes,
         seed=SETTINGS["seed"],
     script:

@@ -17,7 +17,7 @@ rule draw_sketches:
     conda:
         "../../envs/diffusion.yaml"
     resources:
-        mem_mb=growing(4000),
+        mem_mb=volume_memory(4000, 24),
         runtime=growing(60),
     params:
         settings=setting("sketch"),

@@ -24,7 +24,7 @@ def main(snakemake):
             sigma = sigma_in_voxels(settings["sigma"], voxel_size)
             nucleoli = draw_nucleoli(labels, settings["nucleoli"], settings["nucleolus_um"], voxel_size, rng)
             sketch = draw_sketch(labels, grey_values, background, sigma, nucleoli)
-            write_image(folder / f"{volume}.ome.tif", sketch, voxel_size)
+            write_image(folder / path.name, sketch, voxel_size)
 
 
 with job(snakemake.log[0], seed=snakemake.params.seed):

@@ -21,6 +21,7 @@ SHAPES = (
     "diffusion.patch_shape",
     "generation.tile_shape",
     "generation.overlap",
+    "generation.slab_shape",
 )
 
 

@@ -3,6 +3,7 @@
 import platform
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
 import torch
 
 from .errors import InputError
@@ -50,3 +51,9 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Mixed precision for the body, or nothing for float32."""
     return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype)
+
+
+def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Copy an array to a device, to a GPU from pinned memory and without waiting."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -1,4 +1,4 @@
-"""Reading and writing files, whole or not at all: images as OME-TIFF with their voxel size, and JSON."""
+"""Reading and writing files, whole or not at all: images as OME-TIFF or OME-Zarr with their voxel size, and JSON."""
 
 import glob
 import hashlib
@@ -10,14 +10,16 @@ import shutil
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import DTypeLike
 
+from . import ome_zarr
 from .errors import InputError
 
 PathLike = str | os.PathLike
@@ -32,6 +34,8 @@ UNREADABLE = (
     struct.error,
     zlib.error,
 )
+
+SUFFIXES = {"tiff": ".ome.tif", "zarr": ".ome.zarr"}
 
 FINGERPRINT = ".fingerprint"  # of an unfinished folder
 
@@ -109,7 +113,7 @@ def resumed_folder(path: PathLike, fingerprint: str) -> Iterator[Path]:
         with atomic_path(record) as temporary:
             temporary.write_text(fingerprint, encoding="utf-8")
     for leftover in unfinished.glob(".*.tmp"):
-        leftover.unlink()
+        _remove(leftover)
     yield unfinished
     _replace_folder(unfinished, path)
     (path / FINGERPRINT).unlink()
@@ -119,16 +123,35 @@ def remove_leftovers(path: PathLike) -> None:
     """Delete what a killed process has left of writing `path`."""
     path = Path(path)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    """Delete a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def file_sha256(path: PathLike) -> str:
     """Sha256 of a file, in hexadecimal."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def state_of(path: PathLike) -> str:
+    """Sha256 of a file; of a folder, which may be too large to read, that of its files' names, sizes and times."""
+    if not os.path.isdir(path):
+        return file_sha256(path)
+    found = [(item, item.stat()) for item in sorted(Path(path).rglob("*")) if item.is_file()]
+    listed = [(str(item.relative_to(path)), state.st_size, state.st_mtime_ns) for item, state in found]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+def states(paths: Iterable[PathLike]) -> dict[str, str]:
+    """The state of each file or folder by its name."""
+    return {Path(path).name: state_of(path) for path in paths}
 
 
 def _temporary(path: Path) -> Path:
@@ -249,19 +272,23 @@ def spatial_axes(ndim: int) -> str:
 
 
 def write_image(path: PathLike, image: np.ndarray, voxel_size: Sequence[float], *, compress: bool = True) -> None:
-    """Write an image or labels as OME-TIFF with its voxel size, whole or not at all.
+    """Write an image or labels as OME-TIFF or OME-Zarr with its voxel size, whole or not at all.
 
     Parameters
     ----------
     path : path
-        Ends in .ome.tif.
+        Ends in .ome.tif or .ome.zarr.
     image : array (Z, Y, X) or (Y, X)
         Any dtype that TIFF holds.
     voxel_size : sequence of float
         Micrometres along each axis of `image`.
     compress : bool
-        Without compression the file can be read in part (`map_image`).
+        Without compression a TIFF can be read in part (`map_image`); an OME-Zarr always can.
     """
+    if _is_zarr(path):
+        with create_image(path, image.shape, image.dtype, voxel_size) as array:
+            array[...] = image
+        return
     axes = spatial_axes(image.ndim)
     # tifffile would draw the UUID at random; out of the content, the same image gives the same file
     content = hashlib.sha256(np.ascontiguousarray(image)).hexdigest()
@@ -275,9 +302,33 @@ def write_image(path: PathLike, image: np.ndarray, voxel_size: Sequence[float], 
         )
 
 
+@contextmanager
+def create_image(path: PathLike, shape: Sequence[int], dtype: DTypeLike, voxel_size: Sequence[float]) -> Iterator[Any]:
+    """Yield an array to fill region by region; complete, it is the image `path`.
+
+    An OME-Zarr (.ome.zarr) takes each region to the disk, an OME-TIFF (.ome.tif) holds the whole in memory.
+    """
+    if _is_zarr(path):
+        with atomic_folder(path) as folder:
+            yield ome_zarr.create_array(folder, shape, dtype, voxel_size)
+    else:
+        image = np.zeros(tuple(shape), dtype)
+        yield image
+        write_image(path, image, voxel_size)
+
+
 def read_image(path: PathLike) -> np.ndarray:
     """Read an image that `write_image` wrote: array (Z, Y, X) or (Y, X)."""
-    return read_tiff(path)[0]
+    return open_image(path)[...]
+
+
+def open_image(path: PathLike) -> Any:
+    """Open an image of `write_image` to read regions of it: an OME-Zarr from the disk, an OME-TIFF from memory."""
+    return ome_zarr.open_array(path) if _is_zarr(path) else read_tiff(path)[0]
+
+
+def _is_zarr(path: PathLike) -> bool:
+    return str(path).endswith(SUFFIXES["zarr"])
 
 
 def map_image(path: PathLike) -> np.ndarray:
@@ -291,14 +342,14 @@ def map_image(path: PathLike) -> np.ndarray:
 
 
 def image_files(folder: PathLike) -> dict[str, Path]:
-    """The OME-TIFFs of a folder by name, sorted.
+    """The images of `write_image` in a folder by name, sorted.
 
     Raises
     ------
     InputError
         If there are none.
     """
-    files = {path.name.removesuffix(".ome.tif"): path for path in sorted(Path(folder).glob("[!.]*.ome.tif"))}
-    if not files:
-        raise InputError(f"{folder}: holds no .ome.tif file")
-    return files
+    found = [(path, suffix) for suffix in SUFFIXES.values() for path in Path(folder).glob(f"[!.]*{suffix}")]
+    if not found:
+        raise InputError(f"{folder}: holds no image that ends in {' or '.join(SUFFIXES.values())}")
+    return {path.name.removesuffix(suffix): path for path, suffix in sorted(found)}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REPORTED_PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile", "torch", "cellpose")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+PROGRESS_SECONDS = 20
 STOPPED = 128 + signal.SIGTERM  # exit code of a job that was stopped
 
 
@@ -92,6 +93,18 @@ def at_most_every(seconds: float, say: Callable[..., None]) -> Callable[..., Non
             say(*arguments)
 
     return maybe
+
+
+def show_progress(name: str, voxels: int) -> Callable[[float], None]:
+    """A function that is told the share of an image that is done, and now and then prints it with speed and time."""
+    started = time.monotonic()
+
+    def say(share: float) -> None:
+        seconds = time.monotonic() - started
+        left = datetime.timedelta(seconds=round(seconds * (1 - share) / share))
+        print(f"{name}: {share:.0%}, {share * voxels / seconds:,.0f} voxels/s, {left} left")
+
+    return at_most_every(PROGRESS_SECONDS, say)
 
 
 class Stopped(BaseException):

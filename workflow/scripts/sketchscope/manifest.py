@@ -72,6 +72,11 @@ def denormalise(normalised: np.ndarray, low: float, high: float, dtype: DTypeLik
     return image.astype(dtype)
 
 
+def as_real(normalised: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
+    """A generated image with the intensities and the dtype of the real ones it is to resemble."""
+    return denormalise(normalised, *typical_limits(rows), rows[0].dtype, rows[0].gamma)
+
+
 def _signed_power(values: np.ndarray, exponent: float) -> np.ndarray:
     return values if exponent == 1.0 else np.sign(values) * np.abs(values) ** exponent
 

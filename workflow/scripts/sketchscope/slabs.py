@@ -72,25 +72,35 @@ def slabs(
     return [Slab(*zip(*parts, strict=True)) for parts in itertools.product(*axes)]
 
 
-def join(shape: Sequence[int], parts: Iterable[tuple[Slab, np.ndarray]]) -> np.ndarray:
-    """Blend generated slabs into one volume.
+def file_name(volume: str, number: int) -> str:
+    """Name of the file that holds the inner part of a slab, (Z, Y, X) or (Y, X) as float32."""
+    return f"{volume}.{number:05}.npy"
+
+
+def join(region: Slices, parts: Iterable[tuple[Slab, np.ndarray]]) -> np.ndarray:
+    """Blend generated slabs into one region of the volume.
 
     Parameters
     ----------
-    shape : sequence of int
+    region : slices
         Of the volume.
-    parts : iterable of (Slab, float32 array of its region's shape)
-        All slabs, in the order of `slabs`.
+    parts : iterable of (Slab, float32 array of its inner part's shape)
+        All slabs, in the order of `slabs`; an array may stay on the disk, only what is needed of it is read.
 
     Returns
     -------
-    float32 array of `shape`
+    float32 array of the region's shape
     """
-    volume = np.zeros(tuple(shape), np.float32)
+    total = np.zeros([s.stop - s.start for s in region], np.float32)
     for slab, image in parts:
-        own = tuple(
-            slice(inner.start - region.start, inner.stop - region.start)
-            for inner, region in zip(slab.inner, slab.region, strict=True)
-        )
-        volume[slab.inner] += image[own] * outer_product(slab.weights)
-    return volume
+        shared = [slice(max(r.start, s.start), min(r.stop, s.stop)) for r, s in zip(region, slab.inner, strict=True)]
+        if all(s.start < s.stop for s in shared):
+            source = relative(shared, slab.inner)
+            weights = outer_product([w[s] for w, s in zip(slab.weights, source, strict=True)])
+            total[relative(shared, region)] += image[source] * weights
+    return total
+
+
+def relative(region: Sequence[slice], frame: Sequence[slice]) -> Slices:
+    """A region of the volume in the coordinates of a frame that holds it."""
+    return tuple(slice(r.start - f.start, r.stop - f.start) for r, f in zip(region, frame, strict=True))

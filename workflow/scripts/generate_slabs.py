@@ -1,0 +1,40 @@
+from sketchscope.jobs import job, show_progress
+
+
+def main(snakemake, device):
+    import json
+
+    import numpy as np
+    import torch
+    from sketchscope import files, generate, noise, slabs
+
+    settings, seed, inputs = snakemake.params.settings, snakemake.params.seed, snakemake.input
+    part, parts, slab_shape = int(snakemake.wildcards.part), snakemake.params.parts, snakemake.params.slab_shape
+    tile_shape, overlap = settings["tile_shape"], settings["overlap"]
+    torch.set_num_threads(snakemake.threads)
+    generator = generate.load_generator(inputs.model, device, **settings)
+    organism = noise.stable_key(snakemake.wildcards.organism)
+    paths = files.image_files(inputs.sketches)
+    sketches = {volume: files.open_image(path) for volume, path in paths.items()}
+    grids = {volume: slabs.slabs(sketch.shape, slab_shape, tile_shape, overlap) for volume, sketch in sketches.items()}
+    pieces = [(volume, number, slab) for volume, grid in grids.items() for number, slab in enumerate(grid)]
+    made_from = {"settings": settings, "seed": seed, "volumes": snakemake.params.volumes, "slab_shape": slab_shape}
+    made_from |= {"parts": parts, "files": files.states([inputs.model, *paths.values()])}
+    with files.resumed_folder(snakemake.output.part, json.dumps(made_from)) as folder:
+        for volume, number, slab in pieces[part::parts]:
+            name = f"{volume}, slab {number + 1} of {len(grids[volume])}"
+            target = folder / slabs.file_name(volume, number)
+            if target.exists():
+                print(f"{name}: finished by an earlier attempt")
+                continue
+            sketch, origin = sketches[volume][slab.region], [s.start for s in slab.region]
+            key = [seed, organism, snakemake.params.volumes[volume]]
+            image = generator(sketch, key=key, origin=origin, report=show_progress(name, sketch.size))
+            with files.atomic_path(target) as temporary, open(temporary, "wb") as handle:
+                np.save(handle, image[slabs.relative(slab.inner, slab.region)])
+            print(f"{name}: {image.shape} at {origin}")
+
+
+device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
+with job(snakemake.log[0], device=device, gpus=gpus, seed=seed) as device:
+    main(snakemake, device)
