@@ -6,10 +6,14 @@ The network is the authors' (F = 16, random weights: the time does not depend on
 Their recipe: patches of 32 x 128 x 128 one by one, fp32, 400 ancestral steps; it is timed on a few passes and
 multiplied out. Ours: overlapping tiles in batches, in the precision that the device is fast at, few steps; the whole
 volume is generated, with --quick a part of it for a few steps, and the time is multiplied out by the passes.
+
+Random weights make no images worth a score: with --quality FILE, what benchmarks/quality.py has measured for both
+recipes with a trained network stands beside the times.
 """
 
 import argparse
 import json
+import math
 import os
 import platform
 import resource
@@ -27,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope import devices, generate, reference, schedule, tiling
 
 SHAPE = (180, 512, 512)
-PATCH, ADVANCE, THEIR_STEPS = (32, 128, 128), (32, 68, 68), 400
-OVERLAP, SAMPLER, STEPS, BATCH = (4, 16, 16), "dpm-solver++", 10, 4
+PATCH, ADVANCE, RIM, THEIR_STEPS = (32, 128, 128), (32, 68, 68), (0, 40, 40), 400  # 486 patches
+OVERLAP, SAMPLER, STEPS = (4, 16, 16), "dpm-solver++", 10
 MATRIX = 2048
 
 
@@ -67,8 +71,8 @@ def pass_flops(network: torch.nn.Module, shape: Sequence[int], device: torch.dev
 
 
 def patches_of_theirs(shape: Sequence[int]) -> int:
-    """Patches of the authors' recipe: they advance by ADVANCE, and the last one ends with the axis."""
-    return len(tiling.tiles(shape, PATCH, np.subtract(PATCH, ADVANCE).tolist()))
+    """Patches of the authors' recipe, which begin and end beyond the volume by what is cropped and overlaps."""
+    return math.prod(math.ceil((n + 2 * rim) / step) for n, rim, step in zip(shape, RIM, ADVANCE, strict=True))
 
 
 @torch.no_grad()
@@ -89,7 +93,7 @@ def time_theirs(network: torch.nn.Module, shape: Sequence[int], device: torch.de
 
 def time_ours(network: torch.nn.Module, shape: Sequence[int], device: torch.device, *, part: Sequence[int]) -> dict:
     """Seconds of our engine for a volume, from a part of it (which may be the whole)."""
-    steps = schedule.respace(reference.reference_alpha_bar(network.timesteps), THEIR_STEPS, STEPS)
+    steps = schedule.respace(reference.reference_alpha_bar(network.timesteps), THEIR_STEPS, STEPS, generate.SPACING)
     dtype = devices.choose_precision("auto", device)
     tiles_of = {name: len(tiling.tiles(size, PATCH, OVERLAP)) for name, size in (("part", part), ("whole", shape))}
     few = steps if tuple(part) == tuple(shape) else schedule.Schedule(*(values[:2] for values in steps))
@@ -103,7 +107,7 @@ def time_ours(network: torch.nn.Module, shape: Sequence[int], device: torch.devi
             key=[1],
             tile_shape=PATCH,
             overlap=OVERLAP,
-            batch_size=BATCH,
+            batch_size=None,
             sampler=SAMPLER,
             eta=0.0,
             device=device,
@@ -126,6 +130,40 @@ def time_ours(network: torch.nn.Module, shape: Sequence[int], device: torch.devi
     }
 
 
+@torch.no_grad()
+def time_variants(network: torch.nn.Module, device: torch.device, dtype: torch.dtype, *, compiled: bool) -> dict:
+    """Seconds of one tile through the network by memory format, and compiled."""
+
+    def seconds(model: torch.nn.Module, memory_format: torch.memory_format) -> float:
+        model = model.to(memory_format=memory_format)
+        x = torch.randn(1, network.in_channels, *PATCH, device=device).to(memory_format=memory_format)
+
+        def predict() -> None:
+            with devices.autocast(device, dtype):
+                model(x, torch.full((1,), 200, device=device))
+
+        return seconds_of(predict, device, 3)
+
+    found = {
+        "contiguous": seconds(network, torch.contiguous_format),
+        "channels_last_3d": seconds(network, torch.channels_last_3d),
+    }
+    network.to(memory_format=torch.contiguous_format)
+    if compiled:
+        found["compiled"] = seconds(torch.compile(network), torch.contiguous_format)
+    return found
+
+
+def quality_of_both(measured: dict) -> dict:
+    """Scores and seams of both recipes, from the result of benchmarks/quality.py."""
+    rows = {(row["sampler"], row["steps"]): row for row in measured["table"]}
+    theirs = next(row for (sampler, _), row in rows.items() if "authors" in sampler)
+    return {
+        "theirs": theirs | {"seams": measured["seams"]["authors"]},
+        "ours": rows[SAMPLER, STEPS] | {"seams": measured["seams"]["tiles"]},
+    }
+
+
 def peak_memory(device: torch.device) -> float:
     """GiB that the device, or on the CPU this process, has used at most."""
     if device.type == "cuda":
@@ -139,6 +177,8 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="JSON file to write")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--quick", action="store_true", help="time a part of the volume and multiply out")
+    parser.add_argument("--compile", action="store_true", help="time a compiled network too")
+    parser.add_argument("--quality", type=Path, help="JSON file of benchmarks/quality.py, with --authors")
     arguments = parser.parse_args()
     device = devices.choose_device(arguments.device)
     network = reference.ReferenceNet(16).to(device).eval()
@@ -153,6 +193,7 @@ def main() -> None:
         cost["voxels_per_second"] = np.prod(SHAPE).item() / cost["seconds"]
         print(name, {key: round(v, 3) if isinstance(v, float) else v for key, v in cost.items()}, flush=True)
     result = {
+        "seconds_of_a_tile": time_variants(network, device, dtype, compiled=arguments.compile),
         "theirs": theirs,
         "ours": ours,
         "ratio": theirs["seconds"] / ours["seconds"],
@@ -161,6 +202,10 @@ def main() -> None:
         "device": devices.describe(device),
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "torch": torch.__version__},
     }
+    if arguments.quality is not None:
+        result["quality"] = quality_of_both(json.loads(arguments.quality.read_text(encoding="utf-8")))
+        print("quality", result["quality"])
+    print("seconds of a tile", result["seconds_of_a_tile"])
     print(f"ratio {result['ratio']:.1f}, peak memory {result['peak_memory_gib']:.1f} GiB")
     arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
