@@ -151,6 +151,18 @@ def test_versions_are_those_installed():
     assert versions["python"] == ".".join(str(part) for part in sys.version_info[:3])
 
 
+def test_progress_of_an_image(monkeypatch, capsys):
+    clock = iter([0.0, 0.0, 10.0, 30.0, 30.0, 30.0, 31.0, 80.0, 80.0, 80.0])
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: next(clock))
+    tell = jobs.show_progress("volume_0001", 4000)
+    for share in (0.1, 0.25, 0.3, 0.8):
+        tell(share)
+    assert capsys.readouterr().out.splitlines() == [
+        "volume_0001: 25%, 33 voxels/s, 0:01:30 left",
+        "volume_0001: 80%, 40 voxels/s, 0:00:20 left",
+    ]
+
+
 def test_progress_is_told_now_and_then(monkeypatch):
     now, told = [100.0], []
     monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])

@@ -105,6 +105,19 @@ def test_respaced_steps(t_start, steps):
     np.testing.assert_array_equal(schedule.alpha_bar_prev, [*alpha_bar[timesteps[1:]], 1])
 
 
+@pytest.mark.parametrize("power", [1.5, 2.0, 3.0])
+@pytest.mark.parametrize(("t_start", "steps"), [(400, 5), (400, 10), (400, 50), (37, 36), (9, 9), (3, 1)])
+def test_steps_that_lie_closer_towards_the_clean_image(t_start, steps, power):
+    timesteps = respace(cosine_alpha_bar(1000), t_start, steps, power).timesteps
+    assert len(timesteps) == steps
+    assert timesteps[0] == t_start
+    gaps = -np.diff([*timesteps, 0])
+    assert gaps.min() >= 1
+    assert (np.diff(gaps) <= 1).all(), "gaps shrink, but for rounding"
+    left = np.arange(steps, 0, -1)
+    np.testing.assert_allclose(timesteps, np.maximum(t_start * (left / steps) ** power, left), atol=0.5)
+
+
 def test_all_steps_without_a_number():
     assert respace(cosine_alpha_bar(100), 40).timesteps.tolist() == list(range(40, 0, -1))
 
