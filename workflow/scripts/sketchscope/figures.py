@@ -188,13 +188,13 @@ def plot_verdicts(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(10, 1.4 + 0.45 * len(table)), layout="constrained")
     ax = figure.subplots()
     rows = np.arange(len(table))
-    ax.barh(rows, 2 * table["margin"], 1, -table["margin"], color="0.92", label="margin of equivalence")
+    ax.barh(rows, 2 * table["margin"], 1, -table["margin"], color="0.92")
     ax.axvline(0, color="0.5", linewidth=0.8)
     colours = [VERDICT_COLOURS[verdict] for verdict in table["verdict"]]
     ax.hlines(rows, table["difference_low"], table["difference_high"], color=colours, linewidth=3)
     ax.scatter(table["difference"], rows, color=colours, edgecolor="white", s=70, zorder=3)
     ax.set_yticks(rows, table["organism"] + " (" + table["n_images"].astype(str) + " images)")
-    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel="difference of the mean IoU, 95 % interval over images")
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel="difference of the mean IoU, 95 % interval (grey: margin)")
     reach = 1.15 * np.nanmax(np.abs(table[["difference_low", "difference_high", "margin"]].to_numpy(float)))
     ax.set_xlim(-reach, reach)
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -205,7 +205,7 @@ def plot_verdicts(table: pd.DataFrame) -> Figure:
             weight = "bold" if column == len(cells) - 1 else "normal"
             ax.text(place, row, text, transform=ax.get_yaxis_transform(), va="center", fontweight=weight)
     for heading, place in VERDICT_COLUMNS.items():
-        ax.text(place, -0.6, heading, transform=ax.get_yaxis_transform(), va="bottom", color="0.35")
+        ax.text(place, 1.0, heading, transform=ax.transAxes, va="bottom", color="0.35")
     return figure
 
 

