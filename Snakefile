@@ -31,3 +31,5 @@ rule all:
     default_target: True
     input:
         expand("results/{organism}/evaluation/summary.json", organism=ORGANISMS),
+        "results/comparison.csv",
+        "results/comparison.png",

@@ -91,7 +91,7 @@ def assert_whole(results, shape, volumes):
         assert synthetic.shape == mask.shape == shape
         assert synthetic.dtype == np.uint16
         assert mask.max() > 0
-    for figure in ("pairs", "loss", "overlays", "iou"):
+    for figure in ("pairs", "loss", "overlays", "iou", "verdict"):
         assert (results / f"figures/{figure}.png").stat().st_size > 5000
     assert not list(results.rglob("*.tmp"))
 

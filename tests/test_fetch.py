@@ -68,6 +68,9 @@ def test_ctc_gold_or_no_truth_of_one_sequence(server, serve_ctc, tmp_path, truth
     assert len(record["images"]) == 3
     expected = [label and f"{name}/{label}" for label in labels or [None] * 3]
     assert record["labels"] == expected
+    plane = {f"{name}/01_GT/SEG/man_seg_001_007.tif": 7}
+    assert record["planes"] == ([{}, plane, {}] if truth == "gold" else None)
+    assert all((tmp_path / path).exists() for path in plane) == (truth == "gold")
 
 
 def test_frames_are_paired_by_number():
@@ -76,6 +79,14 @@ def test_frames_are_paired_by_number():
         ["X/02/t9.tif", "X/02/t10.tif", "X/01/t1.tif"],
         ["X/02_ST/SEG/man_seg009.tif", None, None],
     )
+
+
+def test_planes_are_paired_by_number():
+    files = ["X/01/t000.tif", "X/01/t012.tif", "X/02/t012.tif", "X/01_GT/SEG/man_seg000.tif"]
+    files += [f"X/01_GT/SEG/man_seg_012_{plane:03d}.tif" for plane in (30, 4)] + ["X/02_ST/SEG/man_seg_012_004.tif"]
+    found = {"X/01_GT/SEG/man_seg_012_004.tif": 4, "X/01_GT/SEG/man_seg_012_030.tif": 30}
+    assert fetch.pair_planes(files, ["02", "01"]) == [{}, {}, found]
+    assert list(fetch.pair_planes(files, ["01"])[1].values()) == [4, 30]
 
 
 def test_ctc_is_resumed_in_the_next_run_and_not_fetched_again_after(server, serve_ctc, tmp_path):

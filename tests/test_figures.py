@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 from sketchscope import figures
@@ -109,6 +110,36 @@ def test_iou_without_reference_says_so(tmp_path):
     figure = figures.plot_iou({"synthetic": np.array([]), "baseline": np.array([])})
     assert "no IoU" in figure.texts[0].get_text()
     assert (drawn(figure, tmp_path / "iou.png") < 0.5).any()
+
+
+def verdicts(**columns):
+    return pd.DataFrame(
+        {
+            **{"organism": ["hela", "cho", "worm"], "model_a": "synthetic", "model_b": "classical"},
+            **{"difference": [0.01, -0.3, np.nan], "difference_low": [-0.01, -0.4, np.nan]},
+            **{"difference_high": [0.03, -0.2, np.nan], "difference_p": [0.3, 1e-6, np.nan]},
+            **{"equivalence_p": [0.01, 1.0, np.nan], "margin": 0.05, "n_images": [8, 6, 0]},
+            **{"verdict": ["equivalent", "worse", "undecided"], **columns},
+        }
+    )
+
+
+def test_verdicts_are_drawn_and_written(tmp_path):
+    figure = figures.plot_verdicts(verdicts())
+    ax = figure.axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "hela (8 images)",
+        "cho (6 images)",
+        "worm (0 images)",
+    ]
+    texts = [text.get_text() for text in ax.texts]
+    assert {"equivalent", "worse", "undecided", "+0.010", "-0.300", "0.3", "1e-06"} <= set(texts)
+    assert {"synthetic better", "classical better"} <= set(texts)
+    low, high = ax.get_xlim()
+    assert low == -high < -0.4
+    assert (drawn(figure, tmp_path / "verdict.png") < 0.9).mean() > 0.01
+    corrected = figures.plot_verdicts(verdicts(difference_p_holm=0.123, equivalence_p_holm=0.5)).axes[0].texts
+    assert [text.get_text() for text in corrected].count("0.12") == 3
 
 
 def test_flatten_keeps_labels_and_stretches_z():

@@ -1,40 +1,21 @@
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cellpose.metrics import average_precision, mask_ious
+from labelling import SHAPES, blobs, random_pair, spoilt
 from scipy.optimize import linear_sum_assignment
 from sketchscope import metrics
 from sketchscope.errors import InputError
 
-SHAPES = [(40, 50), (8, 20, 24)]
-
-
-def blobs(rng, shape, n_cells):
-    """Labels 1..n: each voxel belongs to the nearest of n random centres if that is near enough."""
-    grid = np.stack(np.indices(shape), axis=-1)[..., None, :]
-    distance = np.linalg.norm(grid - rng.uniform(0, shape, (n_cells, len(shape))), axis=-1)
-    labels = np.where(distance.min(-1) < 6, distance.argmin(-1) + 1, 0)
-    return np.unique(labels, return_inverse=True)[1].reshape(shape).astype(np.uint16)
-
-
-def spoilt(rng, labels):
-    """A prediction: the labels moved by a voxel, two cells merged, one lost, one invented, renumbered."""
-    predicted = np.roll(labels, 1, axis=-1)
-    predicted[predicted == 2] = 1
-    predicted[predicted == 3] = 0
-    predicted[(slice(0, 3),) * labels.ndim] = labels.max() + 1
-    order = np.concatenate([[0], 1 + rng.permutation(labels.max() + 1)])
-    return np.unique(order[predicted], return_inverse=True)[1].reshape(labels.shape)
+ROOT = Path(__file__).parent
 
 
 @pytest.fixture(params=list(itertools.product(SHAPES, range(5))), ids=str)
 def pair(request):
-    shape, seed = request.param
-    rng = np.random.default_rng(seed)
-    reference = blobs(rng, shape, 15)
-    # Seeds 0-2 look like a prediction; 3 and 4 are unrelated cells that overlap at random.
-    return reference, spoilt(rng, reference) if seed < 3 else blobs(rng, shape, 18).astype(int)
+    return random_pair(*request.param)
 
 
 def dense_iou(reference, predicted):
@@ -247,8 +228,11 @@ def test_no_images():
     cells, scores = metrics.score_images([])
     assert len(cells) == 0
     assert tuple(cells.columns) == metrics.CELL_COLUMNS
-    figures = dict.fromkeys(["ap50", "ap75", "ap90", "seg", "iou_median"])
-    assert scores == {"n_images_scored": 0, "n_cells": 0, "border": 0, "per_image": []} | figures
+    counts = {"n_images_scored": 0, "n_planes_scored": 0, "n_cells": 0, "border": 0, "per_image": []}
+    assert {key: scores.pop(key) for key in counts} == counts
+    assert set(scores.pop("average_precision").values()) == {None}
+    assert {"ap50", "ap_mean", "pq", "det", "n_splits", "seg", "iou_median"} <= set(scores)
+    assert set(scores.values()) == {None}
 
 
 @pytest.mark.parametrize(
@@ -274,3 +258,123 @@ def test_memory_grows_with_voxels_not_with_label_pairs():
     assert overlaps.row.size == 80_000
     np.testing.assert_allclose(cells["iou"].iloc[1:-1], 3 / 5)
     assert metrics.count_matches(overlaps, 0.5).tp == 40_000
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_average_precision_equals_cellpose_on_many_pairs(shape):
+    pairs = [random_pair(shape, seed) for seed in range(50)]
+    expected = np.array([average_precision(*pair, threshold=list(metrics.AP_THRESHOLDS))[0] for pair in pairs])
+    overlaps = [metrics.count_overlaps(*pair) for pair in pairs]
+    for image, values in zip(overlaps, expected, strict=True):
+        scores = metrics.score_overlaps([image])
+        assert list(scores["average_precision"].values()) == pytest.approx(values.tolist(), rel=1e-6)
+        assert scores["ap_mean"] == pytest.approx(values.mean(), rel=1e-6)
+    scores = metrics.score_overlaps(overlaps, [0.5, 0.95])
+    assert scores["ap_mean"] == pytest.approx(expected.mean())
+    assert (scores["ap50"], scores["ap95"]) == pytest.approx((expected[:, 0].mean(), expected[:, -1].mean()))
+
+
+def test_names_of_thresholds():
+    assert metrics.AP_THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+    labels = np.repeat([0, 1], 5)
+    assert list(metrics.score_image(labels, labels)[1]["average_precision"])[:2] == ["0.5", "0.55"]
+
+
+CHALLENGE = json.loads((ROOT / "data/challenge.json").read_text())
+
+
+@pytest.mark.parametrize("case", CHALLENGE, ids=lambda case: "x".join(map(str, case["shape"])))
+def test_seg_and_det_equal_those_of_py_ctcmetrics(case):
+    overlaps = [metrics.count_overlaps(*random_pair(tuple(case["shape"]), seed)) for seed in range(50)]
+    assert [metrics.seg_scores(image).mean() for image in overlaps] == pytest.approx(case["seg"])
+    assert [metrics.detection_accuracy([image]) for image in overlaps] == pytest.approx(case["det"])
+    assert metrics.detection_accuracy(overlaps) == pytest.approx(case["det_of_all"])
+    assert 0.2 < case["det_of_all"] < 0.9
+    assert len(set(case["det"])) > 10
+
+
+def test_cost_of_detections_by_hand():
+    # 1 and 2 are merged in 7, 3 is missed (half is not enough), 8 is false, 4 is found
+    reference = np.array([1, 1, 2, 2, 3, 3, 0, 0, 4, 4])
+    predicted = np.array([7, 7, 7, 7, 8, 0, 0, 0, 9, 9])
+    overlaps = metrics.count_overlaps(reference, predicted)
+    assert metrics.detection_accuracy([overlaps]) == pytest.approx(1 - (5 + 10 + 1) / 40)
+    assert metrics.detection_accuracy([overlaps] * 3) == pytest.approx(1 - 16 / 40)
+    many = np.arange(200)  # false cells cost more than the empty result
+    assert metrics.detection_accuracy([metrics.count_overlaps(np.repeat([1, 0], 100), many)]) == 0
+    assert metrics.detection_accuracy([metrics.count_overlaps(reference * 0, predicted)]) is None
+
+
+def test_panoptic_quality_by_hand():
+    reference = np.array([1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 0, 0])
+    predicted = np.array([5, 5, 5, 0, 6, 6, 0, 0, 0, 0, 7, 7])
+    first = metrics.count_overlaps(reference, predicted)  # IoU 0.75 matches, 0.5 does not
+    quality = metrics.panoptic_quality([first])
+    assert quality == pytest.approx({"pq": 0.75 / 3, "sq": 0.75, "rq": 1 / 3})
+    second = metrics.count_overlaps(reference[:4], reference[:4])
+    quality = metrics.panoptic_quality([first, second])
+    assert quality == pytest.approx({"pq": 1.75 / 4, "sq": 0.875, "rq": 0.5})
+    nothing = metrics.count_overlaps(reference * 0, predicted * 0)
+    assert metrics.panoptic_quality([nothing]) == dict.fromkeys(["pq", "sq", "rq"])
+
+
+def test_panoptic_quality_equals_the_definition(pair):
+    dense = dense_iou(*pair)
+    matched = dense[dense > 0.5]
+    false = dense.shape[1] - matched.size
+    missed = dense.shape[0] - matched.size
+    quality = metrics.panoptic_quality([metrics.count_overlaps(*pair)])
+    assert quality["pq"] == pytest.approx(matched.sum() / (matched.size + false / 2 + missed / 2))
+    assert quality["pq"] == pytest.approx(quality["sq"] * quality["rq"] if matched.size else 0)
+
+
+def test_splits_merges_and_sizes_by_hand():
+    #                     merged in 9       split in 4, 5      too large      in two halves, of which none covers it
+    reference = np.array([1, 1, 1, 2, 2, 0, 3, 3, 3, 3, 3, 0, 4, 4, 4, 0, 0, 6, 6])
+    predicted = np.array([9, 9, 9, 9, 9, 0, 4, 4, 4, 5, 5, 0, 6, 6, 6, 6, 0, 7, 8])
+    cells, scores = metrics.score_image(reference, predicted)
+    cells = cells.set_index("label")
+    assert cells["pieces"].to_dict() == {1: 1, 2: 0, 3: 2, 4: 1, 6: 2}
+    assert cells["sharing"].to_dict() == {1: 2, 2: 2, 3: 1, 4: 1, 6: 0}
+    assert cells["matched_area"].to_dict() == {1: 5, 2: 0, 3: 3, 4: 4, 6: 1}
+    assert (scores["n_splits"], scores["n_merges"]) == (2, 1)
+    assert scores["size_ratio"] == np.median([5 / 3, 3 / 5, 4 / 3])
+
+
+def planes_of(reference, predicted, chosen):
+    return [metrics.LabelPair("0000", reference[plane], predicted, plane) for plane in chosen]
+
+
+def test_sparse_truth_is_scored_in_its_planes_alone():
+    reference, predicted = random_pair((8, 20, 24), 0)
+    some = np.where(reference % 2 == 1, reference, 0)  # not all cells are annotated
+    cells, scores = metrics.score_images(planes_of(some, predicted, [2, 5]))
+    expected = np.concatenate([slow_seg(some[plane], predicted[plane]) for plane in (2, 5)])
+    np.testing.assert_allclose(cells["seg"], expected)
+    assert scores["seg"] == pytest.approx(expected.mean())
+    assert cells["plane"].unique().tolist() == [2, 5]
+    assert (scores["n_images_scored"], scores["n_planes_scored"], scores["n_cells"]) == (1, 2, expected.size)
+    assert scores["iou_median"] == pytest.approx(cells["iou"].median())
+    unknown = ("ap50", "ap_mean", "pq", "rq", "det", "n_splits", "n_merges", "size_ratio")
+    assert [scores[key] for key in unknown] == [None] * len(unknown)
+    assert set(scores["per_image"][0]) == {"image", "plane", "n_reference", "seg"}
+    # what lies in other planes makes no difference
+    elsewhere = np.where(np.isin(np.arange(8), [2, 5])[:, None, None], predicted, 7)
+    assert metrics.score_images(planes_of(some, elsewhere, [2, 5]))[1]["seg"] == scores["seg"]
+
+
+def test_sparse_truth_beside_whole_images():
+    whole, sparse = random_pair((8, 20, 24), 1), random_pair((8, 20, 24), 2)
+    images = [("0001", *whole), *planes_of(*sparse, [4])]
+    cells, scores = metrics.score_images(images)
+    alone = metrics.score_images(images[:1])[1]
+    assert {key: scores[key] for key in ("ap50", "pq", "det")} == {key: alone[key] for key in ("ap50", "pq", "det")}
+    assert scores["seg"] == pytest.approx(cells["seg"].mean())
+    assert scores["n_cells"] > alone["n_cells"]
+    assert set(cells["plane"]) == {metrics.WHOLE_IMAGE, 4}
+
+
+def test_sparse_truth_of_another_shape():
+    labels = np.ones((3, 5, 6), int)
+    with pytest.raises(InputError, match=r"^0000, plane 2: predicted .* \(5, 6\), the reference \(5, 7\)"):
+        metrics.score_images([metrics.LabelPair("0000", np.ones((5, 7), int), labels, 2)])

@@ -9,8 +9,8 @@ import pytest
 import sketchscope.prepare
 import tifffile
 from sketchscope.errors import InputError
-from sketchscope.files import image_files, read_image
-from sketchscope.manifest import load_normalised, read_manifest
+from sketchscope.files import image_files, read_image, write_image
+from sketchscope.manifest import load_normalised, load_references, read_manifest
 from sketchscope.prepare import (
     integer_labels,
     intensity_limits,
@@ -446,6 +446,34 @@ def test_dataset_without_labels_axes_and_voxel_size(tmp_path):
     dataset = read_dataset(write_dataset(tmp_path, labels=None))
     assert dataset["images"] == [tmp_path / "data" / "a" / "t0.tif", tmp_path / "data" / "a" / "t1.tif"]
     assert (dataset["labels"], dataset["axes"], dataset["voxel_size"]) == (None, "auto", None)
+
+
+def test_labels_of_single_planes(tmp_path):
+    """From the description of a fetched data set to the labels that are scored."""
+    planes = [{"a/train.tif": 0}, {"a/test.tif": 2}]
+    dataset = write_dataset(tmp_path, labels=[None, None], planes=planes, axes="ZYX", voxel_size=[3, 2, 1])
+    labels = np.arange(24 * 32, dtype="uint16").reshape(24, 32)
+    for path in ("train", "test"):
+        write(tmp_path / f"data/a/{path}.tif", labels[None])
+    run_script(tmp_path, {"dataset": dataset}, {"dimensions": 3, "min_shape": None})
+    results = tmp_path / "results"
+    row = read_manifest(results / "manifest.csv")[1]
+    assert not row.labelled, "the image as a whole has no labels"
+    assert os.listdir(results / "labels") == ["0001_plane0002.ome.tif"]
+    ((found, plane),) = load_references(row, results / "labels")
+    np.testing.assert_array_equal(found, labels)
+    assert plane == 2
+    write_image(results / "labels/0001.ome.tif", np.ones((3, 24, 32), "uint16"), (3.0, 2.0, 1.0))
+    ((found, plane),) = load_references(row, results / "labels")
+    assert (found.shape, plane) == ((3, 24, 32), None)
+
+
+@pytest.mark.parametrize(("shape", "plane"), [((24, 31), 0), ((24, 32), 3), ((3, 24, 32), 0)])
+def test_labels_of_a_plane_that_is_not_there(tmp_path, shape, plane):
+    image = write(tmp_path / "a.tif", random_image((3, 24, 32)))
+    labels = write(tmp_path / "plane.tif", random_image(shape))
+    options = {"axes": "ZYX", "voxel_size": [3, 2, 1], "planes": [{labels: plane}]}
+    assert_refused(tmp_path, [image], 3, rf"plane\.tif: labels of shape .* for plane {plane}, from 0, of ", **options)
 
 
 def test_script_says_one_sentence_on_bad_input(tmp_path, capsys):

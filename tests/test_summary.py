@@ -7,13 +7,20 @@ from running import run_script
 from sketchscope import summary
 from sketchscope.errors import InputError
 from sketchscope.files import write_image
-from sketchscope.manifest import ManifestRow, write_manifest
+from sketchscope.manifest import ManifestRow, plane_name, write_manifest
 
-FIGURES = {"ap50", "ap75", "ap90", "seg", "iou_median"}
+FIGURES = {"ap50", "ap75", "ap90", "ap_mean", *summary.SCORES}
+COMPARED = {
+    **{"model_a": "synthetic", "model_b": "classical", "verdict": "equivalent", "n_images": 4, "margin": 0.05},
+    **{"difference": 0.01, "difference_low": -0.01, "difference_high": 0.03},
+    **{"difference_p": 0.3, "equivalence_p": 0.004, "ranksum_p": 0.2},
+}
 
 
 def scores(**changes):
-    figures = {"ap50": 0.8, "ap75": 0.7, "ap90": 0.2, "seg": 0.75, "iou_median": 0.85, "per_image": []}
+    figures = {"ap50": 0.8, "ap75": 0.7, "ap90": 0.2, "ap_mean": 0.65, "average_precision": {}, "per_image": []}
+    figures |= {"seg": 0.75, "iou_median": 0.85, "pq": 0.7, "sq": 0.8, "rq": 0.875, "det": 0.95}
+    figures |= {"n_splits": 3, "n_merges": 2, "size_ratio": 0.98}
     return {"n_images_scored": 4, "n_cells": 200, "border": 25} | figures | changes
 
 
@@ -22,6 +29,7 @@ def summarised(synthetic=None, baseline=None, **changes):
         "organism": "hela",
         "scale": "demo",
         "baseline_name": "classical",
+        "comparison": pd.Series(COMPARED),
         "seconds": {"train_diffusion": 240.0, "draw_sketches": 1.5},
         "held_out": True,
     }
@@ -32,12 +40,14 @@ def test_summary_has_the_agreed_keys():
     result = summarised()
     assert set(result) == {
         *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
-        *("synthetic", "baseline", "seconds", "versions"),
+        *("synthetic", "baseline", "comparison", "seconds", "versions"),
     }
     assert set(result["synthetic"]) == FIGURES
     assert set(result["baseline"]) == FIGURES | {"name"}
     assert result["baseline"]["name"] == "classical"
     assert result["border"] == 25
+    assert set(result["comparison"]) == {*summary.COMPARISON, "sentence"}
+    assert (result["comparison"]["verdict"], result["comparison"]["n_images"]) == ("equivalent", 4)
     assert (result["synthetic"]["ap50"], result["baseline"]["ap50"]) == (0.8, 0.6)
     assert {"python", "numpy", "cellpose", "sketchscope", "snakemake"} <= set(result["versions"])
 
@@ -53,10 +63,12 @@ def test_formatted_summary_can_be_read():
     text = summary.format_summary(summarised())
     lines = text.splitlines()
     assert lines[0] == "hela, scale demo: 200 cells in 4 images"
-    assert lines[1].split() == ["model", "AP@0.5", "AP@0.75", "AP@0.9", "SEG", "median", "IoU"]
-    assert lines[2].split() == ["synthetic", "0.800", "0.700", "0.200", "0.750", "0.850"]
+    precisions = ["AP@0.5", "AP@0.75", "AP@0.9", "AP"]
+    assert lines[1].split() == ["model", *precisions, "PQ", "DET", "SEG", "median", "IoU"]
+    assert lines[2].split() == ["synthetic", "0.800", "0.700", "0.200", "0.650", "0.700", "0.950", "0.750", "0.850"]
     assert lines[3].split()[:2] == ["classical", "0.600"]
     assert len({len(line) for line in lines[1:4]}) == 1
+    assert lines[4].startswith("synthetic is equivalent to classical: its mean IoU is 0.010 higher")
     assert "train_diffusion  240.0 s" in text
     assert lines[-1] == "all rules 241.5 s"
 
@@ -65,7 +77,7 @@ def test_formatted_summary_without_truth():
     nothing = scores(n_images_scored=0, n_cells=0) | dict.fromkeys(FIGURES)
     text = summary.format_summary(summarised(nothing, nothing, held_out=False, seconds={}))
     assert "0 cells in 0 images (not held out" in text
-    assert text.splitlines()[2].split() == ["synthetic", *"-----"]
+    assert text.splitlines()[2].split() == ["synthetic", *"--------"]
 
 
 def test_seconds_are_summed_by_rule(tmp_path):
@@ -142,7 +154,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         tmp_path,
         inputs={"synthetic": tmp_path / "synthetic/iou.csv", "baseline": tmp_path / "classical/iou.csv"},
         outputs={"statistics": tmp_path / "statistics.csv"},
-        params={"baseline": "classical"},
+        params={"baseline": "classical", "margin": 0.05, "seed": 1},
     )
     run_script(
         "summarise_organism",
@@ -150,6 +162,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         inputs={
             "synthetic": tmp_path / "synthetic/scores.json",
             "baseline": tmp_path / "classical/scores.json",
+            "statistics": tmp_path / "statistics.csv",
             "manifest": manifest,
         },
         outputs={"summary": tmp_path / "summary.json"},
@@ -167,13 +180,43 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         assert (result["synthetic"]["ap75"], result["synthetic"]["ap90"]) == pytest.approx((1, 1 / 3))
         assert result["baseline"]["ap50"] == pytest.approx(0.5)
         assert statistics.loc[0, "n_cells"] == 4
+        assert result["comparison"]["verdict"] == statistics.loc[0, "verdict"] == "better"
+        assert result["comparison"]["n_images"] == 2
+        assert (result["synthetic"]["n_splits"], result["synthetic"]["det"], result["baseline"]["det"]) == (0, 1, 0.5)
     else:
         assert len(cells) == 0
-        assert cells.columns.tolist()[:4] == ["image", "label", "area", "iou"]
+        assert cells.columns.tolist()[:4] == ["image", "plane", "label", "area"]
         assert (result["n_images_scored"], result["n_cells"]) == (0, 0)
         assert set(result["synthetic"].values()) == {None}
         assert np.isnan(statistics.loc[0, "ranksum_p"])
+        assert result["comparison"]["verdict"] == "undecided"
+        assert result["comparison"]["difference"] is None
     assert "hela, scale demo" in capsys.readouterr().out
+
+
+def test_scripts_score_sparse_gold_truth(tmp_path):
+    """Planes of a stack with some of their cells, as prepare_images writes them, down to the table of cells."""
+    lay_out(tmp_path, (3, 20, 20), labelled=False)
+    truth = np.zeros((20, 20), np.uint16)
+    truth[2:8, 2:8] = 9  # the other cell of the plane is not annotated
+    write_image(tmp_path / "labels" / plane_name("002", 1), truth, (1.0, 1.0))
+    run_script(
+        "score_segmentation",
+        tmp_path,
+        inputs={
+            "predictions": tmp_path / "predictions/synthetic",
+            "labels": tmp_path / "labels",
+            "manifest": tmp_path / "manifest.csv",
+        },
+        outputs={"iou": tmp_path / "iou.csv", "scores": tmp_path / "scores.json"},
+    )
+    cells = pd.read_csv(tmp_path / "iou.csv", dtype={"image": str})
+    assert cells[["image", "plane", "label"]].to_numpy().tolist() == [["002", 1, 9]]
+    assert cells["seg"].tolist() == pytest.approx([30 / 36])
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert (scores["n_images_scored"], scores["n_planes_scored"]) == (1, 1)
+    assert scores["seg"] == pytest.approx(30 / 36)
+    assert [scores[key] for key in ("ap50", "pq", "det")] == [None] * 3
 
 
 def test_script_reports_bad_labels_in_one_sentence(tmp_path, capsys):

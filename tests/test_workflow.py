@@ -92,7 +92,7 @@ def test_number_of_slurm_jobs_of_the_whole_paper(tmp_path):
     """As the README says; masks and sketches of a batch share a job, and what is local is none."""
     section = {"preset": "nuclei-3d", "images": "*.tif"}
     write_config(tmp_path, {f"organism-{i}": section for i in range(7)}, scale="paper")
-    local = {"all", "draw_sketches", "compare_models", "summarise_organism"}
+    local = {"all", "draw_sketches", "compare_models", "compare_organisms", "summarise_organism"}
     jobs = plan(tmp_path)
     submitted = sum(n for rule, n in jobs.items() if rule not in local | {"total"} and not rule.startswith("plot_"))
     assert f"is {submitted} SLURM jobs" in (REPOSITORY / "README.md").read_text()
@@ -154,6 +154,7 @@ def finished(tmp_path_factory):
     [
         ({}, set(), ONE_OF_EACH),
         ({"evaluation": {"thresholds": [0.6]}}, {"score_segmentation"}, ONE_OF_EACH),
+        ({"evaluation": {"margin": 0.1}}, {"compare_models"}, ONE_OF_EACH | {"score_segmentation"}),
         ({"cellpose": {"min_size": 3}}, {"segment_images"}, ONE_OF_EACH - {"segment_images"}),
         ({"cellpose": {"epochs": 7}}, {"train_cellpose"}, {"train_diffusion", "generate_volumes"}),
         ({"generation": {"t_start": 300}}, {"generate_volumes"}, {"train_diffusion", "draw_sketches"}),
@@ -180,8 +181,8 @@ def test_report_holds_every_figure_and_needs_no_internet(finished):
         names = {Path(name).name for name in report.namelist()}
         page = report.read("report/report.html").decode()
     assert names == {
-        *("report.html", "summary.json", "statistics.csv"),
-        *("samples.png", "pairs.png", "loss.png", "overlays.png", "iou.png"),
+        *("report.html", "summary.json", "statistics.csv", "comparison.csv", "comparison.png"),
+        *("samples.png", "pairs.png", "loss.png", "overlays.png", "iou.png", "verdict.png"),
     }
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=.http", page)
     for caption in (finished / "workflow/report").glob("*.rst"):

@@ -109,7 +109,7 @@ def diffusion_model(wildcards):
 
 def figures(wildcards):
     """Figures of an organism; the loss only of what is trained here."""
-    names = ["pairs", "overlays", "iou"]
+    names = ["pairs", "overlays", "iou", "verdict"]
     trained = ORGANISMS[wildcards.organism]["diffusion"]["checkpoint"] is None
     return [
         f"results/{wildcards.organism}/figures/{name}.png"

@@ -6,6 +6,9 @@ localrules:
     summarise_organism,
     plot_overlays,
     plot_iou,
+    plot_verdict,
+    compare_organisms,
+    plot_comparison,
 
 
 rule score_segmentation:
@@ -53,6 +56,8 @@ rule compare_models:
         "../../envs/diffusion.yaml"
     params:
         baseline=setting("baseline"),
+        margin=lambda wildcards: ORGANISMS[wildcards.organism]["evaluation"]["margin"],
+        seed=SETTINGS["seed"],
     script:
         "../scripts/compare_models.py"
 
@@ -62,8 +67,8 @@ rule summarise_organism:
         synthetic="results/{organism}/evaluation/synthetic/scores.json",
         baseline=baseline_file("results/{organism}/evaluation/{model}/scores.json"),
         manifest="results/{organism}/manifest.csv",
-        # read by nobody, but they make this the last job, which lists the seconds of all others
         statistics="results/{organism}/evaluation/statistics.csv",
+        # read by nobody, but they make this the last job, which lists the seconds of all others
         figures=figures,
     output:
         report(
@@ -131,3 +136,57 @@ rule plot_iou:
         baseline=setting("baseline"),
     script:
         "../scripts/plot_iou.py"
+
+
+rule plot_verdict:
+    input:
+        "results/{organism}/evaluation/statistics.csv",
+    output:
+        report(
+            "results/{organism}/figures/verdict.png",
+            caption="../report/verdict.rst",
+            category="{organism}",
+            labels={"item": "verdict"},
+        ),
+    log:
+        "results/{organism}/logs/plot_verdict.log",
+    benchmark:
+        "results/{organism}/benchmarks/plot_verdict.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    script:
+        "../scripts/plot_verdict.py"
+
+
+rule compare_organisms:
+    input:
+        expand("results/{organism}/evaluation/statistics.csv", organism=ORGANISMS),
+    output:
+        report(
+            "results/comparison.csv",
+            caption="../report/comparison.rst",
+            category="all organisms",
+            labels={"item": "comparison of the two models"},
+        ),
+    log:
+        "results/logs/compare_organisms.log",
+    conda:
+        "../../envs/diffusion.yaml"
+    script:
+        "../scripts/compare_organisms.py"
+
+
+use rule plot_verdict as plot_comparison with:
+    input:
+        "results/comparison.csv",
+    output:
+        report(
+            "results/comparison.png",
+            caption="../report/comparison.rst",
+            category="all organisms",
+            labels={"item": "verdict"},
+        ),
+    log:
+        "results/logs/plot_comparison.log",
+    benchmark:
+        "results/benchmarks/plot_comparison.tsv"

@@ -14,6 +14,8 @@ def main(snakemake):
         organism=snakemake.wildcards.organism,
         model_a="synthetic",
         model_b=snakemake.params.baseline,
+        margin=snakemake.params.margin,
+        seed=snakemake.params.seed,
     )
     print(comparison.T.to_string(header=False))
     with files.atomic_path(snakemake.output[0]) as temporary:

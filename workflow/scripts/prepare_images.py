@@ -9,13 +9,15 @@ def main(snakemake):
     if dataset:
         source = read_dataset(dataset)
     else:
-        source = {"images": params.images, "labels": params.labels, "axes": "auto", "voxel_size": None}
+        source = {"images": params.images, "labels": params.labels}
+        source |= {"planes": None, "axes": "auto", "voxel_size": None}
     rows = prepare(
         source["images"],
         snakemake.output.images,
         snakemake.output.labels,
         snakemake.output.manifest,
         labels=source["labels"],
+        planes=source["planes"],
         dimensions=params.dimensions,
         axes=source["axes"] if params.axes == "auto" else params.axes,
         voxel_size=params.voxel_size or source["voxel_size"],

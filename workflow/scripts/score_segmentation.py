@@ -6,16 +6,16 @@ from sketchscope.jobs import job
 def main(snakemake):
     from sketchscope import metrics
     from sketchscope.files import atomic_path, read_image, write_json
-    from sketchscope.manifest import held_out_rows, read_manifest
+    from sketchscope.manifest import held_out_rows, load_references, read_manifest
 
     def images():
         for row in held_out_rows(read_manifest(snakemake.input.manifest)):
-            folders = (snakemake.input.labels, snakemake.input.predictions)
-            truth, prediction = (Path(folder) / f"{row.image}.ome.tif" for folder in folders)
-            if truth.exists() and prediction.exists():
-                yield row.image, read_image(truth), read_image(prediction)
-            else:
-                print(f"{row.image}: not scored, no {'prediction' if truth.exists() else 'reference labels'}")
+            references = list(load_references(row, snakemake.input.labels))
+            prediction = Path(snakemake.input.predictions) / f"{row.image}.ome.tif"
+            if not references or not prediction.exists():
+                print(f"{row.image}: not scored, no {'prediction' if references else 'reference labels'}")
+            for reference, plane in references if prediction.exists() else ():
+                yield metrics.LabelPair(row.image, reference, read_image(prediction), plane)
 
     thresholds = snakemake.params.get("thresholds", metrics.THRESHOLDS)
     cells, scores = metrics.score_images(images(), thresholds, border=snakemake.params.get("border", 0))

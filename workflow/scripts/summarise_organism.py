@@ -5,6 +5,7 @@ from sketchscope.jobs import job
 
 
 def main(snakemake):
+    import pandas as pd
     from sketchscope import summary
     from sketchscope.files import write_json
     from sketchscope.manifest import read_manifest
@@ -19,6 +20,7 @@ def main(snakemake):
         organism=snakemake.wildcards.organism,
         scale=snakemake.params.scale,
         baseline_name=snakemake.params.baseline,
+        comparison=pd.read_csv(snakemake.input.statistics).iloc[0],
         seconds=summary.rule_seconds(snakemake.params.benchmarks),
         held_out=all(row.split != "both" for row in read_manifest(snakemake.input.manifest)),
     )

@@ -22,11 +22,13 @@ REQUIRED_FIELDS = {"package": ("package", "images"), "http": ("url",), "ctc": ("
 
 
 class Fetched(NamedTuple):
-    """Files of a data set: paths relative to its folder, labels parallel to images, sha256 by file."""
+    """Files of a data set: paths relative to its folder, labels and planes parallel to images, sha256 by file."""
 
     images: list[str]
     labels: list[str | None]
     sha256: dict[str, str]
+    planes: list[dict[str, int]] | None = None
+    """Of each image, labels of single planes and where along Z these lie; None if no image has any."""
 
 
 def fetch_dataset(entry: Entry, name: str, output: PathLike, *, mirror: str | None = None) -> dict:
@@ -46,8 +48,9 @@ def fetch_dataset(entry: Entry, name: str, output: PathLike, *, mirror: str | No
     Returns
     -------
     dict
-        What dataset.json holds: name, images, labels (null where there is no truth), axes, voxel_size in
-        micrometres, truth, sha256 by file, citation, terms, source. Paths are relative to its folder.
+        What dataset.json holds: name, images, labels (null where there is no truth), planes (null, or of each
+        image the labels of single planes and their positions along Z), axes, voxel_size in micrometres, truth,
+        sha256 by file, citation, terms, source. Paths are relative to its folder.
 
     Raises
     ------
@@ -201,12 +204,14 @@ def fetch_ctc(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetc
     folders = [(sequence, "t") for sequence in sequences]
     if truth in CTC_TRUTH:
         folders += [(f"{sequence}_{CTC_TRUTH[truth]}/SEG", "man_seg") for sequence in sequences]
+    folders += [(parent, "man_seg_") for parent, prefix in folders if truth == "gold" and prefix == "man_seg"]
     patterns = [f"{name}/{parent}/{prefix}[0-9]*.tif" for parent, prefix in folders]
     digests = extract(archive, folder, patterns, all_patterns=False)
     images, labels = pair_frames(digests, sequences, truth)
     if not images:
         raise InputError(f"{archive}: holds no frame named like {name}/{sequences[0]}/t000.tif")
-    return Fetched(images, labels, {archive.name: digest, **digests})
+    planes = pair_planes(digests, sequences)
+    return Fetched(images, labels, {archive.name: digest, **digests}, planes if any(planes) else None)
 
 
 def pair_frames(files: Iterable[str], sequences: Sequence[str], truth: str) -> tuple[list[str], list[str | None]]:
@@ -219,7 +224,7 @@ def pair_frames(files: Iterable[str], sequences: Sequence[str], truth: str) -> t
     sequences : sequence of str
         Sequences in the order that is wanted, such as ["01", "02"].
     truth : str
-        silver (ST), gold (GT) or none; sparse 3D gold truth (one slice: man_seg_003_012.tif) is left out.
+        silver (ST), gold (GT) or none; for sparse 3D gold truth see `pair_planes`.
 
     Returns
     -------
@@ -236,6 +241,31 @@ def pair_frames(files: Iterable[str], sequences: Sequence[str], truth: str) -> t
         images += [frames[number] for number in sorted(frames)]
         labels += [masks.get(number) for number in sorted(frames)]
     return images, labels
+
+
+def pair_planes(files: Iterable[str], sequences: Sequence[str]) -> list[dict[str, int]]:
+    """Find the sparse gold truth of 3D frames: single planes, in which not all cells are annotated.
+
+    Parameters
+    ----------
+    files : iterable of str
+        Paths; X/01_GT/SEG/man_seg_003_012.tif is plane 12, counted from 0, of X/01/t003.tif.
+    sequences : sequence of str
+        Sequences in the order that is wanted.
+
+    Returns
+    -------
+    list of dict
+        Of each frame, in the order of `pair_frames`, the annotated planes: position along Z by file.
+    """
+    files = list(files)
+    found = []
+    for sequence in sequences:
+        pattern = re.compile(rf"(?:.*/)?{re.escape(sequence)}_{CTC_TRUTH['gold']}/SEG/man_seg_(\d+)_(\d+)\.tif")
+        planes = [(int(match[1]), int(match[2]), file) for file in files if (match := pattern.fullmatch(file))]
+        for number in sorted(_numbered(files, sequence, "t")):
+            found.append({file: plane for frame, plane, file in sorted(planes) if frame == number})
+    return found
 
 
 def _numbered(files: Iterable[str], folder: str, prefix: str) -> dict[int, str]:

@@ -16,8 +16,10 @@ from .cells import cell_boxes
 from .files import PathLike, atomic_path
 
 # Okabe & Ito 2008, Color Universal Design: safe for colour-blind readers
-SKY, YELLOW, BLUE, VERMILION = "#56B4E9", "#F0E442", "#0072B2", "#D55E00"
+SKY, YELLOW, BLUE, VERMILION, GREEN = "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#009E73"
 COLOURS = {"reference": YELLOW, "synthetic": SKY, "baseline": VERMILION}
+VERDICT_COLOURS = {"equivalent": BLUE, "better": GREEN, "worse": VERMILION, "undecided": "0.45"}
+VERDICT_COLUMNS = {"difference": 1.03, "p (differ)": 1.19, "p (equivalent)": 1.35, "verdict": 1.56}
 GAMMA = 0.4  # lifts dim cells
 PANEL = 2.9  # inches
 GAP = 4  # pixels between the plane and the section of a stack
@@ -172,6 +174,59 @@ def plot_iou(ious: Mapping[str, np.ndarray]) -> Figure:
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def plot_verdicts(table: pd.DataFrame) -> Figure:
+    """Draw the difference of the mean IoU of two models with its 95 % interval beside the margin, and the verdict.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row an organism, of `statistics.compare_models` or `statistics.compare_organisms`; corrected p-values
+        are shown where there are some.
+    """
+    figure = Figure(figsize=(10, 1.4 + 0.45 * len(table)), layout="constrained")
+    ax = figure.subplots()
+    rows = np.arange(len(table))
+    ax.barh(rows, 2 * table["margin"], 1, -table["margin"], color="0.92")
+    ax.axvline(0, color="0.5", linewidth=0.8)
+    colours = [VERDICT_COLOURS[verdict] for verdict in table["verdict"]]
+    ax.hlines(rows, table["difference_low"], table["difference_high"], color=colours, linewidth=3)
+    ax.scatter(table["difference"], rows, color=colours, edgecolor="white", s=70, zorder=3)
+    ax.set_yticks(rows, table["organism"] + " (" + table["n_images"].astype(str) + " images)")
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel="difference of the mean IoU, 95 % interval (grey: margin)")
+    reach = 1.15 * np.nanmax(np.abs(table[["difference_low", "difference_high", "margin"]].to_numpy(float)))
+    ax.set_xlim(-reach, reach)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    _sides(ax, table)
+    for row, cells in enumerate(_verdict_cells(table)):
+        for column, (text, place) in enumerate(zip(cells, VERDICT_COLUMNS.values(), strict=True)):
+            weight = "bold" if column == len(cells) - 1 else "normal"
+            ax.text(place, row, text, transform=ax.get_yaxis_transform(), va="center", fontweight=weight)
+    for heading, place in VERDICT_COLUMNS.items():
+        ax.text(place, 1.0, heading, transform=ax.transAxes, va="bottom", color="0.35")
+    return figure
+
+
+def _sides(ax: Axes, table: pd.DataFrame) -> None:
+    """Say on either side of zero which model is better there, if all rows compare the same two."""
+    names = [table[column].iloc[0] if table[column].nunique() == 1 else column for column in ("model_a", "model_b")]
+    for place, alignment, name in ((0.99, "right", names[0]), (0.01, "left", names[1])):
+        ax.text(place, 1.0, f"{name} better", transform=ax.transAxes, ha=alignment, va="bottom", color="0.35")
+
+
+def _verdict_cells(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Difference and interval, the two p-values, and the verdict of each row, as text."""
+    ps = [f"{name}_holm" if f"{name}_holm" in table else name for name in ("difference_p", "equivalence_p")]
+    return [
+        (_number(row["difference"], "+.3f"), *(_number(row[p], ".2g") for p in ps), row["verdict"])
+        for _, row in table.iterrows()
+    ]
+
+
+def _number(value: float | None, style: str) -> str:
+    return "–" if pd.isna(value) else f"{value:{style}}"
 
 
 def message(text: str) -> Figure:

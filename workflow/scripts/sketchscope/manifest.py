@@ -1,7 +1,7 @@
 """The table of prepared images, and their intensities in [-1, 1] and back."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,6 +122,28 @@ def held_out_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
 def load_image(row: ManifestRow, folder: PathLike) -> np.ndarray:
     """The image or the labels of a row, whichever `folder` holds: array (Z, Y, X) or (Y, X) as stored."""
     return read_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
+
+
+def plane_name(image: str, plane: int) -> str:
+    """Name of the file with the labels of a single plane of an image.
+
+    >>> plane_name("0003", 12)
+    '0003_plane0012.ome.tif'
+    """
+    return f"{image}_plane{plane:04d}.ome.tif"
+
+
+def load_references(row: ManifestRow, folder: PathLike) -> Iterator[tuple[np.ndarray, int | None]]:
+    """Yield the labels of an image as stored, with None, or those of each annotated plane with its position.
+
+    Labels of the whole image come before those of planes; nothing is yielded where there are neither.
+    """
+    whole = Path(folder) / f"{row.image}.ome.tif"
+    if whole.exists():
+        yield read_image(whole), None
+        return
+    for path in sorted(Path(folder).glob(f"{row.image}_plane*.ome.tif")):
+        yield read_image(path), int(path.name.removesuffix(".ome.tif").rpartition("_plane")[2])
 
 
 def typical_limits(rows: Sequence[ManifestRow]) -> tuple[float, float]:

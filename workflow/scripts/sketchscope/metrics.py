@@ -1,4 +1,4 @@
-"""How well a segmentation fits its reference: IoU of each cell, average precision, SEG.
+"""How well a segmentation fits its reference: IoU of each cell, average precision, panoptic quality, SEG, DET.
 
 Overlaps are counted as a list of the pairs of labels that touch, never as a labels x labels matrix,
 so memory grows with the voxels and not with the square of the number of cells.
@@ -15,8 +15,27 @@ from scipy.sparse.csgraph import maximum_bipartite_matching, min_weight_full_bip
 from .errors import InputError
 
 THRESHOLDS = (0.5, 0.75, 0.9)
-CELL_COLUMNS = ("image", "label", "area", "iou", "matched", "best_iou", "seg")
+AP_THRESHOLDS = tuple(twentieth / 20 for twentieth in range(10, 20))  # 0.5:0.05:0.95
+CELL_COLUMNS = (
+    *("image", "plane", "label", "area", "iou", "matched", "matched_area"),
+    *("best_iou", "seg", "pieces", "sharing"),
+)
+WHOLE_IMAGE = -1  # in the column plane, where all of an image is labelled
 _LARGEST_LABEL = 2**32 - 1
+_SPLIT_COST, _MISSED_COST, _FALSE_COST = 5, 10, 1  # weights of AOGM-D
+
+
+class LabelPair(NamedTuple):
+    """What is scored together."""
+
+    name: str
+    """Name of the image."""
+    reference: np.ndarray
+    """Labels (Z, Y, X) or (Y, X), 0 is background; those of one plane (Y, X) if `plane` says which."""
+    predicted: np.ndarray
+    """Labels (Z, Y, X) or (Y, X) of the whole image."""
+    plane: int | None = None
+    """Position along Z of the only plane that the reference covers; then it need not hold all cells of it."""
 
 
 class Overlaps(NamedTuple):
@@ -38,6 +57,26 @@ class Overlaps(NamedTuple):
         """Intersection over union of each pair, array (K,)."""
         union = self.reference_area[self.row] + self.predicted_area[self.column] - self.voxels
         return self.voxels / union
+
+    @property
+    def covers(self) -> np.ndarray:
+        """Whether more than half of the reference cell of each pair is in it, array (K,); at most one a cell."""
+        return 2 * self.voxels > self.reference_area[self.row]
+
+    @property
+    def contains(self) -> np.ndarray:
+        """Whether more than half of the predicted cell of each pair is in it, array (K,); at most one a cell."""
+        return 2 * self.voxels > self.predicted_area[self.column]
+
+    @property
+    def pieces(self) -> np.ndarray:
+        """Predicted cells that lie mostly in each reference cell, array (R,); it is split if they are several."""
+        return np.bincount(self.row[self.contains], minlength=self.reference.size)
+
+    @property
+    def covered(self) -> np.ndarray:
+        """Reference cells that lie mostly in each predicted cell, array (P,); they are merged if they are several."""
+        return np.bincount(self.column[self.covers], minlength=self.predicted.size)
 
 
 class Counts(NamedTuple):
@@ -70,10 +109,11 @@ def count_overlaps(reference: np.ndarray, predicted: np.ndarray) -> Overlaps:
         raise InputError(f"predicted labels have shape {predicted.shape}, the reference {reference.shape}")
     _check_labels(reference, "reference")
     _check_labels(predicted, "predicted")
-    foreground = (reference != 0) | (predicted != 0)
-    pair = reference[foreground].astype(np.uint64) << np.uint64(32)
-    pair |= predicted[foreground].astype(np.uint64)
-    pair, voxels = np.unique(pair, return_counts=True)
+    reference, predicted = reference.ravel(), predicted.ravel()
+    first, length = _runs(reference, predicted)
+    pair = reference[first].astype(np.uint64) << np.uint64(32)
+    pair |= predicted[first].astype(np.uint64)
+    pair, voxels = _summed(pair, length)
     ref, pred = pair >> np.uint64(32), pair & np.uint64(_LARGEST_LABEL)
     both = (ref != 0) & (pred != 0)
     ref_labels, ref_area = _areas(ref, voxels)
@@ -90,12 +130,28 @@ def _check_labels(labels: np.ndarray, name: str) -> None:
         raise InputError(f"{name} labels run from {found}; 0 to {_LARGEST_LABEL} are allowed")
 
 
+def _runs(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First index and length of the stretches within which none of the flat arrays changes.
+
+    Cells are solid, so a volume has many times fewer such stretches than voxels.
+    """
+    begins = np.ones(arrays[0].size, bool)
+    begins[1:] = False
+    for array in arrays:
+        begins[1:] |= array[1:] != array[:-1]
+    first = np.flatnonzero(begins)
+    return first, np.diff(first, append=begins.size)
+
+
+def _summed(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys, ascending, and the sum of the counts of each."""
+    total = pd.Series(counts).groupby(keys).sum()  # by hashing, which takes a fifth of the time of sorting
+    return total.index.to_numpy(keys.dtype), total.to_numpy(np.int64)
+
+
 def _areas(labels: np.ndarray, voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct labels other than 0, ascending, and the voxels of each."""
-    labels, voxels = labels[labels != 0], voxels[labels != 0]
-    labels, index = np.unique(labels, return_inverse=True)
-    area = np.zeros(labels.size, np.int64)
-    np.add.at(area, index, voxels)
+    labels, area = _summed(labels[labels != 0], voxels[labels != 0])
     return labels.astype(np.int64), area
 
 
@@ -151,10 +207,51 @@ def seg_scores(overlaps: Overlaps) -> np.ndarray:
     The IoU with the predicted cell that covers more than half of the reference cell, else 0
     (Maška et al. 2014, doi:10.1093/bioinformatics/btu080). At most one predicted cell can.
     """
-    covers = 2 * overlaps.voxels > overlaps.reference_area[overlaps.row]
     seg = np.zeros(overlaps.reference.size)
-    seg[overlaps.row[covers]] = overlaps.iou[covers]
+    seg[overlaps.row[overlaps.covers]] = overlaps.iou[overlaps.covers]
     return seg
+
+
+def detection_accuracy(images: Iterable[Overlaps]) -> float | None:
+    """DET of all images together, as the Cell Tracking Challenge defines it.
+
+    1 - min(AOGM-D, AOGM-D0) / AOGM-D0: the cost of mending the detections, 5 for a merged cell to split off, 10 for
+    a missed one and 1 for a false one, over that of adding all cells to an empty result (Matula et al. 2015,
+    doi:10.1371/journal.pone.0144959). A cell is found where a predicted one covers more than half of it.
+
+    Returns
+    -------
+    float or None
+        None without a reference cell.
+    """
+    cost = n_reference = 0
+    for overlaps in images:
+        covered = overlaps.covered
+        found, used = covered.sum(), np.count_nonzero(covered)
+        cost += _SPLIT_COST * (found - used) + _FALSE_COST * (covered.size - used)
+        cost += _MISSED_COST * (overlaps.reference.size - found)
+        n_reference += overlaps.reference.size
+    return max(0.0, 1 - float(cost) / (_MISSED_COST * n_reference)) if n_reference else None
+
+
+def panoptic_quality(images: Iterable[Overlaps]) -> dict[str, float | None]:
+    """Panoptic quality of all images together (Kirillov et al. 2019, arXiv:1801.00868).
+
+    Cells whose IoU exceeds 0.5 match; no cell has a second such partner.
+
+    Returns
+    -------
+    dict
+        sq, mean IoU of the matches; rq, TP / (TP + FP / 2 + FN / 2); pq, their product. None where there is nothing
+        to take the mean of.
+    """
+    ious, n_cells = [], 0
+    for overlaps in images:
+        ious.append(overlaps.iou[overlaps.iou > 0.5])
+        n_cells += overlaps.reference.size + overlaps.predicted.size
+    iou = np.concatenate([np.zeros(0), *ious])
+    quality, recognised = (2 * float(total) / n_cells if n_cells else None for total in (iou.sum(), iou.size))
+    return {"pq": quality, "sq": _mean(iou), "rq": recognised}
 
 
 def count_matches(overlaps: Overlaps, threshold: float) -> Counts:
@@ -177,19 +274,61 @@ def cell_table(overlaps: Overlaps) -> pd.DataFrame:
     """One row a reference cell.
 
     Columns: `label`; `area` in voxels; `iou`, of the one-to-one matching with the largest sum of IoU;
-    `matched`, the predicted label of that matching or 0; `best_iou`, the largest overlap with any
-    predicted cell, which several reference cells may share (the per-cell IoU of Eschweiler et al. 2024);
-    `seg`, the Cell Tracking Challenge's value. For a given cell best_iou >= iou and best_iou >= seg.
+    `matched` and `matched_area`, the predicted label of that matching and its voxels, or 0; `best_iou`, the
+    largest overlap with any predicted cell, which several reference cells may share (the per-cell IoU of
+    Eschweiler et al. 2024); `seg`, the Cell Tracking Challenge's value; `pieces`, the predicted cells that lie
+    mostly in it (several: it is split); `sharing`, the reference cells that lie mostly in the predicted cell
+    that covers most of this one, itself included (several: they are merged; 0: none covers it).
+    For a given cell best_iou >= iou and best_iou >= seg.
     """
     iou, matched = matched_iou(overlaps)
     columns = {"label": overlaps.reference, "area": overlaps.reference_area, "iou": iou, "matched": matched}
-    return pd.DataFrame(columns | {"best_iou": best_iou(overlaps), "seg": seg_scores(overlaps)})
+    area = np.append(overlaps.predicted_area, 0)[np.searchsorted(overlaps.predicted, matched)]
+    columns |= {"matched_area": np.where(matched > 0, area, 0)}
+    sharing = np.zeros(overlaps.reference.size, np.int64)
+    sharing[overlaps.row[overlaps.covers]] = overlaps.covered[overlaps.column[overlaps.covers]]
+    columns |= {"best_iou": best_iou(overlaps), "seg": seg_scores(overlaps)}
+    return pd.DataFrame(columns | {"pieces": overlaps.pieces, "sharing": sharing})
+
+
+def score_overlaps(
+    images: Sequence[Overlaps], thresholds: Sequence[float] = THRESHOLDS
+) -> dict[str, float | int | None]:
+    """Score images all of whose cells are annotated.
+
+    Returns
+    -------
+    dict
+        ap and the threshold in percent, the mean over images of each image's average precision, as in the
+        Cellpose and StarDist papers; ap_mean, the mean of those at 0.5, 0.55, ..., 0.95; average_precision, these
+        by threshold; pq, sq, rq and det of all images together; n_splits and n_merges, the reference cells that
+        are split and the predicted cells that merge some; size_ratio, median size of a predicted cell over that
+        of its reference cell, where their IoU exceeds 0.5. None where there is nothing to score.
+    """
+    curve = {f"{threshold:g}": _mean_precision(images, threshold) for threshold in AP_THRESHOLDS}
+    ratios = [image.predicted_area[image.column] / image.reference_area[image.row] for image in images]
+    matched = [ratio[image.iou > 0.5] for ratio, image in zip(ratios, images, strict=True)]
+    return {
+        **{f"ap{100 * threshold:g}": _mean_precision(images, threshold) for threshold in thresholds},
+        "ap_mean": _mean([value for value in curve.values() if value is not None]),
+        "average_precision": curve,
+        **panoptic_quality(images),
+        "det": detection_accuracy(images),
+        "n_splits": sum(int((image.pieces > 1).sum()) for image in images),
+        "n_merges": sum(int((image.covered > 1).sum()) for image in images),
+        "size_ratio": _median(np.concatenate([np.zeros(0), *matched])),
+    }
+
+
+def _mean_precision(images: Sequence[Overlaps], threshold: float) -> float | None:
+    values = [count_matches(image, threshold).average_precision for image in images]
+    return _mean([value for value in values if value is not None])
 
 
 def score_image(
     reference: np.ndarray, predicted: np.ndarray, thresholds: Sequence[float] = THRESHOLDS
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Score one image.
+    """Score one image all of whose cells are annotated.
 
     Parameters
     ----------
@@ -203,8 +342,8 @@ def score_image(
     cells : DataFrame
         See `cell_table`.
     scores : dict
-        n_reference, n_predicted, seg (None without a reference cell), and ap, tp, fp, fn at each
-        threshold (ap is None where there is nothing at all, 0 where all is false).
+        n_reference, n_predicted, seg (None without a reference cell), tp, fp and fn at each threshold, and those
+        of `score_overlaps` (ap is None where there is nothing at all, 0 where all is false).
 
     Raises
     ------
@@ -213,13 +352,15 @@ def score_image(
     """
     overlaps = count_overlaps(reference, predicted)
     cells = cell_table(overlaps)
+    return cells, _image_scores(overlaps, cells, thresholds)
+
+
+def _image_scores(overlaps: Overlaps, cells: pd.DataFrame, thresholds: Sequence[float]) -> dict[str, Any]:
     scores = {"n_reference": len(cells), "n_predicted": overlaps.predicted.size, "seg": _mean(cells["seg"])}
     for threshold in thresholds:
         counts = count_matches(overlaps, threshold)
-        percent = f"{100 * threshold:g}"
-        scores[f"ap{percent}"] = counts.average_precision
-        scores |= {f"{name}{percent}": count for name, count in counts._asdict().items()}
-    return cells, scores
+        scores |= {f"{name}{100 * threshold:g}": count for name, count in counts._asdict().items()}
+    return scores | score_overlaps([overlaps], thresholds)
 
 
 def inside_field(labels: np.ndarray, border: int) -> np.ndarray:
@@ -257,12 +398,15 @@ def inside_field(labels: np.ndarray, border: int) -> np.ndarray:
         return labels
     if not 0 < 2 * border < min(labels.shape[-2:]):
         raise InputError(f"evaluation.border: found {border}, which leaves nothing of an image {labels.shape}")
-    field = labels[..., border:-border, border:-border]
-    return np.where(np.isin(labels, np.unique(field)), labels, 0)
+    field, flat = labels[..., border:-border, border:-border].ravel(), labels.ravel()
+    inside = np.unique(field[_runs(field)[0]])
+    first, length = _runs(flat)
+    kept = np.where(np.isin(flat[first], inside), flat[first], 0).astype(labels.dtype)
+    return np.repeat(kept, length).reshape(labels.shape)
 
 
 def score_images(
-    images: Iterable[tuple[str, np.ndarray, np.ndarray]],
+    images: Iterable[LabelPair],
     thresholds: Sequence[float] = THRESHOLDS,
     *,
     border: int = 0,
@@ -271,8 +415,10 @@ def score_images(
 
     Parameters
     ----------
-    images : iterable of (name, reference, predicted)
-        Instance labels (Z, Y, X) or (Y, X), see `score_image`.
+    images : iterable of LabelPair
+        Or tuples like it. Where the reference is one plane of a stack and not all of its cells, as the sparse gold
+        truth of the Cell Tracking Challenge, that plane alone is scored, and only by what the annotated cells tell:
+        their IoU and SEG. A predicted cell without a partner may be right.
     thresholds : sequence of float
         IoU thresholds in (0, 1].
     border : int
@@ -284,35 +430,59 @@ def score_images(
     cells : DataFrame
         Columns CELL_COLUMNS, one row a reference cell of any image; see `cell_table`.
     scores : dict
-        n_images_scored, n_cells, border; ap50, ap75 and ap90, the mean over images of each image's average
-        precision, as in the Cellpose and StarDist papers; seg and iou_median over all reference cells;
-        per_image with the counts. None where there is nothing to score.
+        n_images_scored, n_planes_scored (those of sparse truth), n_cells, border; seg and iou_median over all
+        reference cells; those of `score_overlaps` over the images whose cells are all annotated; per_image with
+        the counts. None where there is nothing to score.
 
     Raises
     ------
     InputError
         If labels do not fit each other, or an image is all border; names the image.
     """
-    tables, per_image = [pd.DataFrame(columns=list(CELL_COLUMNS))], []
-    for name, reference, predicted in images:
-        try:
-            fields = inside_field(reference, border), inside_field(predicted, border)
-            cells, scores = score_image(*fields, thresholds)
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from None
-        tables.append(cells.assign(image=name)[list(CELL_COLUMNS)])
-        per_image.append({"image": name} | scores)
+    tables, per_image, complete = [pd.DataFrame(columns=list(CELL_COLUMNS))], [], []
+    for image in images:
+        overlaps, plane = _named_overlaps(LabelPair(*image), border)
+        cells = cell_table(overlaps).assign(image=image[0], plane=plane)
+        tables.append(cells[list(CELL_COLUMNS)])
+        if plane == WHOLE_IMAGE:
+            complete.append(overlaps)
+            scores = _image_scores(overlaps, cells, thresholds)
+        else:
+            scores = {"plane": plane, "n_reference": len(cells), "seg": _mean(cells["seg"])}
+        per_image.append({"image": image[0]} | scores)
     cells = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-    summary = {"n_images_scored": len(per_image), "n_cells": len(cells), "border": border}
-    for key in (f"ap{100 * threshold:g}" for threshold in thresholds):
-        summary[key] = _mean([scores[key] for scores in per_image if scores[key] is not None])
+    summary = {
+        "n_images_scored": len({image["image"] for image in per_image}),
+        "n_planes_scored": len(per_image) - len(complete),
+        "n_cells": len(cells),
+        "border": border,
+        **_scores_of_complete(complete, thresholds),
+    }
     summary |= {"seg": _mean(cells["seg"]), "iou_median": _median(cells["iou"])}
     return cells, summary | {"per_image": per_image}
 
 
-def _mean(values: Sequence[float] | pd.Series) -> float | None:
+def _named_overlaps(image: LabelPair, border: int) -> tuple[Overlaps, int]:
+    """Overlaps within the field of interest, and the plane that they are of."""
+    plane = WHOLE_IMAGE if image.plane is None else image.plane
+    predicted = image.predicted if image.plane is None else image.predicted[image.plane]
+    try:
+        fields = inside_field(image.reference, border), inside_field(predicted, border)
+        return count_overlaps(*fields), plane
+    except InputError as error:
+        where = image.name if image.plane is None else f"{image.name}, plane {image.plane}"
+        raise InputError(f"{where}: {error}") from None
+
+
+def _scores_of_complete(images: Sequence[Overlaps], thresholds: Sequence[float]) -> dict[str, Any]:
+    """Those of `score_overlaps`; the counts are None, too, where no image is wholly annotated."""
+    scores = score_overlaps(images, thresholds)
+    return scores if images else scores | {"n_splits": None, "n_merges": None}
+
+
+def _mean(values: Sequence[float] | np.ndarray | pd.Series) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def _median(values: Sequence[float] | pd.Series) -> float | None:
+def _median(values: Sequence[float] | np.ndarray | pd.Series) -> float | None:
     return float(np.median(values)) if len(values) else None

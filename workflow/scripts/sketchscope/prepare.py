@@ -1,15 +1,15 @@
 """The user's images as one OME-TIFF a frame, checked, in a training and a test part, with their labels."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from .errors import InputError
-from .files import PathLike, atomic_folder, spatial_axes, write_image
-from .manifest import ManifestRow, write_manifest
+from .files import PathLike, atomic_folder, read_tiff, spatial_axes, write_image
+from .manifest import ManifestRow, plane_name, write_manifest
 from .stacks import Stack, describe_labels, describe_stack, read_frames
 
 IMAGE_TYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
@@ -23,6 +23,8 @@ class Source(NamedTuple):
     labels: Stack | None
     names: tuple[str, ...]
     """Names of its frames among all images."""
+    planes: Mapping[PathLike, int]
+    """Labels of single planes, and where along Z these lie."""
 
     def place(self, frame: int) -> str:
         """Where a frame is, for a message."""
@@ -38,6 +40,7 @@ def prepare(
     *,
     dimensions: int,
     labels: Sequence[PathLike | None] | None = None,
+    planes: Sequence[Mapping[PathLike, int]] | None = None,
     axes: str = "auto",
     voxel_size: Sequence[float] | None = None,
     train_images: str | None = None,
@@ -63,6 +66,8 @@ def prepare(
         2 or 3.
     labels : sequence of path or None, optional
         Labels of each image file; None for a file without.
+    planes : sequence of mapping, optional
+        Of each image file, which holds one stack, files with the labels of single planes and their position along Z.
     axes : str
         auto, YX, TYX, ZYX or TZYX; see `stacks.resolve_axes`.
     voxel_size : sequence of float, optional
@@ -90,7 +95,7 @@ def prepare(
     for stack in stacks:
         _check_stack(stack, min_shape)
     voxel_size = _common_voxel_size(stacks, voxel_size, dimensions)
-    sources = _sources(stacks, labels)
+    sources = _sources(stacks, labels, planes)
     names = [name for source in sources for name in source.names]
     splits = dict(zip(names, split_images(len(names), train_images, test_images), strict=True))
 
@@ -99,6 +104,7 @@ def prepare(
         for source in sources:
             prepared = _write_images(source, splits, image_folder, voxel_size, percentiles, gamma)
             _write_labels(source, prepared, label_folder)
+            _write_planes(source, prepared, label_folder)
             rows += prepared
             print(f"{source.image.path}: {len(prepared)} of {source.image.n_frames} frames", flush=True)
     write_manifest(manifest_path, rows)
@@ -111,20 +117,22 @@ def read_dataset(path: PathLike) -> dict:
     Parameters
     ----------
     path : path
-        dataset.json with images and labels as paths relative to it, axes, and voxel_size.
+        dataset.json with images, labels and planes as paths relative to it, axes, and voxel_size.
 
     Returns
     -------
     dict
-        images (list of Path), labels (list of Path or None, or None), axes, voxel_size.
+        images (list of Path), labels (list of Path or None, or None), planes (list of dict of Path, or None), axes,
+        voxel_size.
     """
     folder = Path(path).parent
     with open(path, encoding="utf-8") as handle:
         dataset = json.load(handle)
-    labels = dataset.get("labels")
+    labels, planes = dataset.get("labels"), dataset.get("planes")
     return {
         "images": [folder / image for image in dataset["images"]],
         "labels": labels and [folder / label if label else None for label in labels],
+        "planes": planes and [{folder / path: plane for path, plane in image.items()} for image in planes],
         "axes": dataset.get("axes") or "auto",
         "voxel_size": dataset.get("voxel_size"),
     }
@@ -217,7 +225,11 @@ def _check_split(train: set[int], test: set[int], count: int) -> None:
         )
 
 
-def _sources(stacks: Sequence[Stack], labels: Sequence[PathLike | None] | None) -> list[Source]:
+def _sources(
+    stacks: Sequence[Stack],
+    labels: Sequence[PathLike | None] | None,
+    planes: Sequence[Mapping[PathLike, int]] | None,
+) -> list[Source]:
     """Pair images with their labels and give each frame its name."""
     total = sum(stack.n_frames for stack in stacks)
     if not total:
@@ -229,9 +241,9 @@ def _sources(stacks: Sequence[Stack], labels: Sequence[PathLike | None] | None) 
         )
     width = max(4, len(str(total - 1)))
     sources, first = [], 0
-    for stack, path in zip(stacks, labels, strict=True):
+    for stack, path, single in zip(stacks, labels, planes or [{}] * len(stacks), strict=True):
         names = tuple(f"{ordinal:0{width}d}" for ordinal in range(first, first + stack.n_frames))
-        sources.append(Source(stack, None if path is None else describe_labels(path, stack), names))
+        sources.append(Source(stack, None if path is None else describe_labels(path, stack), names, single))
         first += stack.n_frames
     return sources
 
@@ -314,6 +326,19 @@ def _write_labels(source: Source, rows: Iterable[ManifestRow], folder: Path) -> 
     for row, labels in zip(rows, frames, strict=True):
         labels = integer_labels(labels, f"{source.labels.path}, labels of {source.place(row.frame)}")
         write_image(folder / f"{row.image}.ome.tif", labels, row.voxel_size)
+
+
+def _write_planes(source: Source, rows: Iterable[ManifestRow], folder: Path) -> None:
+    """Write the labels of single planes of a stack to be tested on."""
+    for row in (row for row in rows if row.split != "train"):
+        for path, plane in source.planes.items():
+            labels = np.squeeze(read_tiff(path)[0])
+            if labels.shape != row.shape[1:] or not plane < row.shape[0]:
+                raise InputError(
+                    f"{path}: labels of shape {labels.shape} for plane {plane}, from 0, of {source.image.path}"
+                    f" of shape {row.shape}"
+                )
+            write_image(folder / plane_name(row.image, plane), integer_labels(labels, str(path)), row.voxel_size[1:])
 
 
 def intensity_limits(image: np.ndarray, percentiles: tuple[float, float], name: str) -> tuple[float, float]:

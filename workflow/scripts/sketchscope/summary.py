@@ -11,6 +11,14 @@ from . import __version__
 from .errors import InputError
 from .files import PathLike
 from .jobs import package_versions
+from .statistics import explain
+
+SCORES = ("pq", "sq", "rq", "det", "n_splits", "n_merges", "size_ratio", "seg", "iou_median")
+TITLES = {"ap_mean": "AP", "seg": "SEG", "det": "DET", "pq": "PQ", "iou_median": "median IoU"}
+COMPARISON = (
+    *("verdict", "difference", "difference_low", "difference_high", "difference_p"),
+    *("equivalence_p", "margin", "n_images"),
+)
 
 
 def rule_seconds(folder: PathLike) -> dict[str, float]:
@@ -57,6 +65,7 @@ def summarise(
     organism: str,
     scale: str,
     baseline_name: str,
+    comparison: pd.Series,
     seconds: dict[str, float],
     held_out: bool,
 ) -> dict[str, Any]:
@@ -68,6 +77,8 @@ def summarise(
         Scores of the two models on the same images, from `metrics.score_images`.
     organism, scale, baseline_name : str
         Names.
+    comparison : Series
+        The row of `statistics.compare_models`.
     seconds : dict
         Seconds of each rule.
     held_out : bool
@@ -92,28 +103,29 @@ def summarise(
         "held_out": held_out,
         "synthetic": _figures(synthetic),
         "baseline": _figures(baseline) | {"name": baseline_name},
+        "comparison": {key: comparison[key] for key in COMPARISON} | {"sentence": explain(comparison)},
         "seconds": seconds,
         "versions": all_versions(),
     }
 
 
 def _figures(scores: dict[str, Any]) -> dict[str, float | None]:
-    """The figures of merit: average precisions, seg and iou_median."""
+    """The figures of merit: average precisions and SCORES."""
     wanted = [key for key in scores if key.startswith("ap")]
-    return {key: scores[key] for key in (*wanted, "seg", "iou_median")}
+    return {key: scores[key] for key in (*wanted, *SCORES)}
 
 
 def format_summary(summary: dict[str, Any]) -> str:
     """Format a summary as a small table to read on a terminal; a dash where nothing was scored."""
     synthetic, baseline = summary["synthetic"], summary["baseline"]
-    keys = [key for key in synthetic if key != "name"]
+    keys = [key for key in synthetic if key.startswith("ap") or key in TITLES]
     rows = [["model", *(_title(key) for key in keys)]]
     for name, figures in (("synthetic", synthetic), (baseline["name"], baseline)):
         rows.append([name, *(_number(figures[key]) for key in keys)])
     n_images, n_cells = summary["n_images_scored"], summary["n_cells"]
     held_out = "" if summary.get("held_out", True) else " (not held out: also trained on)"
     lines = [f"{summary['organism']}, scale {summary['scale']}: {n_cells} cells in {n_images} images{held_out}"]
-    lines += _aligned(rows)
+    lines += [*_aligned(rows), summary["comparison"]["sentence"]]
     seconds = summary["seconds"]
     if seconds:
         slowest = sorted(seconds.items(), key=lambda item: -item[1])
@@ -123,9 +135,7 @@ def format_summary(summary: dict[str, Any]) -> str:
 
 
 def _title(key: str) -> str:
-    if key.startswith("ap"):
-        return f"AP@{float(key.removeprefix('ap')) / 100:g}"
-    return {"seg": "SEG", "iou_median": "median IoU"}.get(key, key)
+    return TITLES.get(key) or f"AP@{float(key.removeprefix('ap')) / 100:g}"
 
 
 def _number(value: float | None) -> str:
