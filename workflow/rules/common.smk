@@ -23,6 +23,16 @@ GPUS = 0 if SETTINGS["device"] == "cpu" else 1
 # the keys of the section cellpose that matter after the training; changing one trains nothing again
 SEGMENTATION = ["flow_threshold", "cellprob_threshold", "min_size", "stitch_threshold"]
 
+# the keys of the section simulation that matter to each stain
+SIMULATION = {
+    "nuclei": [
+        *["specimen", "diameter_cv", "elongation", "elongation_sd", "flatness"],
+        *["roughness", "surface", "mitotic_fraction", "mitotic_elongation"],
+        *["density", "cluster_fraction", "cluster_gap_um", "layer_um"],
+    ],
+    "membranes": ["specimen", "diameter_cv", "layers", "size_gradient"],
+}
+
 
 wildcard_constraints:
     organism="|".join(map(re.escape, ORGANISMS)),
@@ -53,6 +63,12 @@ def other_settings(section, keys):
         for key, value in ORGANISMS[wildcards.organism][section].items()
         if key not in keys
     }
+
+
+def simulation_settings(wildcards):
+    """The section simulation of an organism, as far as it matters to its stain."""
+    keys = SIMULATION[ORGANISMS[wildcards.organism]["stain"]]
+    return some_settings("simulation", keys)(wildcards)
 
 
 def organism_batches(wildcards):

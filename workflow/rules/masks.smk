@@ -19,7 +19,8 @@ rule simulate_masks:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=setting("simulation"),
+        stain=setting("stain"),
+        settings=simulation_settings,
         cell_diameter=setting("cell_diameter"),
         volume_shape=setting("volume_shape"),
         volumes=batch_volumes,

@@ -9,13 +9,15 @@ def main(snakemake):
     if dataset:
         source = read_dataset(dataset)
     else:
-        source = {"images": params.images, "labels": params.labels, "axes": "auto", "voxel_size": None}
+        files = {"images": params.images, "labels": params.labels}
+        source = files | {"axes": "auto", "voxel_size": None, "background_label": 0}
     rows = prepare(
         source["images"],
         snakemake.output.images,
         snakemake.output.labels,
         snakemake.output.manifest,
         labels=source["labels"],
+        background_label=source["background_label"],
         dimensions=params.dimensions,
         axes=source["axes"] if params.axes == "auto" else params.axes,
         voxel_size=params.voxel_size or source["voxel_size"],

@@ -18,6 +18,7 @@ Settings = dict[str, Any]
 SHAPES = (
     "voxel_size",
     "volume_shape",
+    "simulation.specimen.size_um",
     "diffusion.patch_shape",
     "generation.tile_shape",
     "generation.overlap",
