@@ -4,7 +4,7 @@ from scipy import ndimage
 from sketchscope.specimen import Box, Ellipsoid, Specimen
 from sketchscope.tissue import power_diagram, settle, simulate_tissue
 
-GEOMETRY = {"2d": ((150, 170), (0.5, 0.5)), "3d": ((20, 60, 70), (1.0, 0.5, 0.5))}
+GEOMETRY = {"2d": ((130, 150), (0.5, 0.5)), "3d": ((20, 50, 60), (1.0, 0.5, 0.5))}
 BASE = {"diameter": 6.0, "diameter_cv": 0.15}
 ELLIPSOID = {"shape": "ellipsoid", "size_um": None, "thickness_um": None, "roughness": 0.05}
 
@@ -36,8 +36,8 @@ def inner_diameters(labels, voxel_size):
 def test_power_diagram_against_its_definition(geometry, weighted, radius):
     shape, voxel_size = geometry
     rng, extent = np.random.default_rng(0), np.multiply(*geometry)
-    centres = rng.uniform(-3, extent + 3, (120, len(shape)))
-    weights = rng.uniform(0, 6, 120) * weighted
+    centres = rng.uniform(-3, extent + 3, (40, len(shape)))
+    weights = rng.uniform(0, 6, 40) * weighted
     outline = Box() if radius is None else Ellipsoid(extent / 2, np.full(len(shape), radius), 0.0, None)
     found = power_diagram(shape, np.array(voxel_size), centres, weights, Specimen(outline))
     position = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) * voxel_size
@@ -48,7 +48,7 @@ def test_power_diagram_against_its_definition(geometry, weighted, radius):
     np.testing.assert_array_equal(found > 0, expected > 0)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3000])
+@pytest.mark.parametrize("count", [1, 2, 1000])
 def test_power_diagram_of_few_and_of_many_cells(geometry, count):
     centres = np.random.default_rng(1).uniform(0, np.multiply(*geometry), (count, len(geometry[0])))
     found = power_diagram(geometry[0], np.array(geometry[1]), centres, np.zeros(count), Specimen(Box()))
@@ -93,38 +93,44 @@ def test_same_generator_same_mask(geometry):
 
 @pytest.mark.parametrize("cv", [0.1, 0.3])
 def test_size_and_its_spread(cv):
-    diameters = np.concatenate(
-        [inner_diameters(simulate(((24, 80, 80), (1.0, 0.5, 0.5)), seed, diameter_cv=cv), (1, 0.5, 0.5)) for seed in (0, 1)]
-    )
+    geometry = ((24, 80, 80), (1.0, 0.5, 0.5))
+    found = [inner_diameters(simulate(geometry, seed, diameter_cv=cv), geometry[1]) for seed in (0, 1)]
+    diameters = np.concatenate(found)
     assert len(diameters) > 60
     assert diameters.mean() == pytest.approx(6.0, rel=0.07)
     assert diameters.std() / diameters.mean() == pytest.approx(cv, abs=0.08)
 
 
+def depths_of_cells(labels, voxel_size):
+    """Depth of each cell's centre in the ellipsoid that fits the volume, and whether the cell is at its surface."""
+    extent = np.multiply(labels.shape, voxel_size)
+    outline = Ellipsoid(extent / 2, extent / 2, 0.0, None)
+    index = range(1, labels.max() + 1)
+    centres = np.array(ndimage.center_of_mass(labels > 0, labels, index)) * voxel_size
+    surface = ndimage.minimum(outline.depth(np.argwhere(labels >= 0) * voxel_size).reshape(labels.shape), labels, index)
+    return outline.depth(centres), surface < 1.5 * max(voxel_size)
+
+
 def test_cells_grow_with_depth():
-    geometry = ((60, 100, 100), (1.0, 1.0, 1.0))
-    labels = simulate(geometry, diameter=8.0, size_gradient=3.0, specimen=ELLIPSOID | {"shape": "dome"})
+    labels = simulate(((80, 80, 80), (1.0, 1.0, 1.0)), size_gradient=4.0, specimen=ELLIPSOID | {"roughness": 0.0})
     sizes = np.bincount(labels.ravel())[1:]
-    z = np.array(ndimage.center_of_mass(labels > 0, labels, range(1, labels.max() + 1)))[:, 0]
-    assert np.median(sizes[z > 45]) > 1.5 * np.median(sizes[z < 25])
+    depth, _ = depths_of_cells(labels, (1.0, 1.0, 1.0))
+    for low, high in [(0, 6), (10, 20)]:
+        here = (depth > low) & (depth < high)
+        expected = np.pi / 6 * 6.0**3 * np.mean((1 + 0.04 * depth[here]) ** 3)
+        assert np.mean(sizes[here]) == pytest.approx(expected, rel=0.15)
 
 
 def test_layers_lie_side_by_side():
-    """With layers, hardly any cell at the surface reaches below the depth of one and a half."""
-    geometry = ((50, 80, 80), (1.0, 1.0, 1.0))
-    specimen = ELLIPSOID | {"roughness": 0.0}
-    centre, axes = np.array([25.0, 40, 40]), np.array([25.0, 40, 40])
-    depth = Ellipsoid(centre, axes, 0.0, None).depth(np.argwhere(np.ones(geometry[0])).astype(float))
-    depth = depth.reshape(geometry[0])
+    """The cells at the surface have their centres at one depth."""
 
-    def reaching(layers):
-        labels = simulate(geometry, diameter=8.0, diameter_cv=0.05, layers=layers, specimen=specimen)
-        index = range(1, labels.max() + 1)
-        lowest, highest = (f(depth, labels, index) for f in (ndimage.maximum, ndimage.minimum))
-        return np.mean(lowest[highest < 1.5] > 12)
+    def spread(layers):
+        specimen = ELLIPSOID | {"roughness": 0.0}
+        labels = simulate(((50, 80, 80), (1.0,) * 3), diameter=8.0, layers=layers, specimen=specimen)
+        depth, surface = depths_of_cells(labels, (1.0, 1.0, 1.0))
+        return depth[surface].std()
 
-    assert reaching(2) < 0.1
-    assert reaching(0) > 0.2
+    assert spread(2) < 0.7 * spread(0)
 
 
 def test_settle_gives_away_what_is_loose_and_small():

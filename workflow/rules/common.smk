@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
-from sketchscope.configuration import batches, read_yaml, resolve
+from sketchscope.configuration import batches, read_yaml, resolve, simulation_settings
 from sketchscope.errors import InputError
 
 try:
@@ -22,16 +22,6 @@ GPUS = 0 if SETTINGS["device"] == "cpu" else 1
 
 # the keys of the section cellpose that matter after the training; changing one trains nothing again
 SEGMENTATION = ["flow_threshold", "cellprob_threshold", "min_size", "stitch_threshold"]
-
-# the keys of the section simulation that matter to each stain
-SIMULATION = {
-    "nuclei": [
-        *["specimen", "diameter_cv", "elongation", "elongation_sd", "flatness"],
-        *["roughness", "surface", "mitotic_fraction", "mitotic_elongation"],
-        *["density", "cluster_fraction", "cluster_gap_um", "layer_um"],
-    ],
-    "membranes": ["specimen", "diameter_cv", "layers", "size_gradient"],
-}
 
 
 wildcard_constraints:
@@ -63,12 +53,6 @@ def other_settings(section, keys):
         for key, value in ORGANISMS[wildcards.organism][section].items()
         if key not in keys
     }
-
-
-def simulation_settings(wildcards):
-    """The section simulation of an organism, as far as it matters to its stain."""
-    keys = SIMULATION[ORGANISMS[wildcards.organism]["stain"]]
-    return some_settings("simulation", keys)(wildcards)
 
 
 def organism_batches(wildcards):

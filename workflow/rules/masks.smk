@@ -20,7 +20,7 @@ rule simulate_masks:
         runtime=growing(60),
     params:
         stain=setting("stain"),
-        settings=simulation_settings,
+        settings=lambda wildcards: simulation_settings(ORGANISMS[wildcards.organism]),
         cell_diameter=setting("cell_diameter"),
         volume_shape=setting("volume_shape"),
         volumes=batch_volumes,
