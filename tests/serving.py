@@ -26,6 +26,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.faults, self.etags, self.requests, self.counts = {}, {}, {}, [], Counter()
+        self.cut, self.sent = set(), 0
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -49,23 +50,30 @@ class Handler(BaseHTTPRequestHandler):
         return self.send(body, server.etags.get(self.path), fault, len(body) // 2 if cut else None)
 
     def send(self, body, etag, fault, cut):
-        start = self.start(etag) if "ignores ranges" not in fault else 0
+        span = self.span(etag, len(body)) if "ignores ranges" not in fault else None
+        start, stop = span or (0, len(body))
         if fault == "always cut" and start:
             cut = start  # never one byte more than the half
+        if fault == "cut parts once" and (self.path, stop) not in self.server.cut:
+            self.server.cut.add((self.path, stop))
+            cut = (start + stop) // 2
         headers = {"ETag": etag} if etag else {}
         if start >= len(body) > 0 or (start and fault == "416"):
             return self.answer(416, b"", **{"Content-Range": f"bytes */{len(body)}"})
-        if start:
+        if span:
             stated = start + (fault == "shifted range")
-            headers["Content-Range"] = f"bytes {stated}-{len(body) - 1}/{len(body)}"
-        length = None if fault == "no length" else len(body) - start
-        return self.answer(206 if start else 200, body[start:cut], length, **headers)
+            headers["Content-Range"] = f"bytes {stated}-{stop - 1}/{len(body)}"
+        length = None if fault == "no length" else stop - start
+        end = stop if cut is None else min(stop, cut)
+        return self.answer(206 if span else 200, body[start:end], length, **headers)
 
-    def start(self, etag):
+    def span(self, etag, size):
+        """First byte and the one after the last that are asked for, None for the whole."""
         condition = self.headers.get("If-Range")
         if "Range" not in self.headers or (condition and condition != etag):
-            return 0
-        return int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            return None
+        first, last = self.headers["Range"].removeprefix("bytes=").split("-")
+        return int(first), int(last) + 1 if last else size
 
     def answer(self, status, body, length=0, **headers):
         self.send_response(status)
@@ -74,6 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         if length is not None:
             self.send_header("Content-Length", str(length or len(body)))
         self.end_headers()
+        self.server.sent += len(body)
         with contextlib.suppress(ConnectionError):  # the client may have had enough
             self.wfile.write(body)
         self.close_connection = True

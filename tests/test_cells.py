@@ -63,3 +63,24 @@ def test_background_of_a_covered_image_is_unknown():
 @pytest.mark.parametrize(("count", "chosen"), [(1, [0]), (2, [0, 6]), (3, [0, 3, 6]), (99, [0, 1, 2, 3, 4, 5, 6])])
 def test_spread_out(count, chosen):
     assert cells.spread_out(list(range(7)), count) == chosen
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_membranes_are_measured_without_cells(ndim):
+    """Bright walls between boxes of ten micrometres: the grey of walls and of what lies between, noise in both."""
+    shape, voxel_size = ((120, 140), (0.5, 0.5)) if ndim == 2 else ((30, 80, 90), (1.0, 0.5, 0.5))
+    walls = [np.arange(size) * step % 10 < 1.0 for size, step in zip(shape, voxel_size, strict=True)]
+    membrane = np.any(np.meshgrid(*walls, indexing="ij"), axis=0)
+    image = np.where(membrane, 0.5, -0.8) + np.random.default_rng(0).normal(0, 0.05, shape)
+    table, background = cells.measure_membranes(image, voxel_size, 1.0, 10.0)
+    assert len(table) > 20
+    assert table["grey"].median() == pytest.approx(0.5, abs=0.15)
+    assert background.background_mean == pytest.approx(-0.8, abs=0.1)
+
+
+def test_each_membrane_has_its_own_grey():
+    image = np.full((100, 100), -0.8)
+    image[20, :50], image[20, 50:] = 0.2, 0.8
+    table, _ = cells.measure_membranes(image, (0.5, 0.5), 0.5, 10.0)
+    assert table["grey"].min() == pytest.approx(0.2)
+    assert table["grey"].max() > table["grey"].min() + 0.3

@@ -309,7 +309,7 @@ def test_a_folder_for_images_is_told_apart(folder, own):
 
 
 def test_an_organism_that_is_no_preset_lists_the_presets():
-    with pytest.raises(InputError, match=r"^organisms\.mouse: no preset has this name; .*\(cho, hela, nuclei-2d"):
+    with pytest.raises(InputError, match=r"^organisms\.mouse: no preset has this name; .*\(arabidopsis, cho, elegans"):
         organism({}, name="mouse")
 
 

@@ -135,7 +135,7 @@ def test_pauses_grow_exponentially(server, tmp_path, monkeypatch):
     monkeypatch.setattr(download.time, "sleep", pauses.append)
     for name, value in {"RETRIES": 5, "FIRST_PAUSE": 1.0, "LONGEST_PAUSE": 10.0}.items():
         monkeypatch.setattr(download, name, value)
-    monkeypatch.setattr(download, "_attempt", lambda *_: (_ for _ in ()).throw(download._Interrupted("no answer")))
+    monkeypatch.setattr(download, "_attempt", lambda *_: (_ for _ in ()).throw(download.Interrupted("no answer")))
     with pytest.raises(InputError, match=r"failed 6 times \(no answer\)$"):
         get(server, tmp_path / "f")
     assert pauses == [1, 2, 4, 8, 10]

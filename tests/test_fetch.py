@@ -1,5 +1,7 @@
+import io
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import yaml
 from running import run_script
 from serving import BODY, FILE, names, ranges, sha256, write_tar, write_zip
 from sketchscope import download, fetch
+from sketchscope import ranges as range_files
 from sketchscope.errors import InputError
 from sketchscope.files import read_tiff
 
@@ -89,6 +92,61 @@ def test_planes_are_paired_by_number():
     assert list(fetch.pair_planes(files, ["01"])[1].values()) == [4, 30]
 
 
+NOISE = os.urandom(1 << 18)  # of a frame, in a gigabyte's stead
+
+
+@pytest.fixture(scope="module")
+def zip64():
+    """A ZIP64 archive of the true layout."""
+    buffer = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch, zipfile.ZipFile(buffer, "w") as archive:
+        patch.setattr(zipfile, "ZIP64_LIMIT", 1000)
+        for sequence in ("01", "02"):
+            for frame in range(80):
+                archive.writestr(f"Fluo-N3DL-X/{sequence}/t{frame:03d}.tif", bytes([frame]) + NOISE)
+        archive.close()
+    assert b"PK\x06\x06" in buffer.getvalue()[-200:], "the end record of ZIP64"
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def huge_archive(server, zip64, monkeypatch):
+    """Where the archive is served."""
+    monkeypatch.setattr(range_files, "BLOCK", 4096)
+    server.files["/training-datasets/Fluo-N3DL-X.zip"] = zip64
+    return "/training-datasets/Fluo-N3DL-X.zip"
+
+
+@pytest.mark.parametrize("fault", ["", "cut parts once"])
+def test_single_frames_out_of_a_huge_archive(server, huge_archive, tmp_path, fault):
+    server.faults[huge_archive], server.etags[huge_archive] = fault, '"1"'
+    entry = {"kind": "ctc", "name": "Fluo-N3DL-X", "sequences": ["02"], "frames": [7, 30], **COMMON}
+    record = fetch.fetch_dataset(entry, "x", tmp_path / "dataset.json", mirror=server.url)
+    assert record["images"] == ["Fluo-N3DL-X/02/t007.tif", "Fluo-N3DL-X/02/t030.tif"]
+    assert record["labels"] == [None, None]
+    assert (tmp_path / record["images"][1]).read_bytes() == bytes([30]) + NOISE
+    assert record["sha256"] == {name: sha256((tmp_path / name).read_bytes()) for name in record["images"]}
+    assert names(tmp_path) == sorted([*record["images"], "dataset.json"])
+    assert server.sent < 0.02 * len(server.files[huge_archive])
+    server.sent = 0
+    fetch.fetch_dataset(entry, "x", tmp_path / "dataset.json", mirror=server.url)
+    assert server.sent < 40_000, "what is there is not fetched again"
+
+
+def test_an_interrupted_fetch_of_frames_keeps_those_that_are_whole(server, huge_archive, tmp_path):
+    entry = {"kind": "ctc", "name": "Fluo-N3DL-X", "sequences": ["01"], "frames": [3, 5], **COMMON}
+    fetch.fetch_dataset({**entry, "frames": [3]}, "x", tmp_path / "dataset.json", mirror=server.url)
+    server.sent = 0
+    fetch.fetch_dataset(entry, "x", tmp_path / "dataset.json", mirror=server.url)
+    assert len(NOISE) < server.sent < 1.3 * len(NOISE)
+
+
+def test_frames_that_are_not_in_the_archive(server, huge_archive, tmp_path):
+    entry = {"kind": "ctc", "name": "Fluo-N3DL-X", "frames": [99], **COMMON}
+    with pytest.raises(InputError, match=r"holds no frame named like Fluo-N3DL-X/01/t099\.tif"):
+        fetch.fetch_dataset(entry, "x", tmp_path / "dataset.json", mirror=server.url)
+
+
 def test_ctc_is_resumed_in_the_next_run_and_not_fetched_again_after(server, serve_ctc, tmp_path):
     name, path = "Fluo-N2DL-X", "/training-datasets/Fluo-N2DL-X.zip"
     archive = serve_ctc({**ctc_members(name), "pad": os.urandom(200000)})
@@ -146,6 +204,33 @@ def test_http_archive(server, tmp_path):
     with pytest.raises(InputError, match="1 label files for 2 image files"):
         fetch.fetch_dataset({**entry, "labels": ["p/a_seg.tif"]}, "x", tmp_path / "y/dataset.json")
     assert not (tmp_path / "y/dataset.json").exists()
+
+
+def test_http_archive_of_the_layout_of_willis(server, tmp_path):
+    """Labels by name, in the folder beside, and their background."""
+    shipped = yaml.safe_load((ROOT / "resources/datasets.yaml").read_text(encoding="utf-8"))["datasets"]["willis-2016"]
+    members = {
+        "PNAS/plant1/processed_tiffs/0hrs_plant1_trim-acylYFP.tif": b"a",
+        "PNAS/plant1/processed_tiffs/4hrs_plant1_trim-acylYFP.tif": b"b",
+        "PNAS/plant1/processed_tiffs/4hrs_plant1_trim-clv3.tif": b"another channel",
+        "PNAS/plant2/processed_tiffs/0hrs_plant2_trim-acylYFP.tif": b"c",
+        "PNAS/plant1/segmentation_tiffs/0hrs_plant1_trim-acylYFP_hmin_2.tif": b"d",
+        "PNAS/plant2/segmentation_tiffs/0hrs_plant2_trim-acylYFP.tif": b"e",
+        "PNAS/readme.txt": b"",
+    }
+    address = shipped["url"].removeprefix("https://www.repository.cam.ac.uk")
+    server.files[address] = write_zip(tmp_path / "s.zip", members).read_bytes()
+    entry = {**shipped, "sha256": None}
+    record = fetch.fetch_dataset(entry, "willis-2016", tmp_path / "x/dataset.json", mirror=server.url)
+    stems = [None if label is None else label.split("/")[-1] for label in record["labels"]]
+    assert [image.split("/")[-1][:11] for image in record["images"]] == ["0hrs_plant1", "4hrs_plant1", "0hrs_plant2"]
+    assert stems == ["0hrs_plant1_trim-acylYFP_hmin_2.tif", None, "0hrs_plant2_trim-acylYFP.tif"]
+    assert record["background_label"] == 1
+
+
+def test_two_labels_that_fit_an_image():
+    with pytest.raises(InputError, match=r"p/raw/1\.tif: 2 labels fit it, p/seg/1_a\.tif, p/seg/1_b\.tif; one is due"):
+        fetch.pair_by_prefix(["p/raw/1.tif"], ["p/seg/1_a.tif", "p/seg/1_b.tif"])
 
 
 @pytest.mark.parametrize("url", ["http://localhost", "http://localhost/", "http://localhost/a/%2e%2e"])

@@ -442,6 +442,23 @@ def test_script_with_a_dataset_whose_facts_the_settings_override(tmp_path):
     assert rows[0].voxel_size == (0.5, 0.25)
 
 
+@both_dimensions
+def test_labels_of_the_background_become_0(tmp_path, dimensions):
+    images, shape = [], SHAPES[dimensions]
+    for frame in range(2):
+        images.append(write(tmp_path / f"{frame}.tif", random_image(shape, seed=frame)))
+    stored = np.random.default_rng(0).integers(0, 4, shape).astype(np.uint16)
+    labels = [None, write(tmp_path / "truth.tif", stored)]
+    prepare_in(tmp_path, images, dimensions, labels=labels, background_label=1)
+    (path,) = image_files(tmp_path / "results/labels").values()
+    np.testing.assert_array_equal(read_image(path), np.where(stored == 1, 0, stored))
+
+
+def test_dataset_with_a_background_label(tmp_path):
+    assert read_dataset(write_dataset(tmp_path / "a", background_label=1))["background_label"] == 1
+    assert read_dataset(write_dataset(tmp_path / "b"))["background_label"] == 0
+
+
 def test_dataset_without_labels_axes_and_voxel_size(tmp_path):
     dataset = read_dataset(write_dataset(tmp_path, labels=None))
     assert dataset["images"] == [tmp_path / "data" / "a" / "t0.tif", tmp_path / "data" / "a" / "t1.tif"]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from sketchscope.simulate import _drop_cut_cells, draw_cell, label_type, rasterise, simulate_nuclei
+from sketchscope.simulate import draw_cell, keep_labels, label_type, rasterise, simulate_nuclei
 from skimage.measure import regionprops
 
 # shape, voxel size in micrometres and the density that makes 30 cells
@@ -259,8 +259,8 @@ def test_more_cells_than_16_bits_number():
     assert label_type(65_535) == np.uint16
     assert label_type(65_536) == np.uint32
     labels = np.arange(70_001, dtype=np.uint32).reshape(1, -1)
-    kept = _drop_cut_cells(labels, [2.0] * 1000 + [0.5] * 69_000)
+    kept = keep_labels(labels, np.repeat([False, True], [1000, 69_000]))
     assert kept.dtype == np.uint32
     assert (kept[0, :1001] == 0).all()
     np.testing.assert_array_equal(kept[0, 1001:], np.arange(1, 69_001))
-    assert _drop_cut_cells(labels, [2.0] * 60_000 + [0.5] * 10_000).dtype == np.uint16
+    assert keep_labels(labels, np.repeat([False, True], [60_000, 10_000])).dtype == np.uint16

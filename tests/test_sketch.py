@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from sketchscope.sketch import NUCLEOLUS_DEPTH, draw_grey_values, draw_nucleoli, draw_sketch, sigma_in_voxels
+from sketchscope.sketch import (
+    NUCLEOLUS_DEPTH,
+    draw,
+    draw_grey_values,
+    draw_membrane_sketch,
+    draw_nucleoli,
+    draw_sketch,
+    nearest_other,
+    sigma_in_voxels,
+)
 
 GEOMETRY = {"2d": ((40, 50), (0.5, 0.5)), "3d": ((16, 40, 50), (1.0, 0.25, 0.5))}
 
@@ -132,3 +141,100 @@ def test_nucleoli_are_darker_than_their_nucleus_and_brighter_than_the_background
     sketch = draw_sketch(labels, np.full(labels.max(), 0.5), -0.5, [0] * labels.ndim, spots)
     np.testing.assert_allclose(sketch[spots], 0.5 - NUCLEOLUS_DEPTH, atol=1e-6)
     np.testing.assert_allclose(sketch[(labels == 1) & ~spots], 0.5)
+
+
+def test_contrast_decays_along_z():
+    labels = np.ones((9, 4, 4), np.uint16)
+    sketch = draw_sketch(labels, [0.5], -0.5, [0, 0, 0], decay=4.0)
+    np.testing.assert_allclose(sketch[:, 0, 0], -0.5 + np.exp(-np.arange(9) / 4), rtol=1e-5)
+    np.testing.assert_array_equal(
+        draw_sketch(labels[0], [0.5], -0.5, [0, 0], decay=4.0), draw_sketch(labels[0], [0.5], -0.5, [0, 0])
+    )
+
+
+@pytest.fixture
+def tissue(geometry):
+    """Cells that touch, and background in a corner."""
+    shape, voxel_size = geometry
+    sites = np.random.default_rng(0).uniform(0, np.multiply(shape, voxel_size), (12, len(shape)))
+    position = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) * voxel_size
+    labels = np.linalg.norm(position[..., None, :] - sites, axis=-1).argmin(axis=-1).astype(np.uint16)
+    assert labels.max() == 11
+    return labels
+
+
+@pytest.mark.parametrize("distance", [0.1, 0.5, 1.2])
+def test_nearest_other_against_its_definition(tissue, geometry, distance):
+    voxel_size = np.array(geometry[1])
+    beyond = nearest_other(tissue, distance, voxel_size)
+    away = np.array([ndimage.distance_transform_edt(tissue != label, voxel_size) for label in range(12)])
+    away[tissue, *np.indices(tissue.shape)] = np.inf
+    shifted = (np.roll(np.pad(tissue, 1, "edge"), step, axis) for axis in range(tissue.ndim) for step in (1, -1))
+    faces = np.any([other[(slice(1, -1),) * tissue.ndim] != tissue for other in shifted], axis=0)
+    near = away.min(axis=0) <= distance + voxel_size.min() / 2 + 1e-9
+    membrane = beyond != tissue
+    assert membrane[near].all()
+    assert (near | faces)[membrane].all()
+    chosen = np.take_along_axis(away, beyond[None].astype(int), axis=0)[0]
+    np.testing.assert_allclose(chosen[near], away.min(axis=0)[near])
+
+
+def test_a_membrane_is_as_wide_as_it_should_be():
+    labels = np.ones((5, 100), np.uint16)
+    labels[:, 50:] = 2
+    for width in (1.0, 2.0, 3.0):
+        assert ((nearest_other(labels, width / 2, (0.25, 0.25)) != labels).sum(axis=1) * 0.25 == width).all()
+
+
+def test_each_pair_of_neighbours_has_one_grey_value(tissue, geometry):
+    sketch = draw_membrane_sketch(
+        tissue, lambda count: np.linspace(0, 1, count), -0.75, [0] * tissue.ndim, 0.5, geometry[1]
+    )
+    beyond = nearest_other(tissue, 0.25, geometry[1])
+    membrane = beyond != tissue
+    np.testing.assert_array_equal(sketch >= 0, membrane)
+    assert (sketch[~membrane] == -0.75).all()
+    pairs = np.sort([tissue[membrane], beyond[membrane]], axis=0)
+    values = {(a, b): set() for a, b in pairs.T.tolist()}
+    for (a, b), value in zip(pairs.T.tolist(), sketch[membrane].tolist(), strict=True):
+        values[a, b].add(value)
+    assert all(len(found) == 1 for found in values.values())
+    assert len(set.union(*values.values())) == len(values)
+
+
+def test_one_cell_that_fills_the_image_has_no_membrane(geometry):
+    sketch = draw_membrane_sketch(
+        np.ones(geometry[0], np.uint16), np.zeros, -0.5, [1.0] * len(geometry[0]), 5.0, geometry[1]
+    )
+    np.testing.assert_allclose(sketch, -0.5)
+
+
+SETTINGS = {
+    "measured": np.array([0.0, 0.5]),
+    "measured_background": -0.8,
+    "sigma": 1.0,
+    "background": None,
+    "min_contrast": 0.2,
+    "nucleoli": [0.5, 0.5],
+    "nucleolus_um": [1.0, 2.0],
+    "membrane_um": 1.0,
+    "decay_um": 8.0,
+}
+
+
+@pytest.mark.parametrize("stain", ["nuclei", "membranes"])
+def test_draw(tissue, geometry, stain):
+    first, again, other = (
+        draw(tissue, geometry[1], stain=stain, rng=np.random.default_rng(seed), **SETTINGS) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert first.dtype == np.float32
+    assert -0.81 < first.min() < first.max() <= 1
+
+
+def test_membranes_are_drawn_where_cells_meet(tissue, geometry):
+    sketch = draw(tissue, geometry[1], stain="membranes", rng=np.random.default_rng(0), **SETTINGS | {"sigma": 0.0})
+    membrane = nearest_other(tissue, 0.5, geometry[1]) != tissue
+    assert sketch[membrane].min() > -0.8
+    np.testing.assert_allclose(sketch[~membrane], -0.8, rtol=1e-6)

@@ -11,6 +11,9 @@ from running import REPOSITORY, run, snakemake
 
 ONE_OF_EACH = {"prepare_images", "measure_cells", "train_diffusion", "train_cellpose", "segment_images"}
 
+FETCHED = ["hela", "cho", "arabidopsis", "elegans", "tribolium", "gowt1"]
+ON_CYTO3 = ["deep", "arabidopsis", "flat-tissue", "deep-tissue"]
+
 OWN = {"preset": "nuclei-2d", "images": "*.tif"}
 
 pytestmark = pytest.mark.workflow
@@ -34,21 +37,25 @@ def write_config(folder, organisms, **top):
 @pytest.mark.parametrize("scale", ["demo", "paper"])
 def test_every_preset_and_an_organism_of_ones_own_are_planned(tmp_path, scale):
     organisms = {
-        "hela": {},
-        "cho": {},
+        **{name: {} for name in FETCHED},
+        **{name: {"images": "*.tif", "baseline": "classical"} for name in ("zebrafish-nuclei", "zebrafish-membranes")},
         "flat": {"preset": "nuclei-2d", "images": "*.tif", "labels": "*.png"},
         "deep": {"preset": "nuclei-3d", "images": str(tmp_path / "*.tif"), "baseline": "cyto3"},
         "second": {"preset": "hela", "test_images": "13", "volumes": 5, "volumes_per_job": 2},
+        "flat-tissue": {"preset": "membranes-2d", "images": "*.tif"},
+        "deep-tissue": {"preset": "membranes-3d", "images": "*.tif"},
     }
     presets = {path.stem for path in (REPOSITORY / "resources/organisms").glob("*.yaml")}
-    assert presets <= {"hela", "cho", "nuclei-2d", "nuclei-3d"}, "a new preset is to be planned here as well"
+    planned = {section.get("preset", name) for name, section in organisms.items()}
+    assert presets == planned, "a new preset is to be planned here as well"
     write_config(tmp_path, organisms, scale=scale)
     jobs = plan(tmp_path)
     assert {rule: jobs[rule] for rule in ONE_OF_EACH} == dict.fromkeys(ONE_OF_EACH, len(organisms))
-    assert jobs["fetch_dataset"] == 2, "hela and second share a data set"
-    assert jobs["fetch_weights"] == jobs["segment_published"] == 1
-    assert jobs["segment_classical"] == len(organisms) - 1
-    batches = {"demo": 2 + 2 + 2 + 2 + 3, "paper": 10 + 10 + 10 + 10 + 3}[scale]
+    assert jobs["fetch_dataset"] == len(FETCHED), "hela and second share a data set"
+    assert jobs["fetch_weights"] == 1
+    assert jobs["segment_published"] == len(ON_CYTO3)
+    assert jobs["segment_classical"] == len(organisms) - len(ON_CYTO3)
+    batches = {"demo": 2, "paper": 10}[scale] * (len(organisms) - 1) + 3
     for rule in ("simulate_masks", "draw_sketches", "generate_volumes"):
         assert jobs[rule] == batches
 
@@ -86,6 +93,19 @@ def test_large_volumes_are_planned_in_slabs(tmp_path):
     jobs = plan(tmp_path)
     assert (jobs["generate_slabs"], jobs["join_slabs"]) == (3 * 16, 3)
     assert jobs["generate_volumes"] == 2, "the other organism's two batches"
+
+
+def test_the_whole_paper_is_planned(tmp_path):
+    """From its own configuration, with the user's zebrafish stacks where it says."""
+    folder = tmp_path / "data/zebrafish"
+    folder.mkdir(parents=True)
+    for channel in ("ch00", "ch01"):
+        (folder / f"t000_{channel}.tif").touch()
+    write_config(tmp_path, {"hela": {}})
+    jobs = plan(tmp_path, "--configfile", REPOSITORY / "resources/paper.yaml")
+    assert jobs["train_diffusion"] == jobs["train_cellpose"] == 7
+    assert jobs["generate_volumes"] == 70
+    assert jobs["fetch_dataset"] == 5
 
 
 def test_number_of_slurm_jobs_of_the_whole_paper(tmp_path):
@@ -159,6 +179,8 @@ def finished(tmp_path_factory):
         ({"cellpose": {"epochs": 7}}, {"train_cellpose"}, {"train_diffusion", "generate_volumes"}),
         ({"generation": {"t_start": 300}}, {"generate_volumes"}, {"train_diffusion", "draw_sketches"}),
         ({"sketch": {"sigma": 2.0}}, {"draw_sketches"}, {"train_diffusion", "simulate_masks"}),
+        ({"simulation": {"density": 3.0}}, {"simulate_masks"}, {"train_diffusion"}),
+        ({"simulation": {"layers": 3}}, set(), ONE_OF_EACH | {"simulate_masks"}),
         ({"diffusion": {"steps": 7}}, {"train_diffusion"}, {"prepare_images", "measure_cells", "simulate_masks"}),
         ({"volumes": 24}, {"train_cellpose"}, {"train_diffusion", "prepare_images"}),
     ],
@@ -168,7 +190,7 @@ def test_a_change_repeats_only_what_depends_on_it(finished, change, repeated, ke
     jobs = plan(finished, repository=finished)
     assert repeated <= set(jobs)
     assert not kept & set(jobs)
-    assert bool(jobs) == bool(change)
+    assert bool(jobs) == bool(repeated)
     if "volumes" in change:
         assert jobs["generate_volumes"] == 1, "finished batches stay"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
-from sketchscope.configuration import batches, read_yaml, resolve
+from sketchscope.configuration import batches, read_yaml, resolve, simulation_settings
 from sketchscope.errors import InputError
 
 try:

@@ -19,7 +19,8 @@ rule simulate_masks:
         mem_mb=volume_memory(4000, 16),
         runtime=growing(60),
     params:
-        settings=setting("simulation"),
+        stain=setting("stain"),
+        settings=lambda wildcards: simulation_settings(ORGANISMS[wildcards.organism]),
         cell_diameter=setting("cell_diameter"),
         volume_shape=setting("volume_shape"),
         volume_format=setting("volume_format"),

@@ -50,7 +50,11 @@ rule measure_cells:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
+        stain=setting("stain"),
         settings=setting("classical"),
+        membrane_um=lambda wildcards: ORGANISMS[wildcards.organism]["sketch"][
+            "membrane_um"
+        ],
         cell_diameter=setting("cell_diameter"),
     script:
         "../scripts/measure_cells.py"

@@ -1,4 +1,4 @@
-"""Masks drawn as sketches: one grey value a cell, blurred."""
+"""Masks drawn as sketches: one grey value a nucleus or membrane, blurred."""
 
 
 rule draw_sketches:
@@ -20,6 +20,7 @@ rule draw_sketches:
         mem_mb=volume_memory(4000, 24),
         runtime=growing(60),
     params:
+        stain=setting("stain"),
         settings=setting("sketch"),
         volumes=batch_volumes,
         seed=SETTINGS["seed"],

@@ -8,20 +8,25 @@ def main(snakemake):
     from sketchscope import cells, classical, files, manifest
     from sketchscope.errors import InputError
 
+    params = snakemake.params
     rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
     tables = []
     for row in cells.spread_out(rows, MOST_IMAGES):
-        labels = classical.segment(
-            manifest.load_image(row, snakemake.input.images),
-            voxel_size=row.voxel_size,
-            cell_diameter=snakemake.params.cell_diameter,
-            **snakemake.params.settings,
-        )
         image = manifest.load_normalised(row, snakemake.input.images)
-        table = cells.measure(image, labels, row.voxel_size)
+        if params.stain == "membranes":
+            table, background = cells.measure_membranes(image, row.voxel_size, params.membrane_um, params.cell_diameter)
+        else:
+            labels = classical.segment(
+                manifest.load_image(row, snakemake.input.images),
+                voxel_size=row.voxel_size,
+                cell_diameter=params.cell_diameter,
+                **params.settings,
+            )
+            table = cells.measure(image, labels, row.voxel_size)
+            background = cells.measure_background(image, labels)
         table.insert(0, "image", row.image)
-        tables.append(table.assign(**cells.measure_background(image, labels)._asdict()))
-        print(f"{row.image}: {len(table)} cells")
+        tables.append(table.assign(**background._asdict()))
+        print(f"{row.image}: {len(table)} {params.stain}")
     if not sum(map(len, tables)):
         raise InputError(
             f"{snakemake.input.manifest}: no cell was found in {len(tables)} training images; "

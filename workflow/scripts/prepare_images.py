@@ -9,8 +9,8 @@ def main(snakemake):
     if dataset:
         source = read_dataset(dataset)
     else:
-        source = {"images": params.images, "labels": params.labels}
-        source |= {"planes": None, "axes": "auto", "voxel_size": None}
+        source = {"images": params.images, "labels": params.labels, "planes": None}
+        source |= {"axes": "auto", "voxel_size": None, "background_label": 0}
     rows = prepare(
         source["images"],
         snakemake.output.images,
@@ -18,6 +18,7 @@ def main(snakemake):
         snakemake.output.manifest,
         labels=source["labels"],
         planes=source["planes"],
+        background_label=source["background_label"],
         dimensions=params.dimensions,
         axes=source["axes"] if params.axes == "auto" else params.axes,
         voxel_size=params.voxel_size or source["voxel_size"],

@@ -7,14 +7,16 @@ def main(snakemake):
     from sketchscope.manifest import read_manifest
     from sketchscope.noise import stable_key
     from sketchscope.simulate import simulate_nuclei
+    from sketchscope.tissue import simulate_tissue
 
     first = read_manifest(snakemake.input.manifest)[0]
     shape = snakemake.params.volume_shape or first.shape
     suffix = SUFFIXES[snakemake.params.volume_format]
     organism = stable_key(snakemake.wildcards.organism)
+    simulate = {"nuclei": simulate_nuclei, "membranes": simulate_tissue}[snakemake.params.stain]
     with atomic_folder(snakemake.output.masks) as folder:
         for volume, index in snakemake.params.volumes.items():
-            labels = simulate_nuclei(
+            labels = simulate(
                 shape,
                 first.voxel_size,
                 diameter=snakemake.params.cell_diameter,

@@ -16,7 +16,8 @@ from typing import IO, NamedTuple
 
 from .download import CHUNK, compare_sha256
 from .errors import InputError
-from .files import PathLike, atomic_path
+from .files import PathLike, atomic_path, file_sha256
+from .ranges import RangeFile
 
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 
@@ -28,10 +29,11 @@ class Member(NamedTuple):
     size: int
     plain: bool
     open: Callable[[], IO[bytes]]
+    crc: int | None = None
 
 
 def extract(
-    archive: PathLike,
+    archive: PathLike | RangeFile,
     folder: PathLike,
     patterns: Sequence[str],
     sha256: Mapping[str, str] | None = None,
@@ -42,8 +44,11 @@ def extract(
 
     Parameters
     ----------
-    archive, folder : path
-        What to read and where to write; members that are there already are written anew.
+    archive : path or RangeFile
+        What to read. Out of a zip archive on a server only what is needed is fetched, and members that are there
+        already (by size and CRC-32) are not fetched again; out of a file they are written anew.
+    folder : path
+        Where to write.
     patterns : sequence of str
         Shell patterns (* also matches /) of the members that are wanted.
     sha256 : mapping, optional
@@ -63,22 +68,41 @@ def extract(
         more bytes than it declares or has another sha256, or if the disk has no room; nothing is written
         before the names of all members are checked.
     """
-    archive, folder = Path(archive), Path(folder)
+    folder, remote = Path(folder), isinstance(archive, RangeFile)
+    archive = archive if remote else Path(archive)
     with _reading(archive), _members(archive) as members:
         for member in members:
             _check_name(archive, member.name)
         chosen = _choose(archive, members, patterns, all_patterns)
         _check_room(archive, folder, chosen)
         expected = sha256 or {}
-        digests = {m.name: _write_member(archive, m, folder / m.name, expected.get(m.name)) for m in chosen}
+        digests = {}
+        for member in chosen:
+            target = folder / member.name
+            if remote and _is_there(member, target):
+                digests[member.name] = file_sha256(target)
+            else:
+                digests[member.name] = _write_member(archive, member, target, expected.get(member.name))
     print(f"{archive.name}: {len(digests)} of {len(members)} members extracted")
     return dict(sorted(digests.items()))
 
 
+def _is_there(member: Member, target: Path) -> bool:
+    """Whether a member has been extracted before, whole."""
+    if not target.is_file() or target.stat().st_size != member.size:
+        return False
+    crc = 0
+    with open(target, "rb") as handle:
+        while chunk := handle.read(CHUNK):
+            crc = zlib.crc32(chunk, crc)
+    return crc == member.crc
+
+
 @contextmanager
-def _reading(archive: Path) -> Iterator[None]:
+def _reading(archive: Path | RangeFile) -> Iterator[None]:
     """Turn what zipfile, tarfile and the decompressors raise into one sentence."""
-    damaged = f"{archive}: truncated or damaged, cannot be read as zip or tar; delete it to fetch it again"
+    advice = "" if isinstance(archive, RangeFile) else "; delete it to fetch it again"
+    damaged = f"{archive}: truncated or damaged, cannot be read as zip or tar{advice}"
     try:
         yield
     except DAMAGE as cause:
@@ -90,8 +114,8 @@ def _reading(archive: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _members(archive: Path) -> Iterator[list[Member]]:
-    if zipfile.is_zipfile(archive):
+def _members(archive: Path | RangeFile) -> Iterator[list[Member]]:
+    if isinstance(archive, RangeFile) or zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
             yield [_zip_member(file, info) for info in file.infolist() if not info.is_dir()]
     else:
@@ -104,20 +128,22 @@ def _members(archive: Path) -> Iterator[list[Member]]:
 
 def _zip_member(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     kind = (info.external_attr >> 16) & 0o170000  # the Unix file type, 0 where it was not recorded
-    return Member(info.filename, info.file_size, kind in (0, 0o100000), partial(file.open, info))
+    return Member(info.filename, info.file_size, kind in (0, 0o100000), partial(file.open, info), info.CRC)
 
 
 def _tar_member(file: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     return Member(info.name.removeprefix("./"), info.size, info.isreg(), partial(file.extractfile, info))
 
 
-def _check_name(archive: Path, name: str) -> None:
+def _check_name(archive: Path | RangeFile, name: str) -> None:
     posix = name.replace("\\", "/")
     if posix.startswith("/") or re.match("[A-Za-z]:", posix) or ".." in posix.split("/"):
         raise InputError(f"{archive}: its member {name!r} would leave the target folder; nothing is extracted")
 
 
-def _choose(archive: Path, members: list[Member], patterns: Sequence[str], all_patterns: bool) -> list[Member]:
+def _choose(
+    archive: Path | RangeFile, members: list[Member], patterns: Sequence[str], all_patterns: bool
+) -> list[Member]:
     names = [member.name for member in members]
     for pattern in patterns:
         if all_patterns and not matching(names, [pattern]):
@@ -135,14 +161,14 @@ def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     return sorted(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
 
 
-def _check_room(archive: Path, folder: Path, members: list[Member]) -> None:
+def _check_room(archive: Path | RangeFile, folder: Path, members: list[Member]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     needed, free = sum(member.size for member in members), shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(f"{archive}: its members need {needed} bytes but {folder} has {free} free")
 
 
-def _write_member(archive: Path, member: Member, target: Path, sha256: str | None) -> str:
+def _write_member(archive: Path | RangeFile, member: Member, target: Path, sha256: str | None) -> str:
     digest, written = hashlib.sha256(), 0
     with atomic_path(target) as temporary:
         with member.open() as source, open(temporary, "wb") as handle:

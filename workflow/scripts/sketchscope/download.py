@@ -7,7 +7,7 @@ import re
 import ssl
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib import error, parse, request
@@ -23,8 +23,12 @@ RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
 REPORT_SECONDS = 5.0
 
 
-class _Interrupted(Exception):
+class Interrupted(Exception):
     """The network failed in a way that another attempt may mend."""
+
+
+class RangeRefused(Interrupted):
+    """The file is shorter than the part of it that was asked for: it has changed."""
 
 
 class _State(NamedTuple):
@@ -136,18 +140,41 @@ def _check_scheme(url: str) -> None:
 
 def _fetch_part(url: str, part: Path) -> None:
     """Attempt after attempt, until the .part is complete or too many in a row brought nothing new."""
-    failures, most = 0, _size(part)
+    kept = f"; {part} keeps {{}} bytes, run again to resume"
+    retrying(url, lambda: _attempt(url, part), lambda: _size(part), kept)
+
+
+def retrying(url: str, attempt: Callable[[], None], size: Callable[[], int], kept: str = "") -> None:
+    """Make attempt after attempt, with growing pauses, until one succeeds or too many in a row brought nothing new.
+
+    Parameters
+    ----------
+    url : str
+        For messages.
+    attempt : function
+        Raises Interrupted if another one may help.
+    size : function
+        Bytes that are here.
+    kept : str
+        What to tell of the bytes that are here in the end, {} their number.
+
+    Raises
+    ------
+    InputError
+        If every attempt failed.
+    """
+    failures, most = 0, size()
     while True:
         try:
-            return _attempt(url, part)
-        except _Interrupted as cause:
-            size = _size(part)
-            failures, most = (0, size) if size > most else (failures + 1, most)
+            return attempt()
+        except Interrupted as cause:
+            here = size()
+            failures, most = (0, here) if here > most else (failures + 1, most)
             if failures > RETRIES:
-                kept = f"; {part} keeps {size} bytes, run again to resume" if size else ""
-                raise InputError(f"{url}: the download failed {failures} times ({cause}){kept}") from cause
+                left = kept.format(here) if here else ""
+                raise InputError(f"{url}: the download failed {failures} times ({cause}){left}") from cause
             wait = min(FIRST_PAUSE * 2 ** max(failures - 1, 0), LONGEST_PAUSE)
-            print(f"{url}: {cause}; trying again in {wait:g} s with {size} bytes here")
+            print(f"{url}: {cause}; trying again in {wait:g} s with {here} bytes here")
             time.sleep(wait)
 
 
@@ -157,7 +184,12 @@ def _attempt(url: str, part: Path) -> None:
     offset = _size(part) if state else 0
     if state and state.size == offset:
         return
-    with _open(url, part, _headers(state, offset)) as response:
+    try:
+        response = open_url(url, _headers(state, offset))
+    except RangeRefused:
+        _discard(part)
+        raise
+    with response:
         if response.status == 206:
             _check_range(response, part, state, offset)
         else:  # the whole file: a first attempt, a server without ranges, or a file that has changed
@@ -166,11 +198,11 @@ def _attempt(url: str, part: Path) -> None:
             write_json(_state_path(part), state._asdict())
         _append(response, part, state.size)
     if state.size is not None and _size(part) < state.size:
-        raise _Interrupted(f"the connection closed after {_size(part)} of {state.size} bytes")
+        raise Interrupted(f"the connection closed after {_size(part)} of {state.size} bytes")
 
 
 def _headers(state: _State | None, offset: int) -> dict[str, str]:
-    headers = {"User-Agent": "sketchscope", "Accept-Encoding": "identity"}
+    headers = {}
     if state and offset:
         headers["Range"] = f"bytes={offset}-"
         if state.validator:
@@ -178,21 +210,32 @@ def _headers(state: _State | None, offset: int) -> dict[str, str]:
     return headers
 
 
-def _open(url: str, part: Path, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+def open_url(url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    """Ask for a file, or as the headers say for a part of it.
+
+    Raises
+    ------
+    Interrupted
+        If another attempt may help.
+    InputError
+        If none will.
+    """
+    headers = {"User-Agent": "sketchscope", "Accept-Encoding": "identity", **headers}
     try:
-        return _opener().open(request.Request(url, headers=dict(headers)), timeout=TIMEOUT)
+        return _opener().open(request.Request(url, headers=headers), timeout=TIMEOUT)
     except error.HTTPError as cause:
         cause.close()
-        if cause.code == 416:  # the file is shorter than the .part: it has changed
-            _discard(part)
-        elif cause.code not in RETRIED_STATUS:
-            raise InputError(f"{url}: the server answers {cause.code} {cause.reason}") from None
-        raise _Interrupted(f"the server answers {cause.code} {cause.reason}") from cause
+        reason = f"the server answers {cause.code} {cause.reason}"
+        if cause.code == 416:
+            raise RangeRefused(reason) from cause
+        if cause.code not in RETRIED_STATUS:
+            raise InputError(f"{url}: {reason}") from None
+        raise Interrupted(reason) from cause
     except (OSError, http.client.HTTPException) as cause:
         reason = getattr(cause, "reason", cause)
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise InputError(f"{url}: its certificate is not trusted ({reason.verify_message})") from None
-        raise _Interrupted(f"no answer: {reason}") from cause
+        raise Interrupted(f"no answer: {reason}") from cause
 
 
 class _Redirects(request.HTTPRedirectHandler):
@@ -224,23 +267,23 @@ def _check_range(response: http.client.HTTPResponse, part: Path, state: _State, 
     fits = match and int(match[1]) == offset and (state.size is None or match[2] in (str(state.size), "*"))
     if not fits:
         _discard(part)
-        raise _Interrupted(f"the file has changed on the server (Content-Range {found!r})")
+        raise Interrupted(f"the file has changed on the server (Content-Range {found!r})")
 
 
 def _append(response: http.client.HTTPResponse, part: Path, total: int | None) -> None:
     progress = _Progress(part.name.removesuffix(".part"), total)
     with named_errors(part), open(part, "ab") as handle:
-        while chunk := _receive(response):
+        while chunk := receive(response):
             handle.write(chunk)
             progress.report(handle.tell())
 
 
-def _receive(response: http.client.HTTPResponse) -> bytes:
-    """The next bytes; network errors are told apart from those of the disk here."""
+def receive(response: http.client.HTTPResponse) -> bytes:
+    """Read the next bytes; network errors are told apart from those of the disk here."""
     try:
         return response.read1(CHUNK)
     except (OSError, http.client.HTTPException) as cause:
-        raise _Interrupted(f"the connection broke: {cause!r}") from cause
+        raise Interrupted(f"the connection broke: {cause!r}") from cause
 
 
 class _Progress:
@@ -264,10 +307,16 @@ class _Progress:
 
 
 def _new_state(url: str, response: http.client.HTTPResponse) -> _State:
-    size, etag = response.headers.get("Content-Length"), response.headers.get("ETag")
+    size = response.headers.get("Content-Length")
+    return _State(url, int(size) if size else None, validator_of(response))
+
+
+def validator_of(response: http.client.HTTPResponse) -> str | None:
+    """What tells whether the file is still the same at a later request; None if nothing does."""
+    etag = response.headers.get("ETag")
     if etag and etag.startswith("W/"):  # a weak one does not promise the same bytes
         etag = None
-    return _State(url, int(size) if size else None, etag or response.headers.get("Last-Modified"))
+    return etag or response.headers.get("Last-Modified")
 
 
 def _read_state(part: Path, url: str) -> _State | None:

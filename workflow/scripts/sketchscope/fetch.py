@@ -14,6 +14,7 @@ from .archives import extract, matching
 from .download import check_sha256, download
 from .errors import InputError
 from .files import PathLike, atomic_path, file_sha256, write_json
+from .ranges import RangeFile
 
 CTC_URL = "https://data.celltrackingchallenge.net/training-datasets/{name}.zip"
 CTC_TRUTH = {"gold": "GT", "silver": "ST"}
@@ -50,7 +51,8 @@ def fetch_dataset(entry: Entry, name: str, output: PathLike, *, mirror: str | No
     dict
         What dataset.json holds: name, images, labels (null where there is no truth), planes (null, or of each
         image the labels of single planes and their positions along Z), axes, voxel_size in micrometres, truth,
-        sha256 by file, citation, terms, source. Paths are relative to its folder.
+        sha256 by file, citation, terms, source, and background_label where the labels have one that is not 0.
+        Paths are relative to its folder.
 
     Raises
     ------
@@ -62,6 +64,8 @@ def fetch_dataset(entry: Entry, name: str, output: PathLike, *, mirror: str | No
     folder.mkdir(parents=True, exist_ok=True)
     fetched = _fetch(entry, folder, mirror)
     described = {key: entry.get(key) for key in ("axes", "voxel_size", "truth", "citation", "terms")}
+    if entry.get("background_label") is not None:
+        described["background_label"] = entry["background_label"]
     record = {"name": name, **fetched._asdict(), **described, "source": _source(entry)}
     write_json(output, record)
     print(f"{name}: {len(fetched.images)} image files, {_count(fetched.labels)} with labels, in {folder}")
@@ -159,7 +163,8 @@ def fetch_http(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fet
     ----------
     entry : mapping
         `url`; `sha256` where it is known; for an archive `images` and, where there is truth, `labels`: lists
-        of patterns of members. Images and labels are paired in sorted order.
+        of patterns of members. Images and labels are paired in sorted order, or with `pair: prefix` by name:
+        an image's labels are those whose file name begins with the image's, suffix left off.
     folder : path
         Where the file, or the archive and its members, are put.
     mirror : str, optional
@@ -173,7 +178,32 @@ def fetch_http(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fet
     image_patterns, label_patterns = entry["images"], entry.get("labels") or []
     digests = extract(file, folder, [*image_patterns, *label_patterns])
     images, labels = matching(digests, image_patterns), matching(digests, label_patterns)
-    return Fetched(images, _parallel_labels(file.name, images, labels), {file.name: digest, **digests})
+    if entry.get("pair") == "prefix":
+        paired = pair_by_prefix(images, labels)
+    else:
+        paired = _parallel_labels(file.name, images, labels)
+    return Fetched(images, paired, {file.name: digest, **digests})
+
+
+def pair_by_prefix(images: Iterable[str], labels: Iterable[str]) -> list[str | None]:
+    """Labels of each image: in a folder beside the image's own, with a file name that begins with the image's.
+
+    Raises
+    ------
+    InputError
+        If several labels fit an image.
+
+    >>> pair_by_prefix(["p1/raw/0h.tif", "p1/raw/4h.tif"], ["p1/seg/0h_cleaned.tif", "p2/seg/4h.tif"])
+    ['p1/seg/0h_cleaned.tif', None]
+    """
+    labels, paired = [PurePosixPath(label) for label in labels], []
+    for image in map(PurePosixPath, images):
+        fitting = [label for label in labels if label.parent.parent == image.parent.parent]
+        fitting = [str(label) for label in fitting if label.name.startswith(image.stem)]
+        if len(fitting) > 1:
+            raise InputError(f"{image}: {len(fitting)} labels fit it, {', '.join(fitting)}; one is due")
+        paired.append(fitting[0] if fitting else None)
+    return paired
 
 
 def _file_name(url: str) -> str:
@@ -190,7 +220,8 @@ def fetch_ctc(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetc
     ----------
     entry : mapping
         `name` in the challenge; `sha256` of the archive where it is known; `truth` (silver, gold or none);
-        `sequences`, ["01", "02"] unless given.
+        `sequences`, ["01", "02"] unless given; `frames`, numbers of the frames of each that are wanted: these alone
+        are fetched, by HTTP ranges out of the archive, which stays where it is.
     folder : path
         Where the archive and its members are put.
     mirror : str, optional
@@ -198,20 +229,37 @@ def fetch_ctc(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetc
     """
     name, truth = entry["name"], entry.get("truth", "none")
     sequences = entry.get("sequences") or ["01", "02"]
-    url = CTC_URL.format(name=name)
-    archive = Path(folder) / f"{name}.zip"
-    digest = download(url, archive, sha256=entry.get("sha256"), mirror=mirror)
-    folders = [(sequence, "t") for sequence in sequences]
-    if truth in CTC_TRUTH:
-        folders += [(f"{sequence}_{CTC_TRUTH[truth]}/SEG", "man_seg") for sequence in sequences]
-    folders += [(parent, "man_seg_") for parent, prefix in folders if truth == "gold" and prefix == "man_seg"]
-    patterns = [f"{name}/{parent}/{prefix}[0-9]*.tif" for parent, prefix in folders]
+    frames = entry.get("frames")
+    url, archive = CTC_URL.format(name=name), Path(folder) / f"{name}.zip"
+    if frames is None:
+        whole = {archive.name: download(url, archive, sha256=entry.get("sha256"), mirror=mirror)}
+    else:
+        whole, archive = {}, RangeFile(url, mirror)
+    patterns = ctc_patterns(name, sequences, truth, frames)
     digests = extract(archive, folder, patterns, all_patterns=False)
     images, labels = pair_frames(digests, sequences, truth)
     if not images:
-        raise InputError(f"{archive}: holds no frame named like {name}/{sequences[0]}/t000.tif")
+        first = frames[0] if frames else 0
+        raise InputError(f"{archive}: holds no frame named like {name}/{sequences[0]}/t{first:03d}.tif")
     planes = pair_planes(digests, sequences)
-    return Fetched(images, labels, {archive.name: digest, **digests}, planes if any(planes) else None)
+    return Fetched(images, labels, {**whole, **digests}, planes if any(planes) else None)
+
+
+def ctc_patterns(name: str, sequences: Sequence[str], truth: str, frames: Sequence[int] | None = None) -> list[str]:
+    """Patterns of the frames of a training set and of their truth, of which the number of digits is free.
+
+    >>> ctc_patterns("X", ["01"], "none", [7])
+    ['X/01/t7.tif', 'X/01/t07.tif', 'X/01/t007.tif', 'X/01/t0007.tif']
+    """
+    folders = [(sequence, "t") for sequence in sequences]
+    if truth in CTC_TRUTH:
+        folders += [(f"{sequence}_{CTC_TRUTH[truth]}/SEG", "man_seg") for sequence in sequences]
+    numbers = ["[0-9]*"] if frames is None else [f"{frame:0{digits}d}" for frame in frames for digits in (1, 2, 3, 4)]
+    patterns = [f"{name}/{parent}/{prefix}{number}.tif" for parent, prefix in folders for number in numbers]
+    if truth == "gold":  # single planes of stacks, numbered after their frame
+        folders = [parent for parent, prefix in folders if prefix == "man_seg"]
+        patterns += [f"{name}/{parent}/man_seg_{number}_[0-9]*.tif" for parent in folders for number in numbers]
+    return list(dict.fromkeys(patterns))
 
 
 def pair_frames(files: Iterable[str], sequences: Sequence[str], truth: str) -> tuple[list[str], list[str | None]]:

@@ -41,6 +41,7 @@ def prepare(
     dimensions: int,
     labels: Sequence[PathLike | None] | None = None,
     planes: Sequence[Mapping[PathLike, int]] | None = None,
+    background_label: int = 0,
     axes: str = "auto",
     voxel_size: Sequence[float] | None = None,
     train_images: str | None = None,
@@ -68,6 +69,8 @@ def prepare(
         Labels of each image file; None for a file without.
     planes : sequence of mapping, optional
         Of each image file, which holds one stack, files with the labels of single planes and their position along Z.
+    background_label : int
+        What in the labels is no cell, beside 0.
     axes : str
         auto, YX, TYX, ZYX or TZYX; see `stacks.resolve_axes`.
     voxel_size : sequence of float, optional
@@ -103,7 +106,7 @@ def prepare(
     with atomic_folder(images_folder) as image_folder, atomic_folder(labels_folder) as label_folder:
         for source in sources:
             prepared = _write_images(source, splits, image_folder, voxel_size, percentiles, gamma)
-            _write_labels(source, prepared, label_folder)
+            _write_labels(source, prepared, label_folder, background_label)
             _write_planes(source, prepared, label_folder)
             rows += prepared
             print(f"{source.image.path}: {len(prepared)} of {source.image.n_frames} frames", flush=True)
@@ -123,7 +126,7 @@ def read_dataset(path: PathLike) -> dict:
     -------
     dict
         images (list of Path), labels (list of Path or None, or None), planes (list of dict of Path, or None), axes,
-        voxel_size.
+        voxel_size, background_label.
     """
     folder = Path(path).parent
     with open(path, encoding="utf-8") as handle:
@@ -135,6 +138,7 @@ def read_dataset(path: PathLike) -> dict:
         "planes": planes and [{folder / path: plane for path, plane in image.items()} for image in planes],
         "axes": dataset.get("axes") or "auto",
         "voxel_size": dataset.get("voxel_size"),
+        "background_label": dataset.get("background_label") or 0,
     }
 
 
@@ -317,14 +321,15 @@ def _write_images(
     return rows
 
 
-def _write_labels(source: Source, rows: Iterable[ManifestRow], folder: Path) -> None:
-    """Write the labels of those frames of a file that have them."""
+def _write_labels(source: Source, rows: Iterable[ManifestRow], folder: Path, background_label: int) -> None:
+    """Write the labels of those frames of a file that have them; the background becomes 0."""
     rows = [row for row in rows if row.labelled]
     if not rows:
         return
     frames = read_frames(source.labels, [row.frame for row in rows])
     for row, labels in zip(rows, frames, strict=True):
         labels = integer_labels(labels, f"{source.labels.path}, labels of {source.place(row.frame)}")
+        labels[labels == background_label] = 0
         write_image(folder / f"{row.image}.ome.tif", labels, row.voxel_size)
 
 

@@ -1,32 +1,52 @@
 """Simulated instance masks of nuclei: deformed ellipsoids, single and in clusters, that never overlap."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-WAVES = 12  # random waves on the unit sphere that deform a boundary
-WAVE_NUMBER = 2.5  # their mean frequency: lobes of about a radius
-MAX_WAVE = 3.0  # standard deviations at which the deformation is cut
+from .specimen import Region, Specimen, draw_specimen, find_region
+from .surfaces import Harmonics, Waves, draw_harmonics, draw_waves
+
+MAX_DEFORMATION = 3.0  # standard deviations at which the deformation of a boundary is cut
 PLACEMENT_TRIES = 60
 DIRECTIONS = 3  # in which a place beside a neighbour is sought
 DISTANCES = np.arange(0.5, 2, 0.05)  # from the neighbour's centre, in diameters
 FULL = 10  # cells in a row without a place, after which the volume counts as full
+REGION_STEP = 0.25  # of a specimen's places, in diameters
+BOX = {"shape": "box", "size_um": None, "thickness_um": None, "roughness": 0.0}
+
+
+def _probes(ndim: int) -> np.ndarray:
+    """The centre of the unit ball and points on its surface, along the axes and between them."""
+    grid = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * ndim), axis=-1).reshape(-1, ndim)
+    return grid / np.maximum(np.linalg.norm(grid, axis=1, keepdims=True), 1)
+
+
+PROBES = {ndim: _probes(ndim) for ndim in (2, 3)}
 
 
 class Cell(NamedTuple):
-    """One drawn cell: semi-axes in micrometres, rotation, waves of its boundary."""
+    """One drawn cell: semi-axes in micrometres, rotation, deformation of its boundary."""
 
     semi_axes: np.ndarray
     rotation: np.ndarray
-    wave_vectors: np.ndarray
-    wave_phases: np.ndarray
+    surface: Waves | Harmonics
     roughness: float
+
+    @property
+    def limit(self) -> float:
+        """Farthest that the deformed boundary may lie, in semi-axes; its inverse is the nearest."""
+        return float(np.exp(MAX_DEFORMATION * self.roughness))
 
     def voxels(self, voxel_size: np.ndarray) -> float:
         """Size of the whole cell, as if no border cut it."""
-        ball = np.pi if len(self.semi_axes) == 2 else 4 / 3 * np.pi
-        return ball * self.semi_axes.prod() / voxel_size.prod()
+        return ball_volume(1.0, len(self.semi_axes)) * self.semi_axes.prod() / voxel_size.prod()
+
+
+def ball_volume(radius: float, ndim: int) -> float:
+    """Area of a disc or volume of a ball."""
+    return (np.pi if ndim == 2 else 4 / 3 * np.pi) * radius**ndim
 
 
 def draw_cell(
@@ -38,6 +58,7 @@ def draw_cell(
     flatness: float,
     roughness: float,
     rng: np.random.Generator,
+    surface: str = "waves",
 ) -> Cell:
     """Draw size, axis ratio, in-plane orientation and deformation of one cell; see `simulate_nuclei`."""
     spread = np.sqrt(np.log1p(diameter_cv**2))
@@ -47,13 +68,8 @@ def draw_cell(
     angle = rng.uniform(0, np.pi)
     rotation = np.eye(ndim)
     rotation[-2:, -2:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    return Cell(
-        semi_axes,
-        rotation,
-        rng.normal(0, WAVE_NUMBER, (WAVES, ndim)),
-        rng.uniform(0, 2 * np.pi, WAVES),
-        roughness,
-    )
+    deformation = draw_harmonics(rng) if surface == "harmonics" else draw_waves(ndim, rng)
+    return Cell(semi_axes, rotation, deformation, roughness)
 
 
 def rasterise(cell: Cell, centre: np.ndarray, voxel_size: np.ndarray, shape: Sequence[int]) -> tuple:
@@ -65,47 +81,81 @@ def rasterise(cell: Cell, centre: np.ndarray, voxel_size: np.ndarray, shape: Seq
         Bounding box, cut by the volume; may be empty.
     inside : bool array of the region's shape
     """
-    limit = np.exp(MAX_WAVE * cell.roughness)
-    reach = limit * np.linalg.norm(cell.rotation * cell.semi_axes, axis=1)
+    region = _bounding_box(cell, centre, voxel_size, shape)
+    axes = [np.arange(part.start, part.stop) * s - c for part, s, c in zip(region, voxel_size, centre, strict=True)]
+    return region, _covers(cell, np.ix_(*axes))
+
+
+def _bounding_box(cell: Cell, centre: np.ndarray, voxel_size: np.ndarray, shape: Sequence[int]) -> tuple[slice, ...]:
+    """Where in a volume a cell can be; slices without extent if nowhere."""
+    reach = cell.limit * np.linalg.norm(cell.rotation * cell.semi_axes, axis=1)
     first = np.maximum(np.floor((centre - reach) / voxel_size), 0).astype(int)
     last = np.minimum(np.ceil((centre + reach) / voxel_size) + 1, shape).astype(int)
     if (last <= first).any():
-        return tuple(slice(0, 0) for _ in shape), np.zeros((0,) * len(shape), bool)
-    axes = [np.arange(a, b) * s - c for a, b, s, c in zip(first, last, voxel_size, centre, strict=True)]
+        return tuple(slice(0, 0) for _ in shape)
+    return tuple(slice(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True))
+
+
+def _covers(cell: Cell, axes: Sequence[np.ndarray]) -> np.ndarray:
+    """Whether a cell covers places; their coordinates from its centre are arrays that broadcast, one an axis."""
     to_unit_ball = cell.rotation / cell.semi_axes
-    position = sum(np.multiply.outer(row, axis) for row, axis in zip(to_unit_ball, np.ix_(*axes), strict=True))
-    radius = np.linalg.norm(position, axis=0)
-    inside = radius <= 1 / limit
-    rim = ~inside & (radius <= limit)  # only here the waves decide
-    direction = position[:, rim] / radius[rim]
-    waves = np.cos(cell.wave_vectors @ direction + cell.wave_phases[:, None]).sum(0) * np.sqrt(2 / WAVES)
-    inside[rim] = radius[rim] <= np.exp(cell.roughness * np.clip(waves, -MAX_WAVE, MAX_WAVE))
-    return tuple(slice(a, b) for a, b in zip(first, last, strict=True)), inside
+    position = sum(row.reshape(-1, *[1] * axes[0].ndim) * axis for row, axis in zip(to_unit_ball, axes, strict=True))
+    radius = np.sqrt((position * position).sum(axis=0))
+    inside = radius <= 1 / cell.limit
+    rim = ~inside & (radius <= cell.limit)  # only here the deformation decides
+    deformation = cell.surface(position[:, rim] / radius[rim])
+    inside[rim] = radius[rim] <= np.exp(cell.roughness * np.clip(deformation, -MAX_DEFORMATION, MAX_DEFORMATION))
+    return inside
 
 
-def _free_place(
-    occupied: np.ndarray, cell: Cell, centres: Iterable[np.ndarray], voxel_size: np.ndarray
-) -> tuple | None:
-    """The first of the proposed centres at which a cell shows and overlaps no other: (centre, region, inside)."""
+def _is_free(occupied: np.ndarray, cell: Cell, centre: np.ndarray, voxel_size: np.ndarray) -> bool:
+    """Whether a cell would cover nothing that is taken; looks only at what is taken."""
+    region = _bounding_box(cell, centre, voxel_size, occupied.shape)
+    taken = np.nonzero(occupied[region])
+    if not len(taken[0]):
+        return True
+    parts = zip(taken, region, voxel_size, centre, strict=True)
+    return not _covers(cell, [(index + part.start) * size - c for index, part, size, c in parts]).any()
+
+
+def _blocked(occupied: np.ndarray, cell: Cell, centres: np.ndarray, voxel_size: np.ndarray) -> np.ndarray:
+    """Whether one of a few voxels is taken that a cell at these centres (n, ndim) covers however it is deformed.
+
+    Most of the places that are not free are told so at little cost.
+    """
+    half_a_voxel = np.linalg.norm(voxel_size) / 2 / cell.semi_axes.min()
+    depth = 1 / cell.limit - half_a_voxel  # the voxel nearest to a point so deep lies in the cell
+    if depth <= 0:
+        return np.zeros(len(centres), bool)
+    probes = (PROBES[occupied.ndim] * (depth * cell.semi_axes)) @ cell.rotation.T
+    voxels = np.rint((centres[:, None] + probes) / voxel_size).astype(int)
+    nearest = np.clip(voxels, 0, np.subtract(occupied.shape, 1))
+    taken = occupied[tuple(np.moveaxis(nearest, -1, 0))] != 0
+    return (taken & (nearest == voxels).all(axis=-1)).any(axis=-1)
+
+
+def _free_place(occupied: np.ndarray, cell: Cell, centres: np.ndarray, voxel_size: np.ndarray) -> tuple | None:
+    """The first of the centres (n, ndim) at which a cell shows and overlaps no other: (centre, region, inside)."""
     plane = np.multiply(occupied.shape, voxel_size)[-2:]
-    for centre in centres:
-        if (centre[-2:] < 0).any() or (centre[-2:] > plane).any():
-            continue
-        region, inside = rasterise(cell, centre, voxel_size, occupied.shape)
-        if inside.any() and not occupied[region][inside].any():
-            return centre, region, inside
+    centres = centres[((centres[:, -2:] >= 0) & (centres[:, -2:] <= plane)).all(axis=1)]
+    for centre in centres[~_blocked(occupied, cell, centres, voxel_size)]:
+        if _is_free(occupied, cell, centre, voxel_size):
+            region, inside = rasterise(cell, centre, voxel_size, occupied.shape)
+            if inside.any():
+                return centre, region, inside
     return None
 
 
 def _place_anywhere(
     occupied: np.ndarray,
     cell: Cell,
+    places: Region,
     layer: Sequence[float] | None,
     voxel_size: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple | None:
-    """A free place in the volume, see `_free_place`."""
-    centres = rng.uniform(0, np.multiply(occupied.shape, voxel_size), (PLACEMENT_TRIES, occupied.ndim))
+    """A free place in the specimen, see `_free_place`."""
+    centres = places.draw(PLACEMENT_TRIES, rng)
     if layer is not None and occupied.ndim == 3:
         centres[:, 0] = rng.normal(*layer, PLACEMENT_TRIES)
     return _free_place(occupied, cell, centres, voxel_size)
@@ -114,6 +164,7 @@ def _place_anywhere(
 def _place_beside(
     occupied: np.ndarray,
     cell: Cell,
+    specimen: Specimen,
     neighbours: Sequence[np.ndarray],
     diameter: float,
     gap: float,
@@ -124,10 +175,11 @@ def _place_beside(
     for _ in range(DIRECTIONS):
         neighbour, angle = neighbours[rng.integers(len(neighbours))], rng.uniform(0, 2 * np.pi)
         direction = np.array([0, np.sin(angle), np.cos(angle)])[-occupied.ndim :]
-        ray = (neighbour + distance * diameter * direction for distance in DISTANCES)
-        touching = _free_place(occupied, cell, ray, voxel_size)
+        ray = neighbour + (DISTANCES * diameter)[:, None] * direction
+        touching = _free_place(occupied, cell, ray[specimen.contains(ray, diameter / 2)], voxel_size)
         if touching is not None:
-            return _free_place(occupied, cell, [touching[0] + gap * direction], voxel_size) or touching
+            apart = touching[0] + gap * direction
+            return _free_place(occupied, cell, apart[None], voxel_size) or touching
     return None
 
 
@@ -136,10 +188,17 @@ def label_type(count: int) -> np.dtype:
     return np.promote_types(np.uint16, np.min_scalar_type(count))
 
 
-def _drop_cut_cells(labels: np.ndarray, smallest: Sequence[float]) -> np.ndarray:
-    """Labels 1, 2, ... of the cells that show at least one voxel and at least their `smallest` size."""
-    size = np.bincount(labels.ravel(), minlength=len(smallest) + 1)[1:]
-    kept = np.concatenate([[False], size >= np.maximum(smallest, 1)])
+def keep_labels(labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Labels 1, 2, ... of those that are kept, in their order; the rest becomes background.
+
+    Parameters
+    ----------
+    labels : int array
+        0 is background.
+    kept : bool array (at least labels.max(),)
+        Of labels 1, 2, ...
+    """
+    kept = np.concatenate([[False], kept])
     number = np.where(kept, np.cumsum(kept), 0).astype(label_type(kept.sum()))
     return number[labels]
 
@@ -158,6 +217,10 @@ def simulate_nuclei(
     cluster_fraction: float,
     cluster_gap_um: float,
     layer_um: Sequence[float] | None,
+    surface: str = "waves",
+    mitotic_fraction: float = 0.0,
+    mitotic_elongation: float = 2.0,
+    specimen: Mapping[str, Any] = BOX,
     min_fraction: float = 0.1,
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -188,6 +251,12 @@ def simulate_nuclei(
     layer_um : (float, float), optional
         Mean and standard deviation of the centres' distance from the first slice (cells on a cover slip);
         None spreads them evenly. 3D only.
+    surface : str
+        What deforms the boundary: waves, or harmonics of the sphere (see `surfaces`).
+    mitotic_fraction, mitotic_elongation : float
+        Share of the cells that divide, and the mean ratio of their axes instead of `elongation`.
+    specimen : mapping
+        Where centres lie, half a diameter below its surface: see `specimen.draw_specimen`.
     min_fraction : float
         Cells of which the border leaves less than this fraction of their size are left out.
     rng : numpy Generator
@@ -200,24 +269,37 @@ def simulate_nuclei(
     voxel_size = np.asarray(voxel_size, float)
     margin = np.ceil(diameter / voxel_size).astype(int)  # cells around the volume, so that its borders cut some
     margin[:-2] = 0
+    inner = tuple(slice(m, m + n) for m, n in zip(margin, shape, strict=True))
     canvas_shape = shape + 2 * margin
-    number = rng.poisson(density * np.prod(canvas_shape * voxel_size) / 10 ** (2 * len(shape)))
+    lower, upper = margin * voxel_size, (shape + margin) * voxel_size
+    outline = draw_specimen(lower, upper, cell_diameter=diameter, rng=rng, **specimen)
+    extent = canvas_shape * voxel_size
+    places = find_region(outline, 0 * extent, extent, REGION_STEP * diameter, diameter / 2)
+    number = rng.poisson(density * places.volume / 10 ** (2 * len(shape)))
     labels = np.zeros(canvas_shape, label_type(min(number, np.prod(canvas_shape))))
-    centres, smallest, misses = [], [], 0
+    centres, shows, misses = [], [], 0
     for _ in range(number):
-        cell = draw_cell(len(shape), diameter, diameter_cv, elongation, elongation_sd, flatness, roughness, rng)
+        mean = mitotic_elongation if mitotic_fraction and rng.random() < mitotic_fraction else elongation
+        cell = draw_cell(len(shape), diameter, diameter_cv, mean, elongation_sd, flatness, roughness, rng, surface)
         place = None
         if centres and rng.random() < cluster_fraction:
-            place = _place_beside(labels, cell, centres, diameter, rng.exponential(cluster_gap_um), voxel_size, rng)
+            gap = rng.exponential(cluster_gap_um)
+            place = _place_beside(labels, cell, outline, centres, diameter, gap, voxel_size, rng)
         if place is None:
-            place = _place_anywhere(labels, cell, layer_um, voxel_size, rng)
+            place = _place_anywhere(labels, cell, places, layer_um, voxel_size, rng)
         misses = misses + 1 if place is None else 0
         if misses == FULL:
             break
         if place is not None:
             centre, region, inside = place
             centres.append(centre)
-            smallest.append(min_fraction * cell.voxels(voxel_size))
             labels[region][inside] = len(centres)
-    inner = tuple(slice(m, m + n) for m, n in zip(margin, shape, strict=True))
-    return _drop_cut_cells(labels[inner], smallest)
+            seen = np.count_nonzero(labels[inner][_shifted(region, margin, shape)] == len(centres))
+            shows.append(seen >= max(min_fraction * cell.voxels(voxel_size), 1))
+    return keep_labels(labels[inner], np.array(shows, bool))
+
+
+def _shifted(region: Sequence[slice], margin: np.ndarray, shape: Sequence[int]) -> tuple[slice, ...]:
+    """The part of a region of the canvas that lies in the volume, in the volume's own indices."""
+    limits = zip(region, margin, shape, strict=True)
+    return tuple(slice(*np.clip([part.start - m, part.stop - m], 0, n).tolist()) for part, m, n in limits)

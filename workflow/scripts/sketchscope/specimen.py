@@ -1,0 +1,143 @@
+"""Where in a volume cells can be: a specimen's outline, how deep a point lies in it, and points drawn from it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .surfaces import Harmonics, draw_harmonics
+
+
+class Box(NamedTuple):
+    """Tissue or medium that fills the volume and goes on beyond it."""
+
+    def depth(self, points: np.ndarray) -> np.ndarray:
+        """Micrometres below the surface, of points (n, ndim)."""
+        return np.full(len(points), np.inf)
+
+
+class Ellipsoid(NamedTuple):
+    """An embryo or, with its centre below the last slice, the top of one; an infinite axis makes a cylinder."""
+
+    centre: np.ndarray
+    semi_axes: np.ndarray
+    roughness: float
+    surface: Harmonics
+
+    def depth(self, points: np.ndarray) -> np.ndarray:
+        """Micrometres below the surface, of points (n, ndim); to first order in the distance, exact for a ball."""
+        away = points - self.centre
+        position = away / self.semi_axes
+        radius = np.maximum(np.linalg.norm(position, axis=1), 1e-9)
+        slope = np.maximum(np.linalg.norm(position / self.semi_axes, axis=1), 1e-12) / radius
+        limit = np.exp(self.roughness * self.surface((position / radius[:, None]).T)) if self.roughness else 1.0
+        return np.minimum((limit - radius) / slope, self.semi_axes.min())
+
+
+class Specimen(NamedTuple):
+    """An outline, and how deep below it there are cells (None: to the centre)."""
+
+    outline: Box | Ellipsoid
+    thickness: float | None = None
+
+    def depth(self, points: np.ndarray) -> np.ndarray:
+        """Micrometres below the surface, of points (n, ndim); negative outside."""
+        return self.outline.depth(points)
+
+    def contains(self, points: np.ndarray, margin: float = 0.0) -> np.ndarray:
+        """Whether points (n, ndim) lie in the specimen and so far from its surfaces, micrometres."""
+        return self.clearance(points) >= margin
+
+    def clearance(self, points: np.ndarray) -> np.ndarray:
+        """Micrometres to the nearest surface, the inner one of a shell too, of points (n, ndim)."""
+        depth = self.depth(points)
+        return depth if self.thickness is None else np.minimum(depth, self.thickness - depth)
+
+
+class Region(NamedTuple):
+    """Boxes on a regular grid from which points are drawn evenly; micrometres."""
+
+    corners: np.ndarray
+    step: np.ndarray
+
+    @property
+    def volume(self) -> float:
+        """Square or cubic micrometres."""
+        return len(self.corners) * float(np.prod(self.step))
+
+    @property
+    def centres(self) -> np.ndarray:
+        """Centres (n, ndim) of the boxes."""
+        return self.corners + self.step / 2
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw points (count, ndim)."""
+        if len(self.corners) == 1:
+            return rng.uniform(self.corners[0], self.corners[0] + self.step, (count, len(self.step)))
+        chosen = self.corners[rng.integers(len(self.corners), size=count)]
+        return chosen + rng.random(chosen.shape) * self.step
+
+
+def draw_specimen(
+    lower: np.ndarray,
+    upper: np.ndarray,
+    *,
+    shape: str,
+    size_um: Sequence[float] | None,
+    thickness_um: float | None,
+    roughness: float,
+    cell_diameter: float,
+    rng: np.random.Generator,
+) -> Specimen:
+    """Draw the specimen of one volume.
+
+    Parameters
+    ----------
+    lower, upper : array (ndim,)
+        Corners of the volume, micrometres.
+    shape : str
+        box: fills the volume. ellipsoid: in its middle. dome: an ellipsoid of which the apex lies a cell below
+        the first slice (the first row in 2D). map: the surface of one, unrolled around its long axis, which is y, with
+        its girth kept: an ellipse in y and x.
+    size_um : sequence of float, optional
+        Axes; None fits them into the volume, of a dome the upper half.
+    thickness_um : float, optional
+        Depth down to which there are cells, for a shell or a cap; None fills the specimen.
+    roughness : float
+        Deformation of an ellipsoid: standard deviation as a fraction of the radius.
+    cell_diameter : float
+        Micrometres.
+    rng : numpy Generator
+        A box draws nothing from it.
+    """
+    extent = upper - lower
+    fitting = extent * (np.array([2.0] + [1.0] * (len(extent) - 1)) if shape == "dome" else 1.0)
+    size = fitting if size_um is None else np.asarray(size_um, float)
+    centre = (lower + upper) / 2
+    if shape == "dome":
+        centre[0] = lower[0] + cell_diameter + size[0] / 2
+    if shape == "map" and len(size) == 3:
+        size[0] = np.inf
+    outline = Box() if shape == "box" else Ellipsoid(centre, size / 2, roughness, draw_harmonics(rng))
+    return Specimen(outline, thickness_um)
+
+
+def find_region(specimen: Specimen, lower: np.ndarray, upper: np.ndarray, step: float, margin: float) -> Region:
+    """Find where in a box the specimen is, on a grid of about `step` micrometres.
+
+    Parameters
+    ----------
+    specimen : Specimen
+    lower, upper : array (ndim,)
+        Corners of the box, micrometres.
+    step : float
+        Micrometres; each side of the box is divided evenly into so long parts.
+    margin : float
+        Distance from the specimen's surfaces that is kept, micrometres.
+    """
+    if isinstance(specimen.outline, Box):
+        return Region(np.atleast_2d(lower), upper - lower)
+    parts = np.maximum(np.rint((upper - lower) / step), 1).astype(int)
+    size = (upper - lower) / parts
+    corners = lower + np.stack(np.unravel_index(np.arange(parts.prod()), parts), axis=1) * size
+    return Region(corners[specimen.contains(corners + size / 2, margin)], size)
