@@ -10,6 +10,7 @@ from .surfaces import Harmonics, Waves, draw_harmonics, draw_waves
 
 MAX_DEFORMATION = 3.0  # standard deviations at which the deformation of a boundary is cut
 PLACEMENT_TRIES = 60
+TOGETHER = 10  # places that are looked at together
 DIRECTIONS = 3  # in which a place beside a neighbour is sought
 DISTANCES = np.arange(0.5, 2, 0.05)  # from the neighbour's centre, in diameters
 FULL = 10  # cells in a row without a place, after which the volume counts as full
@@ -98,13 +99,14 @@ def _bounding_box(cell: Cell, centre: np.ndarray, voxel_size: np.ndarray, shape:
 
 def _covers(cell: Cell, axes: Sequence[np.ndarray]) -> np.ndarray:
     """Whether a cell covers places; their coordinates from its centre are arrays that broadcast, one an axis."""
-    to_unit_ball = cell.rotation / cell.semi_axes
-    position = sum(row.reshape(-1, *[1] * axes[0].ndim) * axis for row, axis in zip(to_unit_ball, axes, strict=True))
-    radius = np.sqrt((position * position).sum(axis=0))
+    to_unit_ball = (cell.rotation / cell.semi_axes).T
+    position = [sum(f * axis for f, axis in zip(row, axes, strict=True) if f) for row in to_unit_ball]
+    radius = np.sqrt(sum(part * part for part in position))
     inside = radius <= 1 / cell.limit
     rim = ~inside & (radius <= cell.limit)  # only here the deformation decides
-    deformation = cell.surface(position[:, rim] / radius[rim])
-    inside[rim] = radius[rim] <= np.exp(cell.roughness * np.clip(deformation, -MAX_DEFORMATION, MAX_DEFORMATION))
+    radius = radius[rim]
+    deformation = cell.surface(np.stack([np.broadcast_to(part, rim.shape)[rim] for part in position]) / radius)
+    inside[rim] = radius <= np.exp(cell.roughness * np.clip(deformation, -MAX_DEFORMATION, MAX_DEFORMATION))
     return inside
 
 
@@ -138,11 +140,13 @@ def _free_place(occupied: np.ndarray, cell: Cell, centres: np.ndarray, voxel_siz
     """The first of the centres (n, ndim) at which a cell shows and overlaps no other: (centre, region, inside)."""
     plane = np.multiply(occupied.shape, voxel_size)[-2:]
     centres = centres[((centres[:, -2:] >= 0) & (centres[:, -2:] <= plane)).all(axis=1)]
-    for centre in centres[~_blocked(occupied, cell, centres, voxel_size)]:
-        if _is_free(occupied, cell, centre, voxel_size):
-            region, inside = rasterise(cell, centre, voxel_size, occupied.shape)
-            if inside.any():
-                return centre, region, inside
+    for first in range(0, len(centres), TOGETHER):
+        some = centres[first : first + TOGETHER]
+        for centre in some[~_blocked(occupied, cell, some, voxel_size)]:
+            if _is_free(occupied, cell, centre, voxel_size):
+                region, inside = rasterise(cell, centre, voxel_size, occupied.shape)
+                if inside.any():
+                    return centre, region, inside
     return None
 
 

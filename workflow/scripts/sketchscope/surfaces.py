@@ -10,7 +10,7 @@ from scipy.special import sph_harm_y
 WAVES = 12  # random waves on the unit sphere
 WAVE_NUMBER = 2.5  # their mean frequency: lobes of about a radius
 HIGHEST_DEGREE = 6
-TABLE = (46, 91)  # polar and azimuthal angles at which harmonics are tabulated, four degrees apart
+TABLE = (31, 61)  # polar and azimuthal angles at which harmonics are tabulated, six degrees apart
 
 
 class Waves(NamedTuple):
@@ -56,7 +56,8 @@ def draw_harmonics(rng: np.random.Generator, decay: float = 3.0) -> Harmonics:
     degrees, basis = harmonic_basis()
     power = degrees**-decay
     power *= 4 * np.pi / power.sum()  # an isotropic field's variance is that of its coefficients over 4 pi
-    return Harmonics(np.tensordot(np.sqrt(power) * rng.standard_normal(power.size), basis, 1))
+    coefficients = np.sqrt(power) * rng.standard_normal(power.size)
+    return Harmonics((coefficients @ basis.reshape(power.size, -1)).reshape(TABLE))
 
 
 @cache

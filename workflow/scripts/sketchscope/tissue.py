@@ -13,6 +13,7 @@ from .specimen import Region, Specimen, draw_specimen, find_region
 
 SAMPLES = 30  # points a cell by which its size and centre are estimated
 ROUNDS = 6  # in which centres move to the middle of their cells
+BEYOND = 0.75  # diameters that the tissue goes on beyond the volume, which cuts its cells
 REGION_STEP = 0.25  # of a specimen's places, in diameters
 FAR = 100  # diameters by which layers are kept apart while their cells are placed
 FIRST_CANDIDATES = 16  # nearest cells a block of voxels is compared with
@@ -65,7 +66,7 @@ def simulate_tissue(
     voxel_size = np.asarray(voxel_size, float)
     extent = shape * voxel_size
     body = draw_specimen(0 * extent, extent, cell_diameter=diameter, rng=rng, **specimen)
-    places = find_region(body, 0 * extent - diameter, extent + diameter, REGION_STEP * diameter, 0.0)
+    places = find_region(body, 0 * extent - BEYOND * diameter, extent + BEYOND * diameter, REGION_STEP * diameter, 0.0)
     centres, weights = place_cells(places, body, diameter, diameter_cv, layers, size_gradient, rng)
     if not len(centres):
         return np.zeros(shape, np.uint16)
@@ -106,9 +107,10 @@ def place_cells(
     layer = _layer(body.depth(points), diameter, layers)
     centres, weights = points[:number], np.zeros(number)
     radius = diameter / 2 * _growth(body.depth(centres), size_gradient)
-    lifted = np.column_stack([points, np.zeros(len(points)), layer * FAR * diameter])
+    apart = layer[:, None] * FAR * diameter if layers else np.zeros((len(points), 0))
+    lifted = np.column_stack([points, np.zeros(len(points)), apart])
     for _ in range(ROUNDS):
-        sites = np.column_stack([centres, np.sqrt(weights.max() - weights), lifted[:number, -1]])
+        sites = np.column_stack([centres, np.sqrt(weights.max() - weights), apart[:number]])
         owner = cKDTree(sites).query(lifted)[1]
         count = np.bincount(owner, minlength=number)
         total = np.stack([np.bincount(owner, axis, number) for axis in points.T], axis=1)
