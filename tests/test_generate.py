@@ -14,7 +14,7 @@ from sketchscope.unet import UNet, downsampling, kernels
 
 CPU, FP32 = torch.device("cpu"), torch.float32
 ALPHA_BAR = cosine_alpha_bar(1000)
-SAMPLERS = [("ddim", 0.0), ("ddim", 0.5), ("ddpm", 0.0), ("dpm-solver++", 0.0)]
+SAMPLERS = [("ddim", 0.0), ("ddim", 0.5), ("ddpm", 0.0), ("dpm-solver++", 0.0), ("dpm-solver++", 0.5)]
 GEOMETRIES = [  # shape of the sketch, of a tile, overlap
     ((32, 32), (16, 16), (8, 4)),
     ((16, 16), (16, 16), (4, 4)),
@@ -227,7 +227,8 @@ def test_steps_are_asked_in_order_and_progress_is_reported():
 
 
 @pytest.mark.parametrize(
-    ("sampler", "eta", "draws"), [("ddim", 0.0, 1), ("ddim", 0.5, 6), ("ddpm", 0.0, 6), ("dpm-solver++", 0.0, 1)]
+    ("sampler", "eta", "draws"),
+    [("ddim", 0.0, 1), ("ddim", 0.5, 6), ("ddpm", 0.0, 6), ("dpm-solver++", 0.0, 1), ("dpm-solver++", 0.5, 6)],
 )
 def test_fresh_noise_of_every_step_is_its_own(monkeypatch, sampler, eta, draws):
     keys = []

@@ -73,15 +73,15 @@ def ddpm_of_diffusers(chosen):
     return step
 
 
-def solver_of_diffusers(chosen):
-    """Step of DPM-Solver++ 2M."""
-    settings = {"algorithm_type": "dpmsolver++", "solver_order": 2, "solver_type": "midpoint"}
+def solver_of_diffusers(chosen, algorithm):
+    """Step of DPM-Solver++ 2M, or of its variant with noise."""
+    settings = {"algorithm_type": algorithm, "solver_order": 2, "solver_type": "midpoint"}
     at_the_end = {"final_sigmas_type": "zero", "lower_order_final": True, "euler_at_final": True}
     scheduler = in_float64(DPMSolverMultistepScheduler(**SETTINGS, **settings, **at_the_end))
     scheduler.set_timesteps(timesteps=[t - 1 for t in chosen])
     left = ALPHAS_CUMPROD[scheduler.timesteps]
     scheduler.sigmas = torch.cat([((1 - left) / left) ** 0.5, torch.zeros(1)])
-    return lambda x_t, t: scheduler.step(eps(x_t, t), t - 1, x_t)
+    return lambda x_t, t: scheduler.step(eps(x_t, t), t - 1, x_t, variance_noise=noise(t))
 
 
 def path(step, chosen):
@@ -100,7 +100,8 @@ def runs():
             ("ddim", 0.0): ddim_of_diffusers(chosen, 0.0),
             ("ddim", 0.6): ddim_of_diffusers(chosen, 0.6),
             ("ddpm", 0.0): ddpm_of_diffusers(chosen),
-            ("dpm-solver++", 0.0): solver_of_diffusers(chosen),
+            ("dpm-solver++", 0.0): solver_of_diffusers(chosen, "dpmsolver++"),
+            ("dpm-solver++", 1.0): solver_of_diffusers(chosen, "sde-dpmsolver++"),
         }
         for (sampler, eta), step in steps.items():
             yield {"sampler": sampler, "eta": eta, "timesteps": chosen, "path": path(step, chosen)}

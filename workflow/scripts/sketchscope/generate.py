@@ -162,7 +162,7 @@ def generate_volume(
         Tiles that go through the network together; by default as many as fit.
     sampler : {'ddim', 'ddpm', 'dpm-solver++'}
     eta : float
-        Randomness of DDIM.
+        Randomness of DDIM and DPM-Solver++.
     origin : sequence of int, optional
         Position of the sketch's first voxel in the whole volume, for the noise; by default it is the whole.
     report : callable

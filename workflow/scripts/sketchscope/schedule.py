@@ -139,11 +139,16 @@ def dpm_solver_step(
     x_t: torch.Tensor,
     x_0: torch.Tensor,
     x_0_before: torch.Tensor | None,
+    noise: torch.Tensor | float,
     alpha_bar: float,
     alpha_bar_prev: float,
     alpha_bar_before: float | None,
+    eta: float,
 ) -> torch.Tensor:
-    """One step of DPM-Solver++ 2M (Lu et al. 2022, algorithm 2): deterministic, of second order.
+    """One step of DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095), of second order.
+
+    eta = 0 is deterministic (algorithm 2), eta = 1 is SDE-DPM-Solver++ 2M (eq. 18); between them the rest shrinks as
+    the noise grows, so that the marginals stay.
 
     Parameters
     ----------
@@ -151,8 +156,12 @@ def dpm_solver_step(
         Where the process is, and the clean image predicted there by `predict_x_0`; of one shape.
     x_0_before : tensor like x_0, or None
         Clean image predicted at the step before; None at the first step, which is of first order.
+    noise : tensor like x_t, or float
+        Standard normal; without effect where eta = 0.
     alpha_bar, alpha_bar_prev, alpha_bar_before : float
         Of this step, of the one that follows and of the one before.
+    eta : float
+        Randomness, from 0 to 1.
 
     Returns
     -------
@@ -164,8 +173,9 @@ def dpm_solver_step(
     if x_0_before is not None:
         ratio = h / (_half_log_snr(alpha_bar) - _half_log_snr(alpha_bar_before)) / 2
         x_0 = (1 + ratio) * x_0 - ratio * x_0_before
-    shrink = ((1 - alpha_bar_prev) / (1 - alpha_bar)) ** 0.5
-    return shrink * x_t - alpha_bar_prev**0.5 * math.expm1(-h) * x_0
+    shrink = ((1 - alpha_bar_prev) / (1 - alpha_bar)) ** 0.5 * math.exp(-eta * h)
+    deviation = (-(1 - alpha_bar_prev) * math.expm1(-2 * eta * h)) ** 0.5
+    return shrink * x_t - alpha_bar_prev**0.5 * math.expm1(-(1 + eta) * h) * x_0 + deviation * noise
 
 
 def _half_log_snr(alpha_bar: float) -> float:
@@ -194,7 +204,7 @@ def p_sample_loop(
         From the step number to standard normal noise like x_t; called only where the sampler needs it.
     sampler : {'ddim', 'ddpm', 'dpm-solver++'}
     eta : float
-        Randomness of DDIM.
+        Randomness of DDIM and DPM-Solver++.
 
     Returns
     -------
@@ -209,6 +219,7 @@ def p_sample_loop(
         elif sampler == "ddim":
             x_t = ddim_step(x_t, x_0, noise(t) if eta > 0 else 0.0, alpha_bar, alpha_bar_prev, eta)
         else:
-            x_t = dpm_solver_step(x_t, x_0, x_0_before, alpha_bar, alpha_bar_prev, alpha_bar_before)
+            fresh = noise(t) if eta > 0 else 0.0
+            x_t = dpm_solver_step(x_t, x_0, x_0_before, fresh, alpha_bar, alpha_bar_prev, alpha_bar_before, eta)
         x_0_before, alpha_bar_before = x_0, alpha_bar
     return x_t
