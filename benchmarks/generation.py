@@ -32,7 +32,7 @@ from sketchscope import devices, generate, reference, schedule, tiling
 
 SHAPE = (180, 512, 512)
 PATCH, ADVANCE, RIM, THEIR_STEPS = (32, 128, 128), (32, 68, 68), (0, 40, 40), 400  # 486 patches
-OVERLAP, SAMPLER, STEPS = (4, 16, 16), "dpm-solver++", 10
+OVERLAP, SAMPLER, STEPS, ETA = (4, 16, 16), "dpm-solver++", 10, 0.5
 MATRIX = 2048
 
 
@@ -109,7 +109,7 @@ def time_ours(network: torch.nn.Module, shape: Sequence[int], device: torch.devi
             overlap=OVERLAP,
             batch_size=None,
             sampler=SAMPLER,
-            eta=0.0,
+            eta=ETA,
             device=device,
             dtype=dtype,
         )
@@ -126,6 +126,7 @@ def time_ours(network: torch.nn.Module, shape: Sequence[int], device: torch.devi
         "timed_on": f"{'x'.join(map(str, part))} voxels, {len(few.timesteps)} of {STEPS} steps",
         "sampler": SAMPLER,
         "steps": STEPS,
+        "eta": ETA,
         "dtype": str(dtype).removeprefix("torch."),
     }
 
@@ -156,11 +157,11 @@ def time_variants(network: torch.nn.Module, device: torch.device, dtype: torch.d
 
 def quality_of_both(measured: dict) -> dict:
     """Scores and seams of both recipes, from the result of benchmarks/quality.py."""
-    rows = {(row["sampler"], row["steps"]): row for row in measured["table"]}
-    theirs = next(row for (sampler, _), row in rows.items() if "authors" in sampler)
+    rows = {(row["sampler"], row["steps"], row["eta"]): row for row in measured["table"]}
+    theirs = next(row for (sampler, _, _), row in rows.items() if "authors" in sampler)
     return {
         "theirs": theirs | {"seams": measured["seams"]["authors"]},
-        "ours": rows[SAMPLER, STEPS] | {"seams": measured["seams"]["tiles"]},
+        "ours": rows[SAMPLER, STEPS, ETA] | {"seams": measured["seams"]["tiles"]},
     }
 
 

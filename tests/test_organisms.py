@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from running import REPOSITORY
+import tifffile
+from running import REPOSITORY, run_script
 from scipy import ndimage
 from sketchscope.configuration import organism_settings, read_yaml, resolve, simulation_settings
+from sketchscope.files import image_files, read_image
+from sketchscope.prepare import prepare
 from sketchscope.simulate import simulate_nuclei
-from sketchscope.sketch import draw
+from sketchscope.sketch import draw, nearest_other
 from sketchscope.tissue import simulate_tissue
 
 PRESETS = sorted(path.stem for path in (REPOSITORY / "resources/organisms").glob("*.yaml"))
@@ -55,6 +59,56 @@ def test_mask_and_sketch(preset):
     assert sketch.shape == labels.shape
     assert -1 <= sketch.min() < -0.8
     assert sketch.max() > -0.3
+
+
+@pytest.mark.parametrize("preset", ["nuclei-2d", "nuclei-3d", "membranes-2d", "membranes-3d"])
+def test_scripts(tmp_path, preset):
+    """From images that the preset's own sketches stand in for, to masks and sketches."""
+    settings = settings_of(preset, "demo")
+    shape, voxel_size = small_geometry(settings)
+    simulate, simulation = SIMULATORS[settings["stain"]], simulation_settings(settings)
+    for frame in range(2):
+        rng = np.random.default_rng(frame)
+        labels = simulate(shape, voxel_size, diameter=settings["cell_diameter"], rng=rng, **simulation)
+        drawn = {"stain": settings["stain"], "measured": np.full(1, 0.5), "measured_background": -0.8}
+        image = draw(labels, voxel_size, rng=rng, **drawn, **settings["sketch"]) + rng.normal(0, 0.02, shape)
+        tifffile.imwrite(tmp_path / f"{frame}.tif", (1000 * (image + 2)).astype(np.uint16), photometric="minisblack")
+    images, manifest, cells = tmp_path / "images", tmp_path / "manifest.csv", tmp_path / "sketches/cells.csv"
+    files, dimensions = [tmp_path / "0.tif", tmp_path / "1.tif"], settings["dimensions"]
+    prepare(files, images, tmp_path / "labels", manifest, dimensions=dimensions, voxel_size=voxel_size)
+    common = {"stain": settings["stain"], "cell_diameter": settings["cell_diameter"], "seed": 1}
+    volumes = {"volume_shape": None, "volumes": {"volume_0000": 0, "volume_0001": 1}}
+    measured = {"settings": settings["classical"], "membrane_um": settings["sketch"]["membrane_um"]}
+    run_script(
+        "measure_cells",
+        tmp_path,
+        inputs={"images": images, "manifest": manifest},
+        outputs={"cells": cells},
+        params=common | measured,
+    )
+    found = pd.read_csv(cells)
+    assert found["grey"].median() > found["background_mean"].mean() + 0.5
+    run_script(
+        "simulate_masks",
+        tmp_path,
+        inputs={"manifest": manifest},
+        outputs={"masks": tmp_path / "masks"},
+        params=common | volumes | {"settings": simulation},
+    )
+    run_script(
+        "draw_sketches",
+        tmp_path,
+        inputs={"masks": tmp_path / "masks", "manifest": manifest, "cells": cells},
+        outputs={"sketches": tmp_path / "drawn"},
+        params=common | volumes | {"settings": settings["sketch"]},
+    )
+    masks = [read_image(path) for path in image_files(tmp_path / "masks").values()]
+    sketches = [read_image(path) for path in image_files(tmp_path / "drawn").values()]
+    assert [mask.shape for mask in masks] == [sketch.shape for sketch in sketches] == [tuple(shape)] * 2
+    assert (masks[0] != masks[1]).any()
+    for mask, sketch in zip(masks, sketches, strict=True):
+        stained = mask > 0 if settings["stain"] == "nuclei" else nearest_other(mask, 0.1, voxel_size) != mask
+        assert sketch[stained].mean() > sketch[~stained].mean() + 0.3
 
 
 def test_the_paper(tmp_path, monkeypatch):

@@ -197,13 +197,23 @@ def power_diagram(
     inside = np.flatnonzero(clearance > -reach)
     for rows, found in _least_power(middles[inside], half, local, centres, weights):
         blocked[inside[rows]] = found + 1
-    cut = np.flatnonzero(np.abs(clearance) <= reach)
-    for rows in np.array_split(cut, max(1, len(cut) * int(block.prod()) // CHUNK)):
-        grid = np.stack(np.broadcast_arrays(*np.ix_(*local)), axis=-1)
-        points = middles[rows].reshape(-1, *[1] * len(shape), len(shape)) + grid
-        outside = body.clearance(points.reshape(-1, len(shape))) < 0
-        blocked[rows] = np.where(outside.reshape(blocked[rows].shape), 0, blocked[rows])
+    for rows in _chunks(np.flatnonzero(np.abs(clearance) <= reach), block):
+        blocked[rows] *= _contained(body, middles[rows], local)
     return _unblock(blocked, counts, block)[tuple(slice(size) for size in shape)]
+
+
+def _chunks(rows: np.ndarray, block: np.ndarray) -> list[np.ndarray]:
+    """Rows of blocks, cut into parts of about `CHUNK` voxels."""
+    size = max(1, CHUNK // int(block.prod()))
+    return np.split(rows, range(size, len(rows), size))
+
+
+def _contained(body: Specimen, middles: np.ndarray, local: Sequence[np.ndarray]) -> np.ndarray:
+    """Whether each voxel of some blocks is in the specimen, bool (rows, *block)."""
+    ndim, size = len(local), [len(positions) for positions in local]
+    grid = np.stack(np.broadcast_arrays(*np.ix_(*local)), axis=-1)
+    points = middles.reshape(-1, *[1] * ndim, ndim) + grid
+    return body.contains(points.reshape(-1, ndim)).reshape(-1, *size)
 
 
 def _unblock(blocked: np.ndarray, counts: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -219,8 +229,7 @@ def _least_power(
     """Rows of blocks, and for each of their voxels the cell of least power: int arrays (rows,), (rows, *block)."""
     candidates, gaps, away, last = _candidates(middles, half, centres, weights)
     order = np.argsort(last, kind="stable")
-    size = max(1, CHUNK // int(np.prod([len(axis) for axis in local])))
-    for rows in np.split(order, range(size, len(order), size)):
+    for rows in _chunks(order, np.array([len(positions) for positions in local])):
         shape = (len(rows), *map(len, local))
         least, winner = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
         winner += candidates[rows, 0].reshape(-1, *[1] * len(local))

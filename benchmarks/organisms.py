@@ -1,0 +1,71 @@
+"""Picture of a simulated mask and its sketch for every preset of the paper's organisms, one slice each.
+
+    python benchmarks/organisms.py docs/organisms.png
+
+Grey values are drawn from a normal distribution, where the workflow draws them from real images.
+"""
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
+from sketchscope import configuration, simulate, sketch, tissue
+
+REPOSITORY = Path(__file__).parents[1]
+ORGANISMS = ["arabidopsis", "elegans", "zebrafish-nuclei", "zebrafish-membranes", "tribolium", "gowt1", "hela"]
+SIMULATORS = {"nuclei": simulate.simulate_nuclei, "membranes": tissue.simulate_tissue}
+LARGEST = 700  # pixels of a panel along each side
+
+
+def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate a mask at the paper's scale and draw its sketch: the slice at half height of both."""
+    own = {"images": str(Path(__file__))}  # the preset's data set need not be there
+    settings = configuration.organism_settings(organism, own, "paper", REPOSITORY)
+    simulator, rng = SIMULATORS[settings["stain"]], np.random.default_rng(1)
+    known = inspect.signature(simulator).parameters
+    mask = simulator(
+        settings["volume_shape"] or (700, 700),
+        settings["voxel_size"],
+        diameter=settings["cell_diameter"],
+        rng=rng,
+        **{key: value for key, value in settings["simulation"].items() if key in known},
+    )
+    drawn = sketch.draw(
+        mask,
+        settings["voxel_size"],
+        stain=settings["stain"],
+        measured=rng.normal(0.2, 0.3, 200).clip(-0.7, 1),
+        measured_background=-0.9,
+        rng=rng,
+        **settings["sketch"],
+    )
+    middle = tuple(n // 2 for n in mask.shape[:-2])
+    window = (*middle, slice(LARGEST), slice(LARGEST))
+    return mask[window], drawn[window]
+
+
+def main() -> None:
+    """Read the argument, draw and write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("output", type=Path, help="PNG file to write")
+    arguments = parser.parse_args()
+    colours = np.random.default_rng(0).uniform(0.2, 1, (2**16, 3))
+    colours[0] = 0
+    figure, axes = plt.subplots(2, len(ORGANISMS), figsize=(2.6 * len(ORGANISMS), 5.4), layout="constrained")
+    for column, organism in zip(axes.T, ORGANISMS, strict=True):
+        mask, drawn = make(organism)
+        column[0].imshow(colours[mask], interpolation="nearest")
+        column[0].set_title(organism)
+        column[1].imshow(drawn, cmap="gray", vmin=-1, vmax=0.6)
+        for axis in column:
+            axis.axis("off")
+    figure.savefig(arguments.output, dpi=80)
+
+
+if __name__ == "__main__":
+    main()
