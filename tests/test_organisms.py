@@ -77,7 +77,7 @@ def test_scripts(tmp_path, preset):
     files, dimensions = [tmp_path / "0.tif", tmp_path / "1.tif"], settings["dimensions"]
     prepare(files, images, tmp_path / "labels", manifest, dimensions=dimensions, voxel_size=voxel_size)
     common = {"stain": settings["stain"], "cell_diameter": settings["cell_diameter"], "seed": 1}
-    volumes = {"volume_shape": None, "volumes": {"volume_0000": 0, "volume_0001": 1}}
+    volumes = {"volume_shape": None, "volume_format": "tiff", "volumes": {"volume_0000": 0, "volume_0001": 1}}
     measured = {"settings": settings["classical"], "membrane_um": settings["sketch"]["membrane_um"]}
     run_script(
         "measure_cells",
