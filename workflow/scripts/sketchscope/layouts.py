@@ -114,14 +114,17 @@ def new_layout(
     labels = clean_labels(np.where(view.outside, 0, frame[view.indices]), min_fraction)
     if tissue:
         return labels
+    beside = np.unique(labels[ndimage.binary_dilation(view.outside) & (labels > 0)]).astype(int) - 1
     kept = rng.random(labels.max(initial=0)) >= shuffle
-    beside = labels[ndimage.binary_dilation(view.outside) & (labels > 0)]
-    kept[np.unique(beside).astype(int) - 1] = False
+    kept[beside] = True
     cuttings = cut_out(frame, whole_slices=frame.shape[:-2] == tuple(shape)[:-2])
-    centres = (len(cuttings) + frame.max(initial=0)) / 2  # half of the cells that a border cuts have theirs within
-    wanted = np.count_nonzero(~kept) + centres * np.count_nonzero(view.outside) / frame.size
+    # of the cells that a border cuts, half have their centres within
+    centres = (len(cuttings) + frame.max(initial=0)) / 2
+    missing = centres * np.count_nonzero(view.outside) / frame.size + len(beside) / 2
+    wanted = round(np.count_nonzero(~kept) + missing)
+    kept[beside] = False
     labels = keep_labels(labels, kept)
-    return place_cuttings(labels, cuttings, round(wanted), voxel_size, view.lift, min_fraction, rng)
+    return place_cuttings(labels, cuttings, wanted, voxel_size, view.lift, min_fraction, rng)
 
 
 def _draw_turn(
