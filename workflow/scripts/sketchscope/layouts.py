@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
+from skimage.segmentation import relabel_sequential
 
 from .cells import cell_boxes
 from .classical import fill_holes, largest_component
@@ -50,6 +51,7 @@ def clean_labels(labels: np.ndarray, min_fraction: float) -> np.ndarray:
     -------
     uint16 array, uint32 if it holds more cells than that can number
     """
+    labels = relabel_sequential(labels)[0]
     pieces = np.zeros(labels.shape, label_type(labels.max(initial=0)))
     sizes = np.zeros(int(labels.max(initial=0)))
     for label, box in cell_boxes(labels):
@@ -80,7 +82,8 @@ def new_layout(
 
     A part of the frame is taken, mirrored and turned in the plane, and deformed elastically there. Then nuclei at
     which the frame ended are removed, a fraction of the others too, and as many as are missing at the density of
-    the frame are cut out of it and put, mirrored and turned each by itself, to free places at their own height.
+    the frame are cut out of it and put, mirrored and turned each by itself, to free places, at their own height
+    unless the volume is deeper than the frame.
     Tissue stays as it is: it is turned by right angles where the part fits into the frame so, by half turns
     otherwise.
 
@@ -124,7 +127,8 @@ def new_layout(
     wanted = round(np.count_nonzero(~kept) + missing)
     kept[beside] = False
     labels = keep_labels(labels, kept)
-    return place_cuttings(labels, cuttings, wanted, voxel_size, view.lift, min_fraction, rng)
+    lift = view.lift if frame.shape[:-2] >= labels.shape[:-2] else None
+    return place_cuttings(labels, cuttings, wanted, voxel_size, lift, min_fraction, rng)
 
 
 def _draw_turn(
@@ -250,7 +254,7 @@ def place_cuttings(
     cuttings: Sequence[Cutting],
     count: int,
     voxel_size: Sequence[float],
-    lift: int,
+    lift: int | None,
     min_fraction: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -265,8 +269,8 @@ def place_cuttings(
         Number of cells to put in.
     voxel_size : sequence of float
         Micrometres along each axis.
-    lift : int
-        Slices by which the cuttings' frame lies above the volume's first slice.
+    lift : int or None
+        Slices by which the cuttings' frame lies above the volume's first slice; None for any height.
     min_fraction : float
         Least part of a cell that the border leaves of it.
     rng : numpy Generator
@@ -281,7 +285,7 @@ def place_cuttings(
     for _ in range(count if cuttings else 0):
         cutting = cuttings[rng.integers(len(cuttings))]
         mask = turn(cutting.mask, voxel_size[-2:], rng.uniform(0, 2 * np.pi), bool(rng.integers(2)))
-        for corner in _corners(placed.shape, mask.shape, cutting.height + lift, rng):
+        for corner in _corners(placed.shape, mask.shape, None if lift is None else cutting.height + lift, rng):
             region, part = _within(placed.shape, mask, corner)
             if not placed[region][part].any() and np.count_nonzero(part) >= max(min_fraction * mask.sum(), 1):
                 present += 1
@@ -290,13 +294,14 @@ def place_cuttings(
     return placed
 
 
-def _corners(shape: Sequence[int], size: Sequence[int], height: int, rng: np.random.Generator) -> np.ndarray:
+def _corners(shape: Sequence[int], size: Sequence[int], height: int | None, rng: np.random.Generator) -> np.ndarray:
     """Places to try, (n, ndim): anywhere with the middle in the plane, at this height if the volume has it."""
     lower = -(np.array(size) // 2)
     corners = rng.integers(lower, lower + shape, (PLACEMENT_TRIES, len(shape)))
     if len(shape) == 3:
         highest = shape[0] - size[0]
-        corners[:, 0] = height if 0 <= height <= highest else rng.integers(0, max(highest, 0) + 1, PLACEMENT_TRIES)
+        keeps = height is not None and 0 <= height <= highest
+        corners[:, 0] = height if keeps else rng.integers(0, max(highest, 0) + 1, PLACEMENT_TRIES)
     return corners
 
 
