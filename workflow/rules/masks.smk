@@ -1,4 +1,7 @@
-"""Masks of cells that never were: the annotation of the synthetic images."""
+"""Masks of cells that never were: the annotation of the synthetic images.
+
+They are simulated, or made of segmented images, as masks.source says.
+"""
 
 
 rule simulate_masks:
@@ -10,6 +13,8 @@ rule simulate_masks:
         "results/{organism}/logs/simulate_masks.{batch}.log",
     benchmark:
         "results/{organism}/benchmarks/simulate_masks.{batch}.tsv"
+    wildcard_constraints:
+        organism=any_of(set(ORGANISMS) - SEGMENTED),
     # one job with draw_sketches on a cluster
     group:
         "masks"
@@ -28,3 +33,62 @@ rule simulate_masks:
         seed=SETTINGS["seed"],
     script:
         "../scripts/simulate_masks.py"
+
+
+rule collect_labels:
+    input:
+        unpack(segmented_images),
+        manifest="results/{organism}/manifest.csv",
+    output:
+        labels=directory("results/{organism}/segmented"),
+    log:
+        "results/{organism}/logs/collect_labels.log",
+    benchmark:
+        "results/{organism}/benchmarks/collect_labels.tsv"
+    wildcard_constraints:
+        organism=any_of(SEGMENTED),
+    conda:
+        "../../envs/diffusion.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        source=lambda wildcards: ORGANISMS[wildcards.organism]["masks"]["source"],
+        min_size=lambda wildcards: ORGANISMS[wildcards.organism]["masks"]["min_size"],
+        axes=setting("axes"),
+        cell_diameter=setting("cell_diameter"),
+        classical=setting("classical"),
+    script:
+        "../scripts/collect_labels.py"
+
+
+rule segment_masks:
+    input:
+        labels="results/{organism}/segmented",
+        manifest="results/{organism}/manifest.csv",
+    output:
+        masks=directory("results/{organism}/masks/{batch}"),
+    log:
+        "results/{organism}/logs/segment_masks.{batch}.log",
+    benchmark:
+        "results/{organism}/benchmarks/segment_masks.{batch}.tsv"
+    wildcard_constraints:
+        organism=any_of(SEGMENTED),
+    # one job with draw_sketches on a cluster
+    group:
+        "masks"
+    conda:
+        "../../envs/diffusion.yaml"
+    resources:
+        mem_mb=volume_memory(4000, 48),
+        runtime=growing(60),
+    params:
+        stain=setting("stain"),
+        settings=some_settings("masks", ["shuffle", "elastic", "min_size"]),
+        cell_diameter=setting("cell_diameter"),
+        volume_shape=setting("volume_shape"),
+        volume_format=setting("volume_format"),
+        volumes=batch_volumes,
+        seed=SETTINGS["seed"],
+    script:
+        "../scripts/segment_masks.py"

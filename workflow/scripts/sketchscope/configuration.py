@@ -202,7 +202,8 @@ def check_organism(settings: Settings, key: str, sources: Mapping) -> Settings:
     models = ["classical", *sources.get("models", {})]
     if settings["baseline"] not in models:
         raise InputError(f"{key}.baseline: {unknown(settings['baseline'], models)}")
-    return settings | find_files(settings, key, sources.get("datasets", {}))
+    settings = settings | find_files(settings, key, sources.get("datasets", {}))
+    return settings | {"masks": find_masks(settings, key, sources.get("datasets", {}))}
 
 
 def check_shapes(settings: Settings, key: str) -> None:
@@ -301,6 +302,29 @@ def find_files(settings: Settings, key: str, datasets: Mapping) -> Settings:
             " allowed is one for each image file"
         )
     return files
+
+
+def find_masks(settings: Settings, key: str, datasets: Mapping) -> Settings:
+    """Check where the masks come from and list the files that their globs match.
+
+    Returns
+    -------
+    dict
+        The section masks; `labels` is a list of files, or None.
+    """
+    masks, dataset, key = settings["masks"], settings["dataset"], f"{key}.masks"
+    source, labels = masks["source"], masks["labels"]
+    if source == "files" and labels is None:
+        raise InputError(f"{key}.labels: found null; source: files needs globs of your label images")
+    if source != "files" and labels is not None:
+        raise InputError(f"{key}.labels: are allowed only with source: files; found source: {source}")
+    if source == "silver" and dataset is None:
+        raise InputError(f"{key}.source: found silver, which only a dataset brings; take files for labels of your own")
+    if source == "silver" and datasets[dataset]["truth"] == "none":
+        raise InputError(f"{key}.source: found silver, but the data set {dataset} brings no labels of whole images")
+    if source == "classical" and settings["stain"] == "membranes":
+        raise InputError(f"{key}.source: found classical, which segments nuclei only; stain is membranes")
+    return masks | {"labels": matched_files(labels, f"{key}.labels")}
 
 
 def matched_files(patterns: str | list[str] | None, key: str) -> list[str] | None:

@@ -1,0 +1,34 @@
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    import numpy as np
+    from sketchscope.files import SUFFIXES, atomic_folder, image_files, read_image, write_image
+    from sketchscope.layouts import new_layout
+    from sketchscope.manifest import read_manifest
+    from sketchscope.noise import stable_key
+
+    params = snakemake.params
+    first = read_manifest(snakemake.input.manifest)[0]
+    frames = list(image_files(snakemake.input.labels).values())
+    organism = stable_key(snakemake.wildcards.organism)
+    with atomic_folder(snakemake.output.masks) as folder:
+        for volume, index in params.volumes.items():
+            rng = np.random.default_rng([params.seed, organism, index])
+            labels = new_layout(
+                read_image(frames[rng.integers(len(frames))]),
+                params.volume_shape or first.shape,
+                first.voxel_size,
+                cell_diameter=params.cell_diameter,
+                tissue=params.stain == "membranes",
+                shuffle=params.settings["shuffle"],
+                elastic=params.settings["elastic"],
+                min_fraction=params.settings["min_size"],
+                rng=rng,
+            )
+            write_image(folder / f"{volume}{SUFFIXES[params.volume_format]}", labels, first.voxel_size)
+            print(f"{volume}: {labels.max()} cells")
+
+
+with job(snakemake.log[0], seed=snakemake.params.seed):
+    main(snakemake)
