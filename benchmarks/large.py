@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope import devices, files, generate, ome_zarr, slabs
 
 TILE, OVERLAP, STEPS, ALL_STEPS = [16, 128, 128], [4, 16, 16], 2, 10
-STACK, VOLUME, SLAB = (180, 512, 512), (512, 2048, 2048), (64, 512, 512)
+STACK, VOLUME, SLAB = (180, 512, 512), (512, 2048, 2048), (32, 256, 256)
 
 
 def peak() -> float:
