@@ -24,7 +24,7 @@ def main(snakemake, device):
             sketch, key = files.read_image(path), [seed, organism, snakemake.params.volumes[volume]]
             image = generator(sketch, key=key, report=show_progress(volume, sketch.size))
             files.write_image(target, manifest.as_real(image, rows), rows[0].voxel_size)
-            print(f"{volume}: {image.shape}")
+            print(f"{volume}: {image.shape}, {settings['sampler']} from t = {settings['t_start']}")
 
 
 device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
