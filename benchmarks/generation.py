@@ -32,7 +32,7 @@ from sketchscope import devices, generate, reference, schedule, tiling
 
 SHAPE = (180, 512, 512)
 PATCH, ADVANCE, RIM, THEIR_STEPS = (32, 128, 128), (32, 68, 68), (0, 40, 40), 400  # 486 patches
-OVERLAP, SAMPLER, STEPS, ETA = (4, 16, 16), "dpm-solver++", 10, 0.5
+OVERLAP, SAMPLER, STEPS, ETA = (4, 16, 16), "dpm-solver++", 10, 0.0
 MATRIX = 2048
 
 

@@ -44,7 +44,7 @@ def generate_part(model: Path, sketch: np.ndarray, origin: list[int]) -> dict:
         overlap=OVERLAP,
         batch_size=None,
         sampler="dpm-solver++",
-        eta=0.5,
+        eta=0.0,
     )
     before, started = peak(), time.perf_counter()
     image = generator(sketch, key=[1, 2, 3], origin=origin)

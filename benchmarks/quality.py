@@ -34,7 +34,7 @@ T_START, SIGMA = 400, 1.0
 FEW = (50, 20, 10, 5)
 ETAS = [("ddim", 0.0), ("dpm-solver++", 0.0), ("dpm-solver++", 0.5), ("dpm-solver++", 1.0)]
 SAMPLERS = [("ddpm", 400, 0.0), *((name, n, eta) for name, eta in ETAS for n in FEW)]
-SEAMS_OF = ("dpm-solver++", 10, 0.5)  # the default
+SEAMS_OF = ("dpm-solver++", 10, 0.0)  # the default
 PATCH, OVERLAP, CROP = 128, 20, 20  # the authors', in the plane
 Array = np.ndarray
 
