@@ -1,11 +1,15 @@
 import itertools
+import resource
 
 import numpy as np
 import pytest
 import torch
+from running import run_script
+from sketchscope.files import read_image, write_image
 from sketchscope.generate import generate_volume
+from sketchscope.manifest import ManifestRow, write_manifest
 from sketchscope.schedule import cosine_alpha_bar, respace
-from sketchscope.slabs import join, relative, slabs
+from sketchscope.slabs import file_name, join, relative, slabs
 from sketchscope.tiling import tiles
 from sketchscope.unet import UNet
 
@@ -147,3 +151,34 @@ def test_every_voxel_belongs_to_a_slab():
         for part in slabs(shape, slab, (16, 16), (4, 4)):
             covered[part.inner] = True
         assert covered.all()
+
+
+@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr"])
+def test_script_joins_more_slabs_than_files_may_be_open(tmp_path, suffix):
+    shape, geometry = (200, 210), {"tile_shape": (8, 8), "overlap": (2, 2)}
+    grid = slabs(shape, (8, 8), **geometry)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 256
+    assert len(grid) > 4 * most
+    numbers = {"voxel_size": (1.0, 1.0), "low": 0.0, "high": 1000.0, "gamma": 1.0, "labelled": False}
+    write_manifest(tmp_path / "manifest.csv", [ManifestRow("000", "train", "a.tif", 0, shape, "uint16", **numbers)])
+    parts = [tmp_path / f"part_{part}" for part in range(3)]
+    for volume, value in (("a", 0.0), ("b", 0.5)):
+        write_image(tmp_path / f"sketches/{volume}{suffix}", np.zeros(shape, np.float32), (1.0, 1.0))
+        for number, slab in enumerate(grid):
+            part = parts[(number + (volume == "b") * len(grid)) % 3]
+            part.mkdir(exist_ok=True)
+            np.save(part / file_name(volume, number), np.full([s.stop - s.start for s in slab.inner], value, "f4"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, soft), hard))
+    try:
+        run_script(
+            "join_slabs",
+            tmp_path,
+            inputs={"manifest": tmp_path / "manifest.csv", "sketches": tmp_path / "sketches", "parts": parts},
+            outputs={"synthetic": tmp_path / "synthetic"},
+            params={"slab_shape": (8, 8), "tiles": geometry},
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for volume, value in (("a", 500), ("b", 750)):
+        assert (read_image(tmp_path / f"synthetic/{volume}{suffix}") == value).all()

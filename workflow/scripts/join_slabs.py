@@ -13,14 +13,14 @@ def main(snakemake):
         for volume, path in sketches.items():
             shape = files.open_image(path).shape
             grid = slabs.slabs(shape, snakemake.params.slab_shape, **snakemake.params.tiles)
-            made = [
-                np.load(f"{parts[(first + number) % len(parts)]}/{slabs.file_name(volume, number)}", mmap_mode="r")
-                for number in range(len(grid))
-            ]
+            folders = [parts[(first + number) % len(parts)] for number in range(len(grid))]
+            made = [f"{part}/{slabs.file_name(volume, number)}" for number, part in enumerate(folders)]
             first += len(grid)
             with files.create_image(folder / path.name, shape, dtype, voxel_size) as image:
                 for region in ome_zarr.blocks(shape):
-                    joined = slabs.join(region, zip(grid, made, strict=True))
+                    # opened one at a time: a large volume has more slabs than a process may have open files
+                    touched = [pair for pair in zip(grid, made, strict=True) if slabs.overlap_of(region, pair[0].inner)]
+                    joined = slabs.join(region, ((slab, np.load(file, mmap_mode="r")) for slab, file in touched))
                     image[region] = manifest.as_real(joined, rows)
             print(f"{volume}: {shape} from {len(grid)} slabs")
 

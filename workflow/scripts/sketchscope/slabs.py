@@ -85,7 +85,8 @@ def join(region: Slices, parts: Iterable[tuple[Slab, np.ndarray]]) -> np.ndarray
     region : slices
         Of the volume.
     parts : iterable of (Slab, float32 array of its inner part's shape)
-        All slabs, in the order of `slabs`; an array may stay on the disk, only what is needed of it is read.
+        In the order of `slabs`, all whose inner parts the region overlaps (`overlap_of`). An array may stay on the
+        disk, only what is needed of it is read.
 
     Returns
     -------
@@ -93,12 +94,18 @@ def join(region: Slices, parts: Iterable[tuple[Slab, np.ndarray]]) -> np.ndarray
     """
     total = np.zeros([s.stop - s.start for s in region], np.float32)
     for slab, image in parts:
-        shared = [slice(max(r.start, s.start), min(r.stop, s.stop)) for r, s in zip(region, slab.inner, strict=True)]
-        if all(s.start < s.stop for s in shared):
+        shared = overlap_of(region, slab.inner)
+        if shared is not None:
             source = relative(shared, slab.inner)
             weights = outer_product([w[s] for w, s in zip(slab.weights, source, strict=True)])
             total[relative(shared, region)] += image[source] * weights
     return total
+
+
+def overlap_of(first: Slices, second: Slices) -> Slices | None:
+    """What two regions of a volume share; None if nothing."""
+    shared = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
+    return shared if all(s.start < s.stop for s in shared) else None
 
 
 def relative(region: Sequence[slice], frame: Sequence[slice]) -> Slices:
