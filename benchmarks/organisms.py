@@ -6,7 +6,6 @@ Grey values are drawn from a normal distribution, where the workflow draws them 
 """
 
 import argparse
-import inspect
 import sys
 from pathlib import Path
 
@@ -27,13 +26,12 @@ def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
     own = {"images": str(Path(__file__))}  # the preset's data set need not be there
     settings = configuration.organism_settings(organism, own, "paper", REPOSITORY)
     simulator, rng = SIMULATORS[settings["stain"]], np.random.default_rng(1)
-    known = inspect.signature(simulator).parameters
     mask = simulator(
         settings["volume_shape"] or (700, 700),
         settings["voxel_size"],
         diameter=settings["cell_diameter"],
         rng=rng,
-        **{key: value for key, value in settings["simulation"].items() if key in known},
+        **configuration.simulation_settings(settings),
     )
     drawn = sketch.draw(
         mask,

@@ -132,23 +132,27 @@ def lay_out(folder, shape, *, labelled):
     write_manifest(folder / "manifest.csv", rows)
 
 
+def score(folder, model, out, params=()):
+    """Run score_segmentation on the predictions of a model; iou.csv and scores.json go into `out`."""
+    run_script(
+        "score_segmentation",
+        folder,
+        inputs={
+            "predictions": folder / "predictions" / model,
+            "labels": folder / "labels",
+            "manifest": folder / "manifest.csv",
+        },
+        outputs={"iou": out / "iou.csv", "scores": out / "scores.json"},
+        params=params,
+    )
+
+
 @pytest.mark.parametrize("shape", [(20, 20), (3, 20, 20), (1, 20, 20)])
 @pytest.mark.parametrize("labelled", [True, False])
 def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
     lay_out(tmp_path, shape, labelled=labelled)
-    manifest = tmp_path / "manifest.csv"
     for model in ("synthetic", "classical"):
-        run_script(
-            "score_segmentation",
-            tmp_path,
-            inputs={
-                "predictions": tmp_path / "predictions" / model,
-                "labels": tmp_path / "labels",
-                "manifest": manifest,
-            },
-            outputs={"iou": tmp_path / model / "iou.csv", "scores": tmp_path / model / "scores.json"},
-            params={"border": 2} if labelled else {},
-        )
+        score(tmp_path, model, tmp_path / model, {"border": 2} if labelled else {})
     run_script(
         "compare_models",
         tmp_path,
@@ -163,7 +167,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
             "synthetic": tmp_path / "synthetic/scores.json",
             "baseline": tmp_path / "classical/scores.json",
             "statistics": tmp_path / "statistics.csv",
-            "manifest": manifest,
+            "manifest": tmp_path / "manifest.csv",
         },
         outputs={"summary": tmp_path / "summary.json"},
         params={"scale": "demo", "baseline": "classical", "benchmarks": tmp_path / "benchmarks"},
@@ -200,16 +204,7 @@ def test_scripts_score_sparse_gold_truth(tmp_path):
     truth = np.zeros((20, 20), np.uint16)
     truth[2:8, 2:8] = 9  # the other cell of the plane is not annotated
     write_image(tmp_path / "labels" / plane_name("002", 1), truth, (1.0, 1.0))
-    run_script(
-        "score_segmentation",
-        tmp_path,
-        inputs={
-            "predictions": tmp_path / "predictions/synthetic",
-            "labels": tmp_path / "labels",
-            "manifest": tmp_path / "manifest.csv",
-        },
-        outputs={"iou": tmp_path / "iou.csv", "scores": tmp_path / "scores.json"},
-    )
+    score(tmp_path, "synthetic", tmp_path)
     cells = pd.read_csv(tmp_path / "iou.csv", dtype={"image": str})
     assert cells[["image", "plane", "label"]].to_numpy().tolist() == [["002", 1, 9]]
     assert cells["seg"].tolist() == pytest.approx([30 / 36])
@@ -222,18 +217,8 @@ def test_scripts_score_sparse_gold_truth(tmp_path):
 def test_script_reports_bad_labels_in_one_sentence(tmp_path, capsys):
     lay_out(tmp_path, (20, 20), labelled=True)
     write_image(tmp_path / "predictions/synthetic/001.ome.tif", np.ones((20, 19), np.uint16), [1, 1])
-    outputs = {"iou": tmp_path / "out/iou.csv", "scores": tmp_path / "out/scores.json"}
     with pytest.raises(SystemExit) as caught:
-        run_script(
-            "score_segmentation",
-            tmp_path,
-            inputs={
-                "predictions": tmp_path / "predictions/synthetic",
-                "labels": tmp_path / "labels",
-                "manifest": tmp_path / "manifest.csv",
-            },
-            outputs=outputs,
-        )
+        score(tmp_path, "synthetic", tmp_path / "out")
     assert caught.value.code == 1
     assert capsys.readouterr().err == ("Error: 001: predicted labels have shape (20, 19), the reference (20, 20)\n")
     assert not (tmp_path / "out").exists()

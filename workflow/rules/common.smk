@@ -3,6 +3,8 @@
 import math
 import re
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -48,9 +50,9 @@ wildcard_constraints:
     dataset=any_of(SOURCES.get("datasets", {})),
 
 
-def setting(key):
-    """The value of one key of an organism, as a function of the wildcards."""
-    return lambda wildcards: ORGANISMS[wildcards.organism][key]
+def setting(*keys):
+    """The value of one key of an organism, or below that key, as a function of the wildcards."""
+    return lambda wildcards: reduce(getitem, keys, ORGANISMS[wildcards.organism])
 
 
 def some_settings(section, keys):

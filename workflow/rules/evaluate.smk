@@ -29,10 +29,8 @@ rule score_segmentation:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        thresholds=lambda wildcards: ORGANISMS[wildcards.organism]["evaluation"][
-            "thresholds"
-        ],
-        border=lambda wildcards: ORGANISMS[wildcards.organism]["evaluation"]["border"],
+        thresholds=setting("evaluation", "thresholds"),
+        border=setting("evaluation", "border"),
     script:
         "../scripts/score_segmentation.py"
 
@@ -56,7 +54,7 @@ rule compare_models:
         "../../envs/diffusion.yaml"
     params:
         baseline=setting("baseline"),
-        margin=lambda wildcards: ORGANISMS[wildcards.organism]["evaluation"]["margin"],
+        margin=setting("evaluation", "margin"),
         seed=SETTINGS["seed"],
     script:
         "../scripts/compare_models.py"

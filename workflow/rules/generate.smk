@@ -57,10 +57,8 @@ rule generate_slabs:
         runtime=growing(240),
     params:
         settings=other_settings("generation", SLABS),
-        slab_shape=lambda wildcards: ORGANISMS[wildcards.organism]["generation"][
-            "slab_shape"
-        ],
-        parts=lambda wildcards: ORGANISMS[wildcards.organism]["generation"]["slab_jobs"],
+        slab_shape=setting("generation", "slab_shape"),
+        parts=setting("generation", "slab_jobs"),
         volumes=batch_volumes,
         seed=SETTINGS["seed"],
         device=SETTINGS["device"],
@@ -87,9 +85,7 @@ rule join_slabs:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        slab_shape=lambda wildcards: ORGANISMS[wildcards.organism]["generation"][
-            "slab_shape"
-        ],
+        slab_shape=setting("generation", "slab_shape"),
         tiles=some_settings("generation", ["tile_shape", "overlap"]),
     script:
         "../scripts/join_slabs.py"

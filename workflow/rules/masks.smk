@@ -53,8 +53,8 @@ rule collect_labels:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        source=lambda wildcards: ORGANISMS[wildcards.organism]["masks"]["source"],
-        min_size=lambda wildcards: ORGANISMS[wildcards.organism]["masks"]["min_size"],
+        source=setting("masks", "source"),
+        min_size=setting("masks", "min_size"),
         axes=setting("axes"),
         cell_diameter=setting("cell_diameter"),
         classical=setting("classical"),

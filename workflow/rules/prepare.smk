@@ -27,9 +27,7 @@ rule prepare_images:
         test_images=setting("test_images"),
         percentiles=setting("percentiles"),
         gamma=setting("gamma"),
-        min_shape=lambda wildcards: ORGANISMS[wildcards.organism]["diffusion"][
-            "patch_shape"
-        ],
+        min_shape=setting("diffusion", "patch_shape"),
     script:
         "../scripts/prepare_images.py"
 
@@ -52,9 +50,7 @@ rule measure_cells:
     params:
         stain=setting("stain"),
         settings=setting("classical"),
-        membrane_um=lambda wildcards: ORGANISMS[wildcards.organism]["sketch"][
-            "membrane_um"
-        ],
+        membrane_um=setting("sketch", "membrane_um"),
         cell_diameter=setting("cell_diameter"),
     script:
         "../scripts/measure_cells.py"

@@ -14,8 +14,10 @@ def main(snakemake):
             prediction = Path(snakemake.input.predictions) / f"{row.image}.ome.tif"
             if not references or not prediction.exists():
                 print(f"{row.image}: not scored, no {'prediction' if references else 'reference labels'}")
-            for reference, plane in references if prediction.exists() else ():
-                yield metrics.LabelPair(row.image, reference, read_image(prediction), plane)
+                continue
+            predicted = read_image(prediction)
+            for reference, plane in references:
+                yield metrics.LabelPair(row.image, reference, predicted, plane)
 
     thresholds = snakemake.params.get("thresholds", metrics.THRESHOLDS)
     cells, scores = metrics.score_images(images(), thresholds, border=snakemake.params.get("border", 0))

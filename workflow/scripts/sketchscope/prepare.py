@@ -328,8 +328,7 @@ def _write_labels(source: Source, rows: Iterable[ManifestRow], folder: Path, bac
         return
     frames = read_frames(source.labels, [row.frame for row in rows])
     for row, labels in zip(rows, frames, strict=True):
-        labels = integer_labels(labels, f"{source.labels.path}, labels of {source.place(row.frame)}")
-        labels[labels == background_label] = 0
+        labels = integer_labels(labels, f"{source.labels.path}, labels of {source.place(row.frame)}", background_label)
         write_image(folder / f"{row.image}.ome.tif", labels, row.voxel_size)
 
 
@@ -375,8 +374,8 @@ def intensity_limits(image: np.ndarray, percentiles: tuple[float, float], name: 
     return low, high
 
 
-def integer_labels(labels: np.ndarray, name: str) -> np.ndarray:
-    """Labels as uint16, or uint32 where they do not fit.
+def integer_labels(labels: np.ndarray, name: str, background_label: int = 0) -> np.ndarray:
+    """Labels as uint16, or uint32 where they do not fit, the background 0.
 
     Parameters
     ----------
@@ -384,6 +383,8 @@ def integer_labels(labels: np.ndarray, name: str) -> np.ndarray:
         Integers, perhaps stored as floats; 0 is background.
     name : str
         The file, for the error.
+    background_label : int
+        What is background beside 0.
 
     Raises
     ------
@@ -393,4 +394,6 @@ def integer_labels(labels: np.ndarray, name: str) -> np.ndarray:
     low, high = labels.min(), labels.max()
     if not (low >= 0 and high <= np.iinfo(np.uint32).max and np.all(labels == np.floor(labels))):
         raise InputError(f"{name}: values from {low} to {high}; whole numbers from 0, one a cell, are needed")
-    return labels.astype(np.uint16 if high <= np.iinfo(np.uint16).max else np.uint32)
+    labels = labels.astype(np.uint16 if high <= np.iinfo(np.uint16).max else np.uint32)
+    labels[labels == background_label] = 0
+    return labels

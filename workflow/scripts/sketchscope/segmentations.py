@@ -72,6 +72,4 @@ def labels_of_training(
             continue
         stack = describe_stack(row.source, len(row.shape), dataset["axes"] if axes == "auto" else axes)
         labels = next(read_frames(describe_labels(path, stack), [row.frame]))
-        labels = integer_labels(labels, f"{path}, labels of {row.source}")
-        labels[labels == dataset["background_label"]] = 0
-        yield row.image, labels
+        yield row.image, integer_labels(labels, f"{path}, labels of {row.source}", dataset["background_label"])
