@@ -23,6 +23,7 @@ include: "workflow/rules/diffusion.smk"
 include: "workflow/rules/masks.smk"
 include: "workflow/rules/sketch.smk"
 include: "workflow/rules/generate.smk"
+include: "workflow/rules/audit.smk"
 include: "workflow/rules/cellpose.smk"
 include: "workflow/rules/evaluate.smk"
 

@@ -222,6 +222,14 @@ def test_mistakes_at_the_top(config, start):
     [
         ({"difusion": {}}, "difusion: unknown key; did you mean diffusion?"),
         ({"diffusion": {"stepz": 1}}, "diffusion.stepz: unknown key; did you mean steps?"),
+        (
+            {"stain": "membranes", "audit": {"lost": "redraw"}},
+            "audit.lost: found redraw; with stain: membranes allowed is keep or drop",
+        ),
+        (
+            {"generation": {"slab_shape": [64, 64]}, "audit": {"lost": "redraw"}},
+            "audit.lost: found redraw; with generation.slab_shape allowed is keep or drop",
+        ),
         ({"diffusion": {"steps": 0}}, "diffusion.steps: found 0; allowed is a whole number (at least 1)"),
         ({"diffusion": None}, "diffusion: found null; allowed is a mapping of keys to values"),
         ({"diffusion": {"channels": [12]}}, "diffusion.channels[0]: found 12; allowed is"),

@@ -91,7 +91,7 @@ def assert_whole(results, shape, volumes):
         assert synthetic.shape == mask.shape == shape
         assert synthetic.dtype == np.uint16
         assert mask.max() > 0
-    for figure in ("pairs", "loss", "overlays", "iou", "verdict"):
+    for figure in ("pairs", "loss", "overlays", "iou", "verdict", "audit"):
         assert (results / f"figures/{figure}.png").stat().st_size > 5000
     assert not list(results.rglob("*.tmp"))
 
@@ -114,6 +114,10 @@ def test_images_of_ones_own_2d(tmp_path):
     found = scores(results)
     assert found["ap50"] > 0.7, "a network that learnt nothing finds no cell"
     assert found["iou_median"] > 0.7
+    audit = pd.read_csv(results / "audit/summary.csv", index_col="labels")
+    assert (audit["iou_above_0.7"] > 0.8).all()
+    assert (audit["displacement_abs_median"] < 1).all()
+    assert json.loads((results / "evaluation/summary.json").read_text())["audit"]["synthetic"]["lost"] < 10
     cells = pd.read_csv(results / "evaluation/synthetic/iou.csv", dtype={"image": str})
     assert set(cells["image"]) == {"0004", "0005"}
 
@@ -135,6 +139,8 @@ def test_images_without_truth_get_everything_but_a_score(tmp_path):
         "volumes": 4,
         "diffusion": TINY["diffusion"] | {"steps": 20},
         "cellpose": TINY["cellpose"] | {"epochs": 3},
+        # of a network that learnt little some cells are lost
+        "audit": {"lost": "redraw", "min_contrast": 12.0},
     }
     write_config(tmp_path, {"my-cells": FLAT | hasty})
     finish(tmp_path)
@@ -143,6 +149,16 @@ def test_images_without_truth_get_everything_but_a_score(tmp_path):
     summary = json.loads((results / "evaluation/summary.json").read_text())
     assert (summary["n_images_scored"], summary["synthetic"]["ap50"]) == (0, None)
     assert (results / "predictions/synthetic/0001.ome.tif").exists()
+
+    # cells that were lost in the drafts are brighter in the sketches that count; drafts are temporary
+    drafts = pd.read_csv(results / "audit/drafts/batch_000.csv")
+    assert drafts["lost"].any()
+    assert not (results / "drafts/synthetic/batch_000").exists()
+    usual = np.median(pd.read_csv(results / "sketches/cells.csv")["grey"])
+    for volume, cells in drafts[drafts["lost"]].groupby("volume"):
+        sketch, mask = (read_image(results / f"{kind}/batch_000/{volume}.ome.tif") for kind in ("sketches", "masks"))
+        brightest = ndimage.maximum(sketch, mask, cells["label"])
+        assert (brightest > usual - 0.1)[cells["size"] > 40].all(), "blurred, the brightest voxel is a little dimmer"
 
 
 def test_a_stack_of_ones_own_3d(tmp_path):

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.image import imread
 from sketchscope import figures
 
@@ -140,6 +141,26 @@ def test_verdicts_are_drawn_and_written(tmp_path):
     assert (drawn(figure, tmp_path / "verdict.png") < 0.9).mean() > 0.01
     corrected = figures.plot_verdicts(verdicts(difference_p_holm=0.123, equivalence_p_holm=0.5)).axes[0].texts
     assert [text.get_text() for text in corrected].count("0.12") == 3
+
+
+@pytest.mark.parametrize("shape", [(60, 80), (5, 60, 80)])
+@pytest.mark.parametrize("referenced", [True, False])
+def test_audit(tmp_path, shape, referenced):
+    voxel_size = (0.5,) * len(shape)
+    cells = pd.DataFrame({"contrast": 1.0, "contrast_to_noise": [2.0, 20.0, 30.0], "displacement": [1.0, 0.5, -2.0]})
+    cells = cells.assign(iou=[0.3, 0.9, 0.8], lost=[True, False, False])
+    references = cells if referenced else cells[:0]
+    image = np.random.default_rng(1).normal(100, 10, shape)
+    figure = figures.plot_audit(image, two_cells(shape), [2], cells, references, voxel_size, 3.0)
+    example, histogram, scatter = figure.axes
+    red = [tuple(lines.get_color()[0]) for lines in example.collections if len(lines.get_segments())]
+    assert to_rgba(figures.VERMILION) in red
+    shown = [text.get_text() for text in histogram.get_legend().get_texts()]
+    assert shown[-1] == "synthetic, median -0.75", "of those that are not lost"
+    assert len(shown) == 1 + referenced
+    assert sum(patch.get_height() for patch in histogram.patches) == pytest.approx(1 + referenced)
+    assert "synthetic, 3 cells" in [text.get_text() for text in scatter.get_legend().get_texts()]
+    assert (drawn(figure, tmp_path / "audit.png") < 0.9).mean() > 0.01
 
 
 def test_flatten_keeps_labels_and_stretches_z():

@@ -14,6 +14,7 @@ from sketchscope.files import (
     atomic_folder,
     atomic_path,
     image_files,
+    image_pairs,
     read_image,
     read_tiff,
     resumed_folder,
@@ -331,3 +332,14 @@ def test_leftovers_of_a_killed_process_go(tmp_path):
         "batch.tmp",
         ".batch.unfinished",
     }
+
+
+def test_pairs(tmp_path):
+    for folder, names in (("a", "12"), ("b", "3"), ("c", "12"), ("d", "3"), ("e", "1")):
+        for name in names:
+            write_image(tmp_path / folder / f"{name}.ome.tif", np.zeros((4, 4), np.uint16), (1, 1))
+    a, b, c, d, e = (tmp_path / name for name in "abcde")
+    expected = [(n, x / f"{n}.ome.tif", y / f"{n}.ome.tif") for n, x, y in (("1", a, c), ("2", a, c), ("3", b, d))]
+    assert list(image_pairs([a, b], [c, d])) == expected
+    with pytest.raises(InputError, match=r"a/2\.ome\.tif: has no mask of the same name in .*e"):
+        list(image_pairs([a], [e]))

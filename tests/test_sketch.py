@@ -233,6 +233,21 @@ def test_draw(tissue, geometry, stain):
     assert -0.81 < first.min() < first.max() <= 1
 
 
+def test_lost_nuclei_are_drawn_as_bright_as_usual(labels, geometry):
+    settings = {"stain": "nuclei", "measured": np.array([-0.6, 0.2, 0.9]), "measured_background": -0.8}
+    settings |= {"sigma": 0.0, "background": None, "min_contrast": 0.1, "nucleoli": [1.0], "nucleolus_um": (1, 2)}
+    settings |= {"membrane_um": 1.0, "decay_um": None}
+
+    def drawn(lost):
+        return draw(labels, geometry[1], rng=np.random.default_rng(2), lost=lost, **settings)
+
+    before, after = drawn([]), drawn([1, 3])
+    for label in (1, 3):
+        assert after[labels == label][0] == np.float32(max(before[labels == label][0], 0.2))
+    np.testing.assert_array_equal(after[np.isin(labels, (0, 2))], before[np.isin(labels, (0, 2))])
+    assert (after != before).any()
+
+
 def test_membranes_are_drawn_where_cells_meet(tissue, geometry):
     sketch = draw(tissue, geometry[1], stain="membranes", rng=np.random.default_rng(0), **SETTINGS | {"sigma": 0.0})
     membrane = nearest_other(tissue, 0.5, geometry[1]) != tissue

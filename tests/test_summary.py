@@ -17,6 +17,9 @@ COMPARED = {
 }
 
 
+AUDIT = pd.DataFrame({"cells": [90, 200], "lost": [1, 4], "iou_median": [0.9, 0.8]}, index=["synthetic", "references"])
+
+
 def scores(**changes):
     figures = {"ap50": 0.8, "ap75": 0.7, "ap90": 0.2, "ap_mean": 0.65, "average_precision": {}, "per_image": []}
     figures |= {"seg": 0.75, "iou_median": 0.85, "pq": 0.7, "sq": 0.8, "rq": 0.875, "det": 0.95}
@@ -30,6 +33,7 @@ def summarised(synthetic=None, baseline=None, **changes):
         "scale": "demo",
         "baseline_name": "classical",
         "comparison": pd.Series(COMPARED),
+        "audit": AUDIT,
         "seconds": {"train_diffusion": 240.0, "draw_sketches": 1.5},
         "held_out": True,
     }
@@ -40,12 +44,13 @@ def test_summary_has_the_agreed_keys():
     result = summarised()
     assert set(result) == {
         *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
-        *("synthetic", "baseline", "comparison", "seconds", "versions"),
+        *("synthetic", "baseline", "comparison", "audit", "seconds", "versions"),
     }
     assert set(result["synthetic"]) == FIGURES
     assert set(result["baseline"]) == FIGURES | {"name"}
     assert result["baseline"]["name"] == "classical"
     assert result["border"] == 25
+    assert result["audit"]["synthetic"] == {"cells": 90, "lost": 1, "iou_median": 0.9}
     assert set(result["comparison"]) == {*summary.COMPARISON, "sentence"}
     assert (result["comparison"]["verdict"], result["comparison"]["n_images"]) == ("equivalent", 4)
     assert (result["synthetic"]["ap50"], result["baseline"]["ap50"]) == (0.8, 0.6)
@@ -160,6 +165,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         outputs={"statistics": tmp_path / "statistics.csv"},
         params={"baseline": "classical", "margin": 0.05, "seed": 1},
     )
+    AUDIT.to_csv(tmp_path / "audit.csv", index_label="labels")
     run_script(
         "summarise_organism",
         tmp_path,
@@ -167,6 +173,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
             "synthetic": tmp_path / "synthetic/scores.json",
             "baseline": tmp_path / "classical/scores.json",
             "statistics": tmp_path / "statistics.csv",
+            "audit": tmp_path / "audit.csv",
             "manifest": tmp_path / "manifest.csv",
         },
         outputs={"summary": tmp_path / "summary.json"},

@@ -5,6 +5,7 @@ rule train_cellpose:
     input:
         synthetic=batch_folders("synthetic"),
         masks=batch_folders("masks"),
+        lost=lost_cells,
         manifest="results/{organism}/manifest.csv",
     output:
         model="results/{organism}/cellpose/synthetic/model",

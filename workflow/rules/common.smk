@@ -27,6 +27,9 @@ GPUS = 0 if SETTINGS["device"] == "cpu" else 1
 SLABS = ["slab_shape", "slab_jobs"]
 IN_SLABS = {name for name in ORGANISMS if ORGANISMS[name]["generation"]["slab_shape"]}
 
+# the organisms of which cells that are lost in their images are drawn anew
+REDRAWN = {name for name in ORGANISMS if ORGANISMS[name]["audit"]["lost"] == "redraw"}
+
 # the organisms whose masks are made of segmented images
 SEGMENTED = {
     name for name in ORGANISMS if ORGANISMS[name]["masks"]["source"] != "simulated"
@@ -90,6 +93,12 @@ def batch_folders(folder):
     ]
 
 
+def lost_cells(wildcards):
+    """The audit, where the training leaves out cells that do not show."""
+    dropped = ORGANISMS[wildcards.organism]["audit"]["lost"] == "drop"
+    return [f"results/{wildcards.organism}/audit/cells.csv"] if dropped else []
+
+
 def slab_parts(wildcards):
     """What the jobs that share out the slabs of one batch make."""
     parts = range(ORGANISMS[wildcards.organism]["generation"]["slab_jobs"])
@@ -126,7 +135,7 @@ def diffusion_model(wildcards):
 
 def figures(wildcards):
     """Figures of an organism; the loss only of what is trained here."""
-    names = ["pairs", "overlays", "iou", "verdict"]
+    names = ["pairs", "overlays", "iou", "verdict", "audit"]
     trained = ORGANISMS[wildcards.organism]["diffusion"]["checkpoint"] is None
     return [
         f"results/{wildcards.organism}/figures/{name}.png"

@@ -66,6 +66,7 @@ rule summarise_organism:
         baseline=baseline_file("results/{organism}/evaluation/{model}/scores.json"),
         manifest="results/{organism}/manifest.csv",
         statistics="results/{organism}/evaluation/statistics.csv",
+        audit="results/{organism}/audit/summary.csv",
         # read by nobody, but they make this the last job, which lists the seconds of all others
         figures=figures,
     output:

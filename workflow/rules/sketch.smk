@@ -12,6 +12,8 @@ rule draw_sketches:
         "results/{organism}/logs/draw_sketches.{batch}.log",
     benchmark:
         "results/{organism}/benchmarks/draw_sketches.{batch}.tsv"
+    wildcard_constraints:
+        organism=any_of(set(ORGANISMS) - REDRAWN),
     group:
         "masks"
     conda:

@@ -4,15 +4,15 @@ from sketchscope.jobs import job
 def main(snakemake, device):
     import pandas as pd
     import torch
-    from sketchscope import cellpose_model, files, manifest
+    from sketchscope import audit, cellpose_model, files, manifest
 
     voxel_size = manifest.read_manifest(snakemake.input.manifest)[0].voxel_size
     cell_diameter = snakemake.params.cell_diameter
     torch.set_num_threads(snakemake.threads)
+    lost = audit.read_lost(snakemake.input.lost)
     pairs = (
-        (files.read_image(path), files.read_image(f"{masks}/{path.name}"))
-        for synthetic, masks in zip(snakemake.input.synthetic, snakemake.input.masks, strict=True)
-        for path in files.image_files(synthetic).values()
+        (files.read_image(path), audit.without(files.read_image(mask), lost.get(volume, ())))
+        for volume, path, mask in files.image_pairs(snakemake.input.synthetic, snakemake.input.masks)
     )
     images, labels = cellpose_model.training_planes(pairs, voxel_size, cell_diameter)
     losses = cellpose_model.train(

@@ -199,6 +199,7 @@ def check_organism(settings: Settings, key: str, sources: Mapping) -> Settings:
     check_selections(settings, key)
     settings = settings | {"generation": with_tiles(settings["generation"], settings["diffusion"]["patch_shape"])}
     check_generation(settings, key)
+    check_redrawing(settings, key)
     models = ["classical", *sources.get("models", {})]
     if settings["baseline"] not in models:
         raise InputError(f"{key}.baseline: {unknown(settings['baseline'], models)}")
@@ -271,6 +272,16 @@ def check_generation(settings: Settings, key: str) -> None:
             f"{key}.generation.overlap: found {overlap}; along every axis it must be smaller than the tile,"
             f" which is {tile}"
         )
+
+
+def check_redrawing(settings: Settings, key: str) -> None:
+    """Check that lost cells can be drawn anew where that is wanted."""
+    for name, hindered in (
+        ("stain: membranes", settings["stain"] == "membranes"),
+        ("generation.slab_shape", settings["generation"]["slab_shape"] is not None),
+    ):
+        if hindered and settings["audit"]["lost"] == "redraw":
+            raise InputError(f"{key}.audit.lost: found redraw; with {name} allowed is keep or drop")
 
 
 def find_files(settings: Settings, key: str, datasets: Mapping) -> Settings:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -139,7 +140,7 @@ def plot_loss(steps: np.ndarray, losses: np.ndarray, seconds: np.ndarray | None 
     ax.plot(steps, losses, color=SKY, alpha=0.6, linewidth=0.8, label="loss")
     ax.plot(steps, running_mean(losses), color=BLUE, linewidth=2, label="running mean")
     ax.set(xlabel="training step", ylabel="mean squared error of the noise", yscale="log")
-    _plain_log_ticks(ax)
+    _plain_log_ticks(ax.yaxis)
     ax.margins(x=0.01)
     ax.grid(axis="y", which="both", color="0.9")
     ax.legend(edgecolor="none", framealpha=1)
@@ -227,6 +228,68 @@ def _verdict_cells(table: pd.DataFrame) -> list[tuple[str, ...]]:
 
 def _number(value: float | None, style: str) -> str:
     return "–" if pd.isna(value) else f"{value:{style}}"
+
+
+def plot_audit(
+    image: np.ndarray,
+    mask: np.ndarray,
+    lost: Sequence[int],
+    synthetic: pd.DataFrame,
+    references: pd.DataFrame,
+    voxel_size: Sequence[float],
+    min_contrast: float,
+) -> Figure:
+    """Draw a synthetic image with its annotation, and how well all annotations fit their images.
+
+    Parameters
+    ----------
+    image, mask : arrays (Z, Y, X) or (Y, X)
+        Intensities and labels of an example.
+    lost : sequence of int
+        Labels in it that are outlined in red.
+    synthetic, references : DataFrame
+        Of `audit.audit_cells`: of the synthetic images, and of real ones with reference labels, which may be none.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    min_contrast : float
+        Below it a cell is lost.
+    """
+    figure = Figure(figsize=(11, 5.4), layout="constrained")
+    axes = figure.subplot_mosaic([["example", "displacement"], ["example", "iou"]], width_ratios=(1.1, 1))
+    picture, labels = flatten(image, voxel_size), flatten(mask, voxel_size)
+    show(axes["example"], picture, display_limits([image]))
+    is_lost = np.isin(labels, lost)
+    outline(axes["example"], np.where(is_lost, 0, labels), SKY)
+    outline(axes["example"], np.where(is_lost, labels, 0), VERMILION)
+    _scale_bar(axes["example"], image.shape, voxel_size[-1])
+    for table, colour, name in ((references, "0.55", "real, reference labels"), (synthetic, BLUE, "synthetic")):
+        measured = table[table["contrast"].notna()].astype({"lost": bool})
+        _draw_displacements(axes["displacement"], measured.loc[~measured["lost"], "displacement"], colour, name)
+        label = f"{name}, {len(measured)} cells"
+        contrast = measured["contrast_to_noise"].clip(lower=0.5)
+        axes["iou"].scatter(contrast, measured["iou"], 7, colour, alpha=0.5, linewidth=0, label=label)
+    axes["displacement"].axvline(0, color="0.5", linewidth=0.8)
+    axes["displacement"].set(xlabel="boundary outside the outline, pixels", ylabel="share of the cells")
+    axes["iou"].axvline(min_contrast, color=VERMILION, linewidth=1, label="lost to the left")
+    axes["iou"].set(xlabel="contrast, standard deviations of the surroundings", ylabel="IoU with the mask")
+    axes["iou"].set(xscale="log", ylim=(0, 1))
+    _plain_log_ticks(axes["iou"].xaxis)
+    for ax in (axes["displacement"], axes["iou"]):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(edgecolor="none", framealpha=0.8, fontsize=9)
+    axes["displacement"].set(xlim=(-3, 3))
+    axes["displacement"].margins(y=0.45)  # the legend stands above the bars
+    return figure
+
+
+def _draw_displacements(ax: Axes, displacement: pd.Series, colour: str, name: str) -> None:
+    """A histogram of shares, its median in the legend."""
+    displacement = displacement.dropna()
+    if len(displacement):
+        share = np.full(len(displacement), 1 / len(displacement))
+        label = f"{name}, median {displacement.median():+.2f}"
+        bins = np.arange(-3, 3.1, 0.2)
+        ax.hist(displacement.clip(-3, 3), bins, weights=share, color=colour, alpha=0.6, label=label)
 
 
 def message(text: str) -> Figure:
@@ -362,10 +425,10 @@ def _legend(figure: Figure, entries: Mapping[str, bool]) -> None:
     figure.legend(handles=drawn, loc="outside lower center", ncols=len(drawn), frameon=False, fontsize=11)
 
 
-def _plain_log_ticks(ax: Axes) -> None:
+def _plain_log_ticks(axis: Axis) -> None:
     """Write the numbers of a log axis as they are, 0.02 instead of a power of ten."""
-    for axis in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
-        axis(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else "")
+    for set_formatter in (axis.set_major_formatter, axis.set_minor_formatter):
+        set_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else "")
 
 
 def _time_axis(ax: Axes, steps: np.ndarray, seconds: np.ndarray) -> None:

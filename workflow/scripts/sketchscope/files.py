@@ -353,3 +353,19 @@ def image_files(folder: PathLike) -> dict[str, Path]:
     if not found:
         raise InputError(f"{folder}: holds no image that ends in {' or '.join(SUFFIXES.values())}")
     return {path.name.removesuffix(suffix): path for path, suffix in sorted(found)}
+
+
+def image_pairs(folders: Iterable[PathLike], mask_folders: Iterable[PathLike]) -> Iterator[tuple[str, Path, Path]]:
+    """Name, image and mask of every volume in folders that go together.
+
+    Raises
+    ------
+    InputError
+        If an image has no mask of its name.
+    """
+    for folder, mask_folder in zip(folders, mask_folders, strict=True):
+        masks = image_files(mask_folder)
+        for name, path in image_files(folder).items():
+            if name not in masks:
+                raise InputError(f"{path}: has no mask of the same name in {mask_folder}")
+            yield name, path, masks[name]

@@ -77,6 +77,11 @@ def as_real(normalised: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
     return denormalise(normalised, *typical_limits(rows), rows[0].dtype, rows[0].gamma)
 
 
+def from_real(image: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
+    """Undo `as_real`, as far as its dtype allows."""
+    return normalise(image, *typical_limits(rows), rows[0].gamma)
+
+
 def _signed_power(values: np.ndarray, exponent: float) -> np.ndarray:
     return values if exponent == 1.0 else np.sign(values) * np.abs(values) ** exponent
 

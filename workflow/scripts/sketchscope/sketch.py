@@ -25,6 +25,7 @@ def draw(
     nucleolus_um: Sequence[float],
     membrane_um: float,
     decay_um: float | None,
+    lost: Sequence[int] = (),
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw the sketch of one mask.
@@ -43,6 +44,8 @@ def draw(
         Mean normalised intensity of the real background, taken where `background` is None.
     sigma, background, min_contrast, nucleoli, nucleolus_um, membrane_um, decay_um
         See the section sketch of the configuration.
+    lost : sequence of int
+        Nuclei that are drawn as bright as the median of those measured at least.
     rng : numpy Generator
 
     Returns
@@ -59,6 +62,8 @@ def draw(
     if stain == "membranes":
         return draw_membrane_sketch(labels, draw_grey, background, blur, membrane_um, voxel_size, decay)
     grey_values = draw_grey(labels.max())
+    faint = np.asarray(lost, int) - 1
+    grey_values[faint] = np.maximum(grey_values[faint], np.median(measured))
     spots = draw_nucleoli(labels, nucleoli, nucleolus_um, voxel_size, rng)
     return draw_sketch(labels, grey_values, background, blur, spots, decay)
 

@@ -66,6 +66,7 @@ def summarise(
     scale: str,
     baseline_name: str,
     comparison: pd.Series,
+    audit: pd.DataFrame,
     seconds: dict[str, float],
     held_out: bool,
 ) -> dict[str, Any]:
@@ -79,6 +80,8 @@ def summarise(
         Names.
     comparison : Series
         The row of `statistics.compare_models`.
+    audit : DataFrame
+        The rows synthetic and references, of `audit.summarise_audit`.
     seconds : dict
         Seconds of each rule.
     held_out : bool
@@ -104,6 +107,7 @@ def summarise(
         "synthetic": _figures(synthetic),
         "baseline": _figures(baseline) | {"name": baseline_name},
         "comparison": {key: comparison[key] for key in COMPARISON} | {"sentence": explain(comparison)},
+        "audit": audit.to_dict("index"),
         "seconds": seconds,
         "versions": all_versions(),
     }

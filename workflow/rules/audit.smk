@@ -1,0 +1,158 @@
+"""Does each annotated cell show in its synthetic image? Lost ones are dropped from the training, or drawn anew.
+
+To draw them anew, drafts of the images are made and audited first: sketches of the masks, with the lost cells brighter.
+"""
+
+
+localrules:
+    summarise_audit,
+    plot_audit,
+
+
+rule audit_labels:
+    input:
+        synthetic=batch_folders("synthetic"),
+        masks=batch_folders("masks"),
+        manifest="results/{organism}/manifest.csv",
+    output:
+        cells="results/{organism}/audit/cells.csv",
+    log:
+        "results/{organism}/logs/audit_labels.log",
+    benchmark:
+        "results/{organism}/benchmarks/audit_labels.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    resources:
+        mem_mb=volume_memory(4000, 40),
+        runtime=growing(60),
+    params:
+        stain=setting("stain"),
+        min_contrast=setting("audit", "min_contrast"),
+    script:
+        "../scripts/audit_labels.py"
+
+
+rule audit_references:
+    input:
+        images="results/{organism}/images",
+        labels="results/{organism}/labels",
+        manifest="results/{organism}/manifest.csv",
+    output:
+        cells="results/{organism}/audit/references.csv",
+    log:
+        "results/{organism}/logs/audit_references.log",
+    benchmark:
+        "results/{organism}/benchmarks/audit_references.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        stain=setting("stain"),
+        min_contrast=setting("audit", "min_contrast"),
+    script:
+        "../scripts/audit_references.py"
+
+
+rule summarise_audit:
+    input:
+        synthetic="results/{organism}/audit/cells.csv",
+        references="results/{organism}/audit/references.csv",
+    output:
+        report(
+            "results/{organism}/audit/summary.csv",
+            caption="../report/audit.rst",
+            category="{organism}",
+            labels={"item": "audit of the labels"},
+        ),
+    log:
+        "results/{organism}/logs/summarise_audit.log",
+    conda:
+        "../../envs/diffusion.yaml"
+    script:
+        "../scripts/summarise_audit.py"
+
+
+rule plot_audit:
+    input:
+        synthetic="results/{organism}/synthetic/batch_000",
+        masks="results/{organism}/masks/batch_000",
+        manifest="results/{organism}/manifest.csv",
+        cells="results/{organism}/audit/cells.csv",
+        references="results/{organism}/audit/references.csv",
+    output:
+        report(
+            "results/{organism}/figures/audit.png",
+            caption="../report/audit.rst",
+            category="{organism}",
+            labels={"item": "audit of the labels"},
+        ),
+    log:
+        "results/{organism}/logs/plot_audit.log",
+    benchmark:
+        "results/{organism}/benchmarks/plot_audit.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    params:
+        min_contrast=setting("audit", "min_contrast"),
+    script:
+        "../scripts/plot_audit.py"
+
+
+use rule draw_sketches as draw_drafts with:
+    output:
+        sketches=temp(directory("results/{organism}/drafts/sketches/{batch}")),
+    log:
+        "results/{organism}/logs/draw_drafts.{batch}.log",
+    benchmark:
+        "results/{organism}/benchmarks/draw_drafts.{batch}.tsv"
+    wildcard_constraints:
+        organism=any_of(REDRAWN),
+
+
+use rule generate_volumes as generate_drafts with:
+    input:
+        sketches="results/{organism}/drafts/sketches/{batch}",
+        manifest="results/{organism}/manifest.csv",
+        model=diffusion_model,
+    output:
+        synthetic=temp(directory("results/{organism}/drafts/synthetic/{batch}")),
+    log:
+        "results/{organism}/logs/generate_drafts.{batch}.log",
+    benchmark:
+        "results/{organism}/benchmarks/generate_drafts.{batch}.tsv"
+    wildcard_constraints:
+        organism=any_of(REDRAWN),
+
+
+use rule audit_labels as audit_drafts with:
+    input:
+        synthetic=["results/{organism}/drafts/synthetic/{batch}"],
+        masks=["results/{organism}/masks/{batch}"],
+        manifest="results/{organism}/manifest.csv",
+    output:
+        cells="results/{organism}/audit/drafts/{batch}.csv",
+    log:
+        "results/{organism}/logs/audit_drafts.{batch}.log",
+    benchmark:
+        "results/{organism}/benchmarks/audit_drafts.{batch}.tsv"
+    # one job with redraw_sketches on a cluster
+    group:
+        "drafts"
+
+
+use rule draw_sketches as redraw_sketches with:
+    input:
+        masks="results/{organism}/masks/{batch}",
+        manifest="results/{organism}/manifest.csv",
+        cells="results/{organism}/sketches/cells.csv",
+        audit="results/{organism}/audit/drafts/{batch}.csv",
+    log:
+        "results/{organism}/logs/redraw_sketches.{batch}.log",
+    benchmark:
+        "results/{organism}/benchmarks/redraw_sketches.{batch}.tsv"
+    wildcard_constraints:
+        organism=any_of(REDRAWN),
+    group:
+        "drafts"

@@ -1,0 +1,22 @@
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    import pandas as pd
+    from sketchscope import audit, files, manifest
+
+    tables = [pd.DataFrame(columns=["image", *audit.CELL_COLUMNS])]
+    for row in manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest)):
+        for labels, plane in manifest.load_references(row, snakemake.input.labels):
+            image = manifest.load_normalised(row, snakemake.input.images)
+            image = image if plane is None else image[plane]
+            table = audit.audit_cells(image, labels, row.voxel_size[-labels.ndim :], **snakemake.params)
+            table.insert(0, "image", row.image)
+            tables.append(table)
+            print(f"{row.image}: {table['lost'].sum()} of {len(table)} cells do not show")
+    with files.atomic_path(snakemake.output.cells) as temporary:
+        pd.concat(tables[1:] or tables).to_csv(temporary, index=False)
+
+
+with job(snakemake.log[0]):
+    main(snakemake)
