@@ -266,6 +266,19 @@ def test_mistakes_at_the_top(config, start):
         ),
         ({"generation": {"t_start": 0}}, "generation.t_start: found 0; allowed is a whole number (at least 1)"),
         (
+            {"generation": {"t_start": "early"}},
+            'generation.t_start: found "early"; allowed is a whole number (at least 1) or a text (auto)',
+        ),
+        (
+            {"generation": {"t_start": "auto"}, "sweep": {"t_start": [100, 1001]}},
+            "sweep.t_start: found 1001; allowed is 1 to diffusion.timesteps, which is 1000",
+        ),
+        (
+            {"generation": {"t_start": "auto"}, "sweep": {"t_start": [5, 50]}},
+            "generation.steps: found 10; allowed is 1 to t_start, which is 5, or null",
+        ),
+        ({"sweep": {"steps": 401}}, "sweep.steps: found 401; allowed is 1 to t_start, which is 400"),
+        (
             {"generation": {"slab_shape": [4, 512, 512]}},
             "generation.slab_shape: found [4, 512, 512]; with dimensions: 2 it needs 2 entries, y, x",
         ),
@@ -310,10 +323,6 @@ def test_mistakes_at_the_top(config, start):
         (
             {"images": None, "dataset": "Fluo-N3DL-TRIC", "masks": {"source": "silver"}},
             "masks.source: found silver, but the data set Fluo-N3DL-TRIC brings no labels of whole images",
-        ),
-        (
-            {"stain": "membranes", "masks": {"source": "classical"}},
-            "masks.source: found classical, which segments nuclei only; stain is membranes",
         ),
         ({"images": "nowhere/*.tif"}, "images: found no file that matches 'nowhere/*.tif' in "),
         ({"images": ["data/*.tif", "*.jpg"]}, "images: found no file that matches '*.jpg' in "),

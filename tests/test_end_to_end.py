@@ -36,6 +36,10 @@ DEEP = TINY | {
     "volume_shape": [12, 96, 96],
     "simulation": {"density": 600.0},
     "diffusion": TINY["diffusion"] | {"patch_shape": [8, 32, 32]},
+    # of a grid of starts and blurs that is scored first, one is taken
+    "sweep": {"t_start": [200, 400], "sigma": [0.5, 1.5], "images": 2},
+    "sketch": {"sigma": "auto"},
+    "generation": {"t_start": "auto", "steps": 10},
 }
 
 
@@ -91,7 +95,7 @@ def assert_whole(results, shape, volumes):
         assert synthetic.shape == mask.shape == shape
         assert synthetic.dtype == np.uint16
         assert mask.max() > 0
-    for figure in ("pairs", "loss", "overlays", "iou", "verdict", "audit"):
+    for figure in ("pairs", "loss", "overlays", "iou", "verdict", "audit", "sweep"):
         assert (results / f"figures/{figure}.png").stat().st_size > 5000
     assert not list(results.rglob("*.tmp"))
 
@@ -166,6 +170,18 @@ def test_a_stack_of_ones_own_3d(tmp_path):
     write_config(tmp_path, {"my-stack": DEEP | {"images": "images/*.tif", "labels": "truth/*.tif"}})
     finish(tmp_path)
     results = tmp_path / "results/my-stack"
+    tried = pd.read_csv(results / "sweep/scores.csv")
+    assert sorted(zip(tried["t_start"], tried["sigma"], strict=True)) == [
+        (200, 0.5),
+        (200, 1.5),
+        (400, 0.5),
+        (400, 1.5),
+    ]
+    assert tried["psnr"].between(5, 40).all()
+    choice = json.loads((results / "sweep/choice.json").read_text())
+    assert json.loads((results / "evaluation/summary.json").read_text())["fidelity"] == choice
+    log = (results / "logs/generate_volumes.batch_000.log").read_text()
+    assert f"from t = {choice['t_start']}" in log
     assert_whole(results, (12, 96, 96), 8)
     assert_cells_show(results)
     assert scores(results)["ap50"] > 0.5

@@ -163,6 +163,25 @@ def test_audit(tmp_path, shape, referenced):
     assert (drawn(figure, tmp_path / "audit.png") < 0.9).mean() > 0.01
 
 
+@pytest.mark.parametrize("starts", [[400], list(range(100, 1000, 100))])
+def test_sweep(tmp_path, geometry, starts):
+    shape, voxel_size = geometry
+    sigmas = [0.0, 1.0]
+    scores = pd.DataFrame([{"t_start": t, "sigma": s} for s in sigmas for t in starts])
+    scores = scores.assign(**{column: np.linspace(1, 2, len(scores)) for column in figures.SWEPT})
+    names = ["image", *(f"sketch {s:g}" for s in sigmas), *(f"{s:g} {t}" for s in sigmas for t in starts)]
+    examples = {name: np.random.default_rng(1).uniform(-1, 1, shape) for name in names}
+    figure = figures.plot_sweep(scores, scores.to_dict("records")[-1], examples, voxel_size)
+    above, below = figure.subfigs
+    assert [ax.get_title() for ax in above.axes] == list(figures.SWEPT.values())
+    assert [len(line.get_xdata()) for line in above.axes[0].lines] == [len(starts), len(starts), 1]
+    headings = [ax.get_title() for ax in below.axes if ax.get_title()]
+    assert headings == ["real", "sketch", *(f"t_start {t}" for t in ([400] if len(starts) == 1 else starts[::2]))]
+    framed = [ax for ax in below.axes if ax.spines["left"].get_visible()]
+    assert framed == [below.axes[-1]], "the last of the second row was chosen"
+    assert (drawn(figure, tmp_path / "sweep.png") < 0.9).mean() > 0.01
+
+
 def test_flatten_keeps_labels_and_stretches_z():
     labels = two_cells((5, 60, 80))
     flat = figures.flatten(labels, (2.0, 0.5, 0.5))

@@ -33,6 +33,7 @@ def summarised(synthetic=None, baseline=None, **changes):
         "scale": "demo",
         "baseline_name": "classical",
         "comparison": pd.Series(COMPARED),
+        "fidelity": {"t_start": 400, "sigma": 1.0, "psnr": 22.5, "zncc": 0.8},
         "audit": AUDIT,
         "seconds": {"train_diffusion": 240.0, "draw_sketches": 1.5},
         "held_out": True,
@@ -44,7 +45,7 @@ def test_summary_has_the_agreed_keys():
     result = summarised()
     assert set(result) == {
         *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
-        *("synthetic", "baseline", "comparison", "audit", "seconds", "versions"),
+        *("synthetic", "baseline", "comparison", "fidelity", "audit", "seconds", "versions"),
     }
     assert set(result["synthetic"]) == FIGURES
     assert set(result["baseline"]) == FIGURES | {"name"}
@@ -165,6 +166,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         outputs={"statistics": tmp_path / "statistics.csv"},
         params={"baseline": "classical", "margin": 0.05, "seed": 1},
     )
+    (tmp_path / "choice.json").write_text('{"t_start": 300, "psnr": 21.5}')
     AUDIT.to_csv(tmp_path / "audit.csv", index_label="labels")
     run_script(
         "summarise_organism",
@@ -174,6 +176,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
             "baseline": tmp_path / "classical/scores.json",
             "statistics": tmp_path / "statistics.csv",
             "audit": tmp_path / "audit.csv",
+            "choice": tmp_path / "choice.json",
             "manifest": tmp_path / "manifest.csv",
         },
         outputs={"summary": tmp_path / "summary.json"},
@@ -185,6 +188,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
     assert statistics.shape[0] == 1
     assert result["held_out"] is True
     assert result["border"] == (2 if labelled else 0)
+    assert result["fidelity"] == {"t_start": 300, "psnr": 21.5}
     if labelled:
         assert cells["image"].tolist() == ["001", "001", "002", "002"]
         assert (result["n_images_scored"], result["n_cells"]) == (2, 4)

@@ -126,7 +126,8 @@ def test_number_of_slurm_jobs_of_the_whole_paper(tmp_path):
     """As the README says; masks and sketches of a batch share a job, and what is local is none."""
     section = {"preset": "nuclei-3d", "images": "*.tif"}
     write_config(tmp_path, {f"organism-{i}": section for i in range(7)}, scale="paper")
-    local = {"all", "draw_sketches", "compare_models", "compare_organisms", "summarise_organism", "summarise_audit"}
+    local = {"all", "draw_sketches", "choose_start", "summarise_audit"}
+    local |= {"compare_models", "compare_organisms", "summarise_organism"}
     jobs = plan(tmp_path)
     submitted = sum(n for rule, n in jobs.items() if rule not in local | {"total"} and not rule.startswith("plot_"))
     assert f"is {submitted} SLURM jobs" in (REPOSITORY / "README.md").read_text()
@@ -225,7 +226,7 @@ def test_report_holds_every_figure_and_needs_no_internet(finished):
     assert names == {
         *("report.html", "summary.json", "statistics.csv", "comparison.csv", "comparison.png"),
         *("samples.png", "pairs.png", "loss.png", "overlays.png", "iou.png", "verdict.png"),
-        *("audit.png", "summary.csv"),
+        *("audit.png", "summary.csv", "sweep.png", "choice.json"),
     }
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=.http", page)
     for caption in (finished / "workflow/report").glob("*.rst"):

@@ -116,6 +116,7 @@ use rule generate_volumes as generate_drafts with:
         sketches="results/{organism}/drafts/sketches/{batch}",
         manifest="results/{organism}/manifest.csv",
         model=diffusion_model,
+        choice=choice_for("generation", "t_start"),
     output:
         synthetic=temp(directory("results/{organism}/drafts/synthetic/{batch}")),
     log:
@@ -147,6 +148,7 @@ use rule draw_sketches as redraw_sketches with:
         masks="results/{organism}/masks/{batch}",
         manifest="results/{organism}/manifest.csv",
         cells="results/{organism}/sketches/cells.csv",
+        choice=choice_for("sketch", "sigma"),
         audit="results/{organism}/audit/drafts/{batch}.csv",
     log:
         "results/{organism}/logs/redraw_sketches.{batch}.log",

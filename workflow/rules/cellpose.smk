@@ -93,6 +93,7 @@ rule segment_classical:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
+        stain=setting("stain"),
         settings=setting("classical"),
         cell_diameter=setting("cell_diameter"),
     script:

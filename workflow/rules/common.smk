@@ -74,6 +74,26 @@ def other_settings(section, keys):
     }
 
 
+def grid(section, key):
+    """What the sweep tries of a setting, as a function of the wildcards: its grid, or what is set."""
+
+    def values(wildcards):
+        organism = ORGANISMS[wildcards.organism]
+        chosen = organism[section][key]
+        return organism["sweep"][key] if chosen == "auto" else [chosen]
+
+    return values
+
+
+def choice_for(section, key):
+    """The result of the sweep where a setting is left to it, as a function of the wildcards."""
+    return lambda wildcards: (
+        [f"results/{wildcards.organism}/sweep/choice.json"]
+        if ORGANISMS[wildcards.organism][section][key] == "auto"
+        else []
+    )
+
+
 def organism_batches(wildcards):
     """Volumes of every batch of an organism, names and positions."""
     organism = ORGANISMS[wildcards.organism]
@@ -135,7 +155,7 @@ def diffusion_model(wildcards):
 
 def figures(wildcards):
     """Figures of an organism; the loss only of what is trained here."""
-    names = ["pairs", "overlays", "iou", "verdict", "audit"]
+    names = ["pairs", "overlays", "iou", "verdict", "audit", "sweep"]
     trained = ORGANISMS[wildcards.organism]["diffusion"]["checkpoint"] is None
     return [
         f"results/{wildcards.organism}/figures/{name}.png"

@@ -67,6 +67,7 @@ rule summarise_organism:
         manifest="results/{organism}/manifest.csv",
         statistics="results/{organism}/evaluation/statistics.csv",
         audit="results/{organism}/audit/summary.csv",
+        choice="results/{organism}/sweep/choice.json",
         # read by nobody, but they make this the last job, which lists the seconds of all others
         figures=figures,
     output:

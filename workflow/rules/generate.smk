@@ -14,6 +14,7 @@ rule generate_volumes:
         sketches="results/{organism}/sketches/{batch}",
         manifest="results/{organism}/manifest.csv",
         model=diffusion_model,
+        choice=choice_for("generation", "t_start"),
     output:
         synthetic=directory("results/{organism}/synthetic/{batch}"),
     log:
@@ -42,6 +43,7 @@ rule generate_slabs:
     input:
         sketches="results/{organism}/sketches/{batch}",
         model=diffusion_model,
+        choice=choice_for("generation", "t_start"),
     output:
         part=temp(directory("results/{organism}/slabs/{batch}/part_{part}")),
     log:

@@ -55,6 +55,7 @@ rule collect_labels:
     params:
         source=setting("masks", "source"),
         min_size=setting("masks", "min_size"),
+        stain=setting("stain"),
         axes=setting("axes"),
         cell_diameter=setting("cell_diameter"),
         classical=setting("classical"),

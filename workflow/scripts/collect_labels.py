@@ -2,7 +2,7 @@ from sketchscope.jobs import job
 
 
 def main(snakemake):
-    from sketchscope import classical, files, layouts, manifest, prepare, segmentations
+    from sketchscope import files, layouts, manifest, prepare, rough, segmentations
     from sketchscope.errors import InputError
 
     params = snakemake.params
@@ -13,9 +13,9 @@ def main(snakemake):
         dataset = prepare.read_dataset(snakemake.input.dataset)
         segmented = segmentations.labels_of_training(dataset, rows, params.axes)
     else:
-        sizes = {"voxel_size": rows[0].voxel_size, "cell_diameter": params.cell_diameter}
+        settings = {"stain": params.stain, "cell_diameter": params.cell_diameter, **params.classical}
         images = ((row.image, manifest.load_image(row, snakemake.input.images)) for row in manifest.training_rows(rows))
-        segmented = ((name, classical.segment(image, **sizes, **params.classical)) for name, image in images)
+        segmented = ((name, rough.segment(image, voxel_size=rows[0].voxel_size, **settings)) for name, image in images)
     with files.atomic_folder(snakemake.output.labels) as folder:
         for name, labels in segmented:
             cleaned = layouts.clean_labels(labels, params.min_size)

@@ -3,13 +3,14 @@ from sketchscope.jobs import job
 
 def main(snakemake):
     import numpy as np
-    from sketchscope import classical, files, manifest
+    from sketchscope import files, manifest, rough
 
     rows = manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest))
     with files.atomic_folder(snakemake.output.predictions) as folder:
         for row in rows:
-            labels = classical.segment(
+            labels = rough.segment(
                 manifest.load_image(row, snakemake.input.images),
+                stain=snakemake.params.stain,
                 voxel_size=row.voxel_size,
                 cell_diameter=snakemake.params.cell_diameter,
                 **snakemake.params.settings,

@@ -21,6 +21,7 @@ def main(snakemake):
         scale=snakemake.params.scale,
         baseline_name=snakemake.params.baseline,
         comparison=pd.read_csv(snakemake.input.statistics).iloc[0],
+        fidelity=json.loads(Path(snakemake.input.choice).read_text(encoding="utf-8")),
         audit=pd.read_csv(snakemake.input.audit, index_col="labels"),
         seconds=summary.rule_seconds(snakemake.params.benchmarks),
         held_out=all(row.split != "both" for row in read_manifest(snakemake.input.manifest)),

@@ -67,7 +67,7 @@ def segment(
     InputError
         If `voxel_size` does not fit the image, or a number is out of its range.
     """
-    voxel_size = _checked_voxel_size(image, voxel_size)
+    voxel_size = checked_voxel_size(image, voxel_size)
     _check_ranges(cell_diameter=cell_diameter, edge=edge, min_contrast=min_contrast)
     sigma = cell_diameter / 20 if sigma is None else sigma
     contrast, noise = flatten_background(image, voxel_size, cell_diameter, sigma)
@@ -83,7 +83,8 @@ def segment(
     return clean(labels, min_size * expected_size(cell_diameter, voxel_size))
 
 
-def _checked_voxel_size(image: np.ndarray, voxel_size: Sequence[float]) -> np.ndarray:
+def checked_voxel_size(image: np.ndarray, voxel_size: Sequence[float]) -> np.ndarray:
+    """Micrometres along each axis as an array, if they fit the image."""
     sizes = np.asarray(voxel_size, float)
     if sizes.shape != (image.ndim,) or not (sizes > 0).all():
         raise InputError(

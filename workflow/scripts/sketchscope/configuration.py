@@ -257,15 +257,18 @@ def with_tiles(generation: Settings, patch_shape: list[int]) -> Settings:
 
 
 def check_generation(settings: Settings, key: str) -> None:
-    """Check that the early start lies in the schedule and the overlap in the tiles."""
-    generation, last = settings["generation"], settings["diffusion"]["timesteps"]
-    start, steps = generation["t_start"], generation["steps"]
-    if start > last:
-        raise InputError(
-            f"{key}.generation.t_start: found {start}; allowed is 1 to diffusion.timesteps, which is {last}"
-        )
-    if steps is not None and steps > start:
-        raise InputError(f"{key}.generation.steps: found {steps}; allowed is 1 to t_start, which is {start}, or null")
+    """Check that all starts lie in the schedule, the steps before them, and the overlap in the tiles."""
+    generation, sweep, last = settings["generation"], settings["sweep"], settings["diffusion"]["timesteps"]
+    name, starts = "generation.t_start", [generation["t_start"]]
+    if starts == ["auto"]:
+        name, starts = "sweep.t_start", sweep["t_start"]
+    if max(starts) > last:
+        raise InputError(f"{key}.{name}: found {max(starts)}; allowed is 1 to diffusion.timesteps, which is {last}")
+    first = min(starts)
+    for section, steps in (("generation", generation["steps"]), ("sweep", sweep["steps"])):
+        if steps is not None and steps > first:
+            null = ", or null" if section == "generation" else ""
+            raise InputError(f"{key}.{section}.steps: found {steps}; allowed is 1 to t_start, which is {first}{null}")
     tile, overlap = generation["tile_shape"], generation["overlap"]
     if any(shared >= size for shared, size in zip(overlap, tile, strict=True)):
         raise InputError(
@@ -333,8 +336,6 @@ def find_masks(settings: Settings, key: str, datasets: Mapping) -> Settings:
         raise InputError(f"{key}.source: found silver, which only a dataset brings; take files for labels of your own")
     if source == "silver" and datasets[dataset]["truth"] == "none":
         raise InputError(f"{key}.source: found silver, but the data set {dataset} brings no labels of whole images")
-    if source == "classical" and settings["stain"] == "membranes":
-        raise InputError(f"{key}.source: found classical, which segments nuclei only; stain is membranes")
     return masks | {"labels": matched_files(labels, f"{key}.labels")}
 
 

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from skimage.measure import find_contours
 
-from .cells import cell_boxes
+from .cells import cell_boxes, spread_out
 from .files import PathLike, atomic_path
 
 # Okabe & Ito 2008, Color Universal Design: safe for colour-blind readers
@@ -21,6 +21,14 @@ SKY, YELLOW, BLUE, VERMILION, GREEN = "#56B4E9", "#F0E442", "#0072B2", "#D55E00"
 COLOURS = {"reference": YELLOW, "synthetic": SKY, "baseline": VERMILION}
 VERDICT_COLOURS = {"equivalent": BLUE, "better": GREEN, "worse": VERMILION, "undecided": "0.45"}
 VERDICT_COLUMNS = {"difference": 1.03, "p (differ)": 1.19, "p (equivalent)": 1.35, "verdict": 1.56}
+SIGMA_COLOURS = [SKY, BLUE, GREEN, YELLOW, VERMILION]
+SWEPT = {
+    "divergence": "divergence after noising (bits)",
+    "spectrum": "spectrum from real (dB)",
+    "psnr": "PSNR (dB)",
+    "zncc": "ZNCC",
+    "displacement": "boundary displaced (pixels)",
+}
 GAMMA = 0.4  # lifts dim cells
 PANEL = 2.9  # inches
 GAP = 4  # pixels between the plane and the section of a stack
@@ -290,6 +298,61 @@ def _draw_displacements(ax: Axes, displacement: pd.Series, colour: str, name: st
         label = f"{name}, median {displacement.median():+.2f}"
         bins = np.arange(-3, 3.1, 0.2)
         ax.hist(displacement.clip(-3, 3), bins, weights=share, color=colour, alpha=0.6, label=label)
+
+
+def plot_sweep(
+    scores: pd.DataFrame,
+    choice: Mapping[str, float],
+    examples: Mapping[str, np.ndarray],
+    voxel_size: Sequence[float],
+    columns: int = 5,
+) -> Figure:
+    """Draw what starts and blurs lead to, after Fig. 1c of Eschweiler et al. 2024: scores above, examples below.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Rows of `sweep.sweep`.
+    choice : mapping
+        t_start and sigma of the row chosen.
+    examples : mapping of str to array (Z, Y, X) or (Y, X)
+        image, real; "sketch {sigma}"; and what was generated from it, "{sigma} {t_start}".
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    columns : int
+        Starts, evenly spaced, of which examples are shown; the one chosen is always among them.
+    """
+    starts, sigmas = sorted(scores["t_start"].unique()), sorted(scores["sigma"].unique())
+    shown = sorted({choice["t_start"], *spread_out(starts, columns)})
+    pictures = {name: flatten(picture, voxel_size) for name, picture in examples.items()}
+    height, width = pictures["image"].shape
+    size = 11.5 / (len(shown) + 2)
+    rows = size * height / width * len(sigmas)
+    figure = Figure(figsize=(11.5, 2.9 + rows + 0.4), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(2.9, rows + 0.4))
+    for ax, (column, label) in zip(above.subplots(1, len(SWEPT)), SWEPT.items(), strict=True):
+        for sigma, colour in zip(sigmas, SIGMA_COLOURS * len(sigmas), strict=False):
+            line = scores[scores["sigma"] == sigma].sort_values("t_start")
+            ax.plot(line["t_start"], line[column], "o-", color=colour, markersize=3, label=f"sigma {sigma:g}")
+        ax.plot(choice["t_start"], choice[column], "o", markersize=10, markerfacecolor="none", color="black")
+        ax.set(xlabel="t_start")
+        ax.set_title(label, fontsize=9)
+        ax.tick_params(labelsize=8)
+        ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(edgecolor="none", framealpha=0.8, fontsize=8)
+    axes = below.subplots(len(sigmas), len(shown) + 2, squeeze=False)
+    limits = display_limits([examples["image"]])
+    for row, sigma in zip(axes, sigmas, strict=True):
+        names = ["image", f"sketch {sigma:g}", *(f"{sigma:g} {start}" for start in shown)]
+        for ax, name in zip(row, names, strict=True):
+            show(ax, pictures[name], limits)
+        row[0].set_ylabel(f"sigma {sigma:g}", fontsize=9)
+        if sigma == choice["sigma"]:
+            chosen = row[2 + shown.index(choice["t_start"])]
+            chosen.spines[:].set(visible=True, color=VERMILION, linewidth=3)
+    for ax, heading in zip(axes[0], ["real", "sketch", *(f"t_start {start}" for start in shown)], strict=True):
+        ax.set_title(heading, fontsize=9)
+    return figure
 
 
 def message(text: str) -> Figure:

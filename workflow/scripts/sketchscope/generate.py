@@ -103,14 +103,25 @@ def padded_shape(shape: Sequence[int], tile_shape: Sequence[int]) -> tuple[int, 
     return tuple(max(n, tile) for n, tile in zip(shape, tile_shape, strict=True))
 
 
-def load_generator(
-    path: PathLike, device: torch.device, *, t_start: int, steps: int | None, **settings: Any
+def load_generator(path: PathLike, device: torch.device, **settings: Any) -> Callable[..., np.ndarray]:
+    """Prepare `generate_volume` with a network from a file; see `load_network` and `make_generator`."""
+    return make_generator(*load_network(path), device, **settings)
+
+
+def make_generator(
+    network: Denoiser,
+    alpha_bar: np.ndarray,
+    device: torch.device,
+    *,
+    t_start: int,
+    steps: int | None,
+    **settings: Any,
 ) -> Callable[..., np.ndarray]:
-    """Prepare `generate_volume` with a network from a file.
+    """Prepare `generate_volume` with a network.
 
     Parameters
     ----------
-    path : path
+    network, alpha_bar
         See `load_network`.
     t_start, steps : int
         See `schedule.respace`.
@@ -122,7 +133,6 @@ def load_generator(
     callable
         From a sketch and its key (and where wanted origin and report) to an image.
     """
-    network, alpha_bar = load_network(path)
     schedule = respace(alpha_bar, t_start, steps, SPACING)
     dtype = choose_precision("auto", device)
     return partial(generate_volume, network.to(device), schedule=schedule, device=device, dtype=dtype, **settings)

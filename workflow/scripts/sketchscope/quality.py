@@ -53,14 +53,16 @@ def power_spectrum(image: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 array (SPECTRUM_BINS,)
-        Mean power of a voxel's share in rings from frequency 0 (its own mean taken away) to Nyquist.
+        Mean power of a voxel's share in rings from frequency 0 (its own mean taken away) to Nyquist; NaN in those that
+        are too narrow to hold a frequency of a small plane.
     """
     window = np.outer(*(np.hanning(size) for size in image.shape))  # no cross in the spectrum from the borders
     power = np.abs(np.fft.fft2((image - image.mean()) * window)) ** 2 / (window**2).sum()
     radius = np.hypot(*np.meshgrid(*(np.fft.fftfreq(size) for size in image.shape), indexing="ij"))
     ring = np.minimum((radius / 0.5 * SPECTRUM_BINS).astype(int), SPECTRUM_BINS)  # the last one: corners
     total = np.bincount(ring.ravel(), power.ravel(), SPECTRUM_BINS + 1)
-    return (total / np.bincount(ring.ravel(), minlength=SPECTRUM_BINS + 1))[:SPECTRUM_BINS]
+    count = np.bincount(ring.ravel(), minlength=SPECTRUM_BINS + 1)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)[:SPECTRUM_BINS]
 
 
 def spectrum_distance(images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> float:
@@ -74,7 +76,7 @@ def spectrum_distance(images: Sequence[np.ndarray], references: Sequence[np.ndar
         return np.mean([power_spectrum(plane) for plane in planes], axis=0)
 
     ratio = mean_spectrum(images) / mean_spectrum(references)
-    return float(np.mean(np.abs(10 * np.log10(ratio))))
+    return float(np.nanmean(np.abs(10 * np.log10(ratio))))
 
 
 def border_index(image: np.ndarray, regions: Sequence[Slices]) -> float:

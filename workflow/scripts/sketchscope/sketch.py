@@ -26,6 +26,7 @@ def draw(
     membrane_um: float,
     decay_um: float | None,
     lost: Sequence[int] = (),
+    grey_values: np.ndarray | None = None,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw the sketch of one mask.
@@ -46,6 +47,8 @@ def draw(
         See the section sketch of the configuration.
     lost : sequence of int
         Nuclei that are drawn as bright as the median of those measured at least.
+    grey_values : array (labels.max(),), optional
+        Of the nuclei, in place of drawing them from `measured`.
     rng : numpy Generator
 
     Returns
@@ -61,7 +64,9 @@ def draw(
 
     if stain == "membranes":
         return draw_membrane_sketch(labels, draw_grey, background, blur, membrane_um, voxel_size, decay)
-    grey_values = draw_grey(labels.max())
+    if grey_values is None:
+        grey_values = draw_grey(labels.max())
+    grey_values = np.maximum(grey_values, background + min_contrast).astype(np.float32)
     faint = np.asarray(lost, int) - 1
     grey_values[faint] = np.maximum(grey_values[faint], np.median(measured))
     spots = draw_nucleoli(labels, nucleoli, nucleolus_um, voxel_size, rng)

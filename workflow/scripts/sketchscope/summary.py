@@ -66,6 +66,7 @@ def summarise(
     scale: str,
     baseline_name: str,
     comparison: pd.Series,
+    fidelity: dict[str, Any],
     audit: pd.DataFrame,
     seconds: dict[str, float],
     held_out: bool,
@@ -80,6 +81,8 @@ def summarise(
         Names.
     comparison : Series
         The row of `statistics.compare_models`.
+    fidelity : dict
+        Of `sweep.choose_start`: where generation starts, and how close images come there to those they are sketches of.
     audit : DataFrame
         The rows synthetic and references, of `audit.summarise_audit`.
     seconds : dict
@@ -107,6 +110,7 @@ def summarise(
         "synthetic": _figures(synthetic),
         "baseline": _figures(baseline) | {"name": baseline_name},
         "comparison": {key: comparison[key] for key in COMPARISON} | {"sentence": explain(comparison)},
+        "fidelity": fidelity,
         "audit": audit.to_dict("index"),
         "seconds": seconds,
         "versions": all_versions(),

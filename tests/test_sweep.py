@@ -1,0 +1,144 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sketchscope import sweep
+from sketchscope.quality import psnr
+from sketchscope.schedule import cosine_alpha_bar
+
+ALPHA_BAR = cosine_alpha_bar(1000)
+SHAPES = {(64, 64): (0.5, 0.5), (6, 48, 48): (1.0, 0.5, 0.5)}
+
+
+@pytest.fixture(params=SHAPES)
+def example(request):
+    """Two boxes of unlike brightness, with texture."""
+    shape = request.param
+    labels = np.zeros(shape, int)
+    labels[..., 8:24, 8:24], labels[..., 28:40, 28:44] = 1, 3
+    image = np.array([-0.9, 0.1, np.nan, 0.6])[labels] + np.random.default_rng(0).normal(0, 0.05, shape)
+    return sweep.Example(image.astype(np.float32), labels)
+
+
+def drawn(example, sigma):
+    """A flat sketch, with a shade for sigma."""
+    grey = sweep.mean_grey(example)
+    return np.where(example.labels > 0, grey[example.labels - 1], -0.9 + sigma / 10).astype(np.float32)
+
+
+def test_mean_grey(example):
+    grey = sweep.mean_grey(example)
+    assert grey.tolist() == pytest.approx([0.1, 0.0, 0.6], abs=0.01)
+    assert grey[0] == pytest.approx(example.image[example.labels == 1].mean())
+
+
+def test_noise_makes_sketches_and_images_alike(example):
+    """The closer to pure noise, the less can be told; what is the same cannot be told apart at all."""
+    sketch = drawn(example, 0)
+    found = [
+        sweep.noised_distances([example.image], [sketch], float(ALPHA_BAR[t]), np.random.default_rng(1))
+        for t in (1, 100, 900)
+    ]
+    assert found[0]["divergence"] > 0.05, "texture against one grey value"
+    assert found[0]["divergence"] > 10 * found[2]["divergence"]
+    assert found[0]["wasserstein"] > 0.03 > 0.2 * found[0]["wasserstein"]
+    same = sweep.noised_distances([example.image] * 9, [example.image] * 9, 0.5, np.random.default_rng(1))
+    assert same["divergence"] < 1e-3
+
+
+def test_divergence_of_two_levels_is_one_bit():
+    black, white = np.full((50, 50), -0.9), np.full((50, 50), 0.9)
+    found = sweep.noised_distances([black], [white], 1.0, np.random.default_rng(1))
+    assert found["divergence"] == pytest.approx(1)
+    assert found["wasserstein"] == pytest.approx(1.8)
+
+
+def test_score_of_the_image_itself_and_of_a_noisy_one(example):
+    voxel_size = SHAPES[example.image.shape]
+    settings = {"stain": "nuclei", "min_contrast": 3.0}
+    itself = sweep.score([example], [example.image], voxel_size, **settings)
+    assert (itself["psnr"], itself["histogram"], itself["spectrum"]) == (np.inf, 0, 0)
+    assert itself["zncc"] == pytest.approx(1)
+    assert (itself["cells"], itself["lost"]) == (2, 0)
+    assert itself["displacement"] < 0.3
+    noisy = example.image + np.random.default_rng(2).normal(0, 0.2, example.image.shape)
+    other = sweep.score([example], [noisy], voxel_size, **settings)
+    inside = example.labels > 0
+    assert other["psnr"] == pytest.approx(psnr(noisy, example.image, inside))
+    assert other["psnr"] == pytest.approx(10 * np.log10(4 / 0.04), abs=0.3)
+    assert other["zncc"] == pytest.approx(np.corrcoef(noisy[inside], example.image[inside])[0, 1])
+    assert other["spectrum"] > 1.5
+    nothing = sweep.score([example._replace(labels=0 * example.labels)], [noisy], voxel_size, **settings)
+    assert np.isnan(nothing["psnr"])
+    assert nothing["cells"] == 0
+
+
+def test_sweep_asks_for_every_point_with_the_same_noise(example):
+    asked = []
+
+    def make_generator(t_start):
+        def generate(sketch, key):
+            asked.append((t_start, round(10 * (float(sketch.min()) + 0.9)), key))
+            return sketch
+
+        return generate
+
+    points = list(
+        sweep.sweep(
+            [example, example],
+            drawn,
+            make_generator,
+            ALPHA_BAR,
+            SHAPES[example.image.shape],
+            t_starts=[100, 300],
+            sigmas=[0, 2],
+            key=[7, 8],
+            stain="nuclei",
+            min_contrast=3.0,
+        )
+    )
+    assert asked == [(t, s, [7, 8, n]) for s in (0, 2) for t in (100, 300) for n in (0, 1)]
+    rows = pd.DataFrame([row for row, _, _ in points])
+    assert list(zip(rows["t_start"], rows["sigma"], strict=True)) == [(100, 0), (300, 0), (100, 2), (300, 2)]
+    assert rows.loc[0, "divergence"] > rows.loc[1, "divergence"], "noise hides what the sketch lacks"
+    np.testing.assert_array_equal(points[2][1], drawn(example, 2))
+    np.testing.assert_array_equal(points[2][2], drawn(example, 2))
+
+
+def table(**columns):
+    rows = pd.DataFrame({"t_start": [100, 200, 300, 100, 200, 300], "sigma": [0.0] * 3 + [1.0] * 3})
+    return rows.assign(**{"divergence": 0.0, "spectrum": 1.0} | columns)
+
+
+@pytest.mark.parametrize(
+    ("columns", "fixed", "chosen"),
+    [
+        ({}, {}, (100, 0)),
+        ({"divergence": [9, 9, 0, 9, 0, 0]}, {}, (200, 1)),  # the earliest start comes before the smallest blur
+        ({"divergence": [9, 0, 0, 9, 0, 0]}, {}, (200, 0)),
+        ({"spectrum": [3, 2, 1.2, 3, 2, 1]}, {}, (300, 0)),
+        ({"spectrum": [0, 2, 1.2, 3, 2, 1], "divergence": [9, 0, 0, 0, 0, 0]}, {}, (300, 0)),  # the best of those left
+        ({"divergence": [9, 8, 7, 9, 8, 6]}, {}, (300, 1)),  # none is good enough: the nearest
+        ({"divergence": [0, 0, 0, 9, 9, 0]}, {"sigma": 1}, (300, 1)),
+        ({"divergence": [9, 9, 0, 0, 0, 0]}, {"t_start": 300}, (300, 0)),
+        ({}, {"t_start": 200, "sigma": 1}, (200, 1)),
+    ],
+)
+def test_choice(columns, fixed, chosen):
+    choice = sweep.choose_start(table(**columns), 0.001, 0.3, **fixed)
+    assert (choice["t_start"], choice["sigma"]) == chosen
+    assert set(choice) == {"t_start", "sigma", "divergence", "spectrum"}
+    json.dumps(choice)
+
+
+def test_settings_are_settled(tmp_path):
+    (tmp_path / "choice.json").write_text('{"t_start": 300, "sigma": 0.5, "psnr": 20.0}')
+    settings = {"t_start": "auto", "steps": 10}
+    assert sweep.settle(settings, [tmp_path / "choice.json"]) == {"t_start": 300, "steps": 10}
+    assert sweep.settle({"t_start": 400}, []) == {"t_start": 400}
+
+
+def test_typical_example(example):
+    window = sweep.typical_example(example.image, example.labels, [2, 24, 24][-example.image.ndim :])
+    assert window.image.shape == window.labels.shape == (2, 24, 24)[-example.image.ndim :]

@@ -1,0 +1,92 @@
+"""Where generation starts and how much sketches are blurred: scores over a grid, on sketches of real images.
+
+The grid has one point where both are set; then the scores say how good these are.
+"""
+
+
+localrules:
+    choose_start,
+    plot_sweep,
+
+
+rule sweep_start:
+    input:
+        images="results/{organism}/images",
+        manifest="results/{organism}/manifest.csv",
+        cells="results/{organism}/sketches/cells.csv",
+        model=diffusion_model,
+    output:
+        scores="results/{organism}/sweep/scores.csv",
+        examples="results/{organism}/sweep/examples.npz",
+    log:
+        "results/{organism}/logs/sweep_start.log",
+    benchmark:
+        "results/{organism}/benchmarks/sweep_start.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    threads: 8
+    resources:
+        gpu=GPUS,
+        mem_mb=growing(16000),
+        runtime=growing(240),
+    params:
+        t_starts=grid("generation", "t_start"),
+        sigmas=grid("sketch", "sigma"),
+        settings=some_settings("sweep", ["images", "steps"]),
+        tiles=some_settings("generation", ["tile_shape", "overlap", "batch_size"]),
+        sketch=other_settings("sketch", ["sigma"]),
+        segmentation=lambda wildcards: ORGANISMS[wildcards.organism]["classical"]
+        | {
+            key: ORGANISMS[wildcards.organism][key]
+            for key in ("stain", "cell_diameter")
+        },
+        min_contrast=setting("audit", "min_contrast"),
+        seed=SETTINGS["seed"],
+        device=SETTINGS["device"],
+    script:
+        "../scripts/sweep_start.py"
+
+
+rule choose_start:
+    input:
+        scores="results/{organism}/sweep/scores.csv",
+    output:
+        choice=report(
+            "results/{organism}/sweep/choice.json",
+            caption="../report/sweep.rst",
+            category="{organism}",
+            labels={"item": "start and blur"},
+        ),
+    log:
+        "results/{organism}/logs/choose_start.log",
+    conda:
+        "../../envs/diffusion.yaml"
+    params:
+        limits=some_settings("sweep", ["max_divergence", "max_spectrum"]),
+        t_start=setting("generation", "t_start"),
+        sigma=setting("sketch", "sigma"),
+    script:
+        "../scripts/choose_start.py"
+
+
+rule plot_sweep:
+    input:
+        scores="results/{organism}/sweep/scores.csv",
+        examples="results/{organism}/sweep/examples.npz",
+        choice="results/{organism}/sweep/choice.json",
+        manifest="results/{organism}/manifest.csv",
+    output:
+        report(
+            "results/{organism}/figures/sweep.png",
+            caption="../report/sweep.rst",
+            category="{organism}",
+            labels={"item": "start and blur"},
+        ),
+    log:
+        "results/{organism}/logs/plot_sweep.log",
+    benchmark:
+        "results/{organism}/benchmarks/plot_sweep.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    script:
+        "../scripts/plot_sweep.py"

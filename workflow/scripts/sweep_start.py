@@ -1,0 +1,63 @@
+from sketchscope.jobs import job
+
+
+def main(snakemake, device):
+    from functools import partial
+
+    import numpy as np
+    import pandas as pd
+    import torch
+    from sketchscope import cells, files, generate, manifest, noise, rough, sketch, sweep
+
+    params, inputs = snakemake.params, snakemake.input
+    torch.set_num_threads(snakemake.threads)
+    rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
+    voxel_size, measured = rows[0].voxel_size, pd.read_csv(inputs.cells)
+    key = [params.seed, noise.stable_key(snakemake.wildcards.organism)]
+
+    def draw(example, sigma):
+        return sketch.draw(
+            example.labels,
+            voxel_size,
+            stain=params.segmentation["stain"],
+            measured=measured["grey"].to_numpy(),
+            measured_background=measured["background_mean"].mean(),
+            grey_values=sweep.mean_grey(example),
+            sigma=sigma,
+            rng=np.random.default_rng(key),
+            **params.sketch,
+        )
+
+    def example(row):
+        image, size = manifest.load_image(row, inputs.images), 2 * np.array(params.tiles["tile_shape"])
+        labels = rough.segment(image, voxel_size=voxel_size, **params.segmentation)
+        return sweep.typical_example(manifest.load_normalised(row, inputs.images), labels, size)
+
+    examples = [example(row) for row in cells.spread_out(rows, params.settings["images"])]
+    network, alpha_bar = generate.load_network(inputs.model)
+    settings = params.tiles | {"steps": params.settings["steps"], "sampler": "dpm-solver++", "eta": 0.0}
+    table, made = [], {"image": examples[0].image}
+    for scores, sketched, image in sweep.sweep(
+        examples,
+        draw,
+        partial(generate.make_generator, network, alpha_bar, device, **settings),
+        alpha_bar,
+        voxel_size,
+        t_starts=params.t_starts,
+        sigmas=params.sigmas,
+        key=key,
+        stain=params.segmentation["stain"],
+        min_contrast=params.min_contrast,
+    ):
+        table.append(scores)
+        made |= {f"sketch {scores['sigma']:g}": sketched, f"{scores['sigma']:g} {scores['t_start']}": image}
+        print({name: round(value, 4) for name, value in scores.items() if value is not None})
+    with files.atomic_path(snakemake.output.examples) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **made)
+    with files.atomic_path(snakemake.output.scores) as temporary:
+        pd.DataFrame(table).to_csv(temporary, index=False)
+
+
+device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
+with job(snakemake.log[0], device=device, gpus=gpus, seed=seed) as device:
+    main(snakemake, device)
