@@ -35,3 +35,4 @@ rule all:
         expand("results/{organism}/evaluation/summary.json", organism=ORGANISMS),
         "results/comparison.csv",
         "results/comparison.png",
+        "results/contact.png",

@@ -182,6 +182,28 @@ def test_sweep(tmp_path, geometry, starts):
     assert (drawn(figure, tmp_path / "sweep.png") < 0.9).mean() > 0.01
 
 
+def test_contact(tmp_path):
+    rng = np.random.default_rng(1)
+    contact = {
+        name: figures.Panels(two_cells(shape), *(rng.normal(100, 10, (2, *shape))), voxel_size)
+        for name, (shape, voxel_size) in SHAPES.items()
+    }
+    figure = figures.plot_contact(contact)
+    assert [ax.get_ylabel() for ax in figure.axes] == ["2d", "", "", "3d", "", ""]
+    assert [ax.images[0].get_array().shape[:2] for ax in figure.axes] == [(60, 80)] * 6
+    assert (drawn(figure, tmp_path / "contact.png") < 0.9).mean() > 0.3
+
+
+def test_labels_in_colour():
+    labels = np.arange(200).reshape(10, 20)
+    colours = figures.colour_labels(labels)
+    assert (colours[0, 0] == 0).all()
+    assert len(np.unique(colours.reshape(-1, 3).round(4), axis=0)) == 200
+    neighbours = np.abs(np.diff(colours.reshape(-1, 3)[1:], axis=0)).max(axis=1)
+    assert neighbours.min() > 0.2
+    assert (colours[labels > 0].max(axis=-1) > 0.5).all()
+
+
 def test_flatten_keeps_labels_and_stretches_z():
     labels = two_cells((5, 60, 80))
     flat = figures.flatten(labels, (2.0, 0.5, 0.5))

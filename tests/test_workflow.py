@@ -224,7 +224,7 @@ def test_report_holds_every_figure_and_needs_no_internet(finished):
         names = {Path(name).name for name in report.namelist()}
         page = report.read("report/report.html").decode()
     assert names == {
-        *("report.html", "summary.json", "statistics.csv", "comparison.csv", "comparison.png"),
+        *("report.html", "summary.json", "statistics.csv", "comparison.csv", "comparison.png", "contact.png"),
         *("samples.png", "pairs.png", "loss.png", "overlays.png", "iou.png", "verdict.png"),
         *("audit.png", "summary.csv", "sweep.png", "choice.json"),
     }

@@ -9,6 +9,7 @@ localrules:
     plot_verdict,
     compare_organisms,
     plot_comparison,
+    plot_contact,
 
 
 rule score_segmentation:
@@ -190,3 +191,28 @@ use rule plot_verdict as plot_comparison with:
         "results/logs/plot_comparison.log",
     benchmark:
         "results/benchmarks/plot_comparison.tsv"
+
+
+rule plot_contact:
+    input:
+        manifests=expand("results/{organism}/manifest.csv", organism=ORGANISMS),
+        masks=expand("results/{organism}/masks/batch_000", organism=ORGANISMS),
+        sketches=expand("results/{organism}/sketches/batch_000", organism=ORGANISMS),
+        synthetic=expand("results/{organism}/synthetic/batch_000", organism=ORGANISMS),
+    output:
+        report(
+            "results/contact.png",
+            caption="../report/contact.rst",
+            category="all organisms",
+            labels={"item": "contact sheet"},
+        ),
+    log:
+        "results/logs/plot_contact.log",
+    benchmark:
+        "results/benchmarks/plot_contact.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    params:
+        organisms=list(ORGANISMS),
+    script:
+        "../scripts/plot_contact.py"

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
+from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
@@ -52,6 +53,15 @@ class Overlay(NamedTuple):
     reference: np.ndarray | None
     synthetic: np.ndarray
     baseline: np.ndarray
+
+
+class Panels(NamedTuple):
+    """A mask, its sketch and the image made of it, all of one shape, (Z, Y, X) or (Y, X), in micrometres a voxel."""
+
+    mask: np.ndarray
+    sketch: np.ndarray
+    synthetic: np.ndarray
+    voxel_size: Sequence[float]
 
 
 def save(figure: Figure, path: PathLike, dpi: int = 180) -> None:
@@ -353,6 +363,37 @@ def plot_sweep(
     for ax, heading in zip(axes[0], ["real", "sketch", *(f"t_start {start}" for start in shown)], strict=True):
         ax.set_title(heading, fontsize=9)
     return figure
+
+
+def plot_contact(organisms: Mapping[str, Panels]) -> Figure:
+    """Draw mask, sketch and synthetic image of every organism, one a row; of stacks the middle plane.
+
+    Parameters
+    ----------
+    organisms : mapping of str to Panels
+        Intensities of sketch and synthetic image are on one scale, of any kind.
+    """
+    figure = Figure(figsize=(3 * PANEL, PANEL * len(organisms)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    axes = figure.subplots(len(organisms), 3, squeeze=False)
+    for row, (name, panels) in zip(axes, organisms.items(), strict=True):
+        mask, sketch, synthetic = (array if array.ndim == 2 else array[len(array) // 2] for array in panels[:3])
+        row[0].imshow(colour_labels(mask), interpolation="nearest")
+        row[0].set(xticks=[], yticks=[], ylabel=name)
+        limits = display_limits([synthetic])
+        show(row[1], sketch, limits)
+        show(row[2], synthetic, limits)
+        _scale_bar(row[2], synthetic.shape, panels.voxel_size[-1])
+    for ax, heading in zip(axes[0], ("mask", "sketch", "synthetic"), strict=True):
+        ax.set_title(heading, fontsize=12)
+    return figure
+
+
+def colour_labels(labels: np.ndarray) -> np.ndarray:
+    """A colour for each label, always the same, float array (Y, X, 3); the background is black."""
+    hues = labels * 0.618034 % 1  # the golden section keeps hues of consecutive labels apart
+    values = np.stack([hues, np.full(labels.shape, 0.65), np.where(labels > 0, 0.95 - 0.25 * (labels % 3) / 2, 0)], -1)
+    return hsv_to_rgb(values)
 
 
 def message(text: str) -> Figure:
