@@ -26,9 +26,9 @@ install: .venv/installed  ## Make .venv out of requirements.txt (Python 3.11 or 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-# $(call run,ORGANISM,OPTIONS): the whole workflow for one organism, then its report if anything is newer
+# $(call run,ORGANISM,OPTIONS): the whole workflow for one organism, then Snakemake's own report if anything is newer
 define run
-$(BIN)/snakemake results/$(1)/evaluation/summary.json $(2)
+$(BIN)/snakemake results/$(1)/report.html $(2)
 @if [ ! results/$(1)/report/report.zip -nt results/$(1)/evaluation/summary.json ]; then \
     mkdir -p results/$(1)/report; \
     $(BIN)/snakemake results/$(1)/evaluation/summary.json --report results/$(1)/report/report.zip $(2); \
@@ -37,7 +37,9 @@ fi
 @echo
 @echo "Summary: results/$(1)/evaluation/summary.json"
 @echo "Figures: results/$(1)/figures"
-@echo "Report:  results/$(1)/report/report.zip (unpack it and open report.html)"
+@echo "Data:    results/$(1)/synthetic (images and masks; README.md is their card)"
+@echo "Report:  results/$(1)/report.html"
+@echo "How it was made: results/$(1)/report/report.zip (unpack it and open report.html)"
 endef
 
 demo: install  ## Train, generate, segment and score on real HeLa frames (2D), on two CPU cores
