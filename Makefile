@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 BIN := .venv/bin
 
-.PHONY: help install demo demo-3d test test-slurm lint
+.PHONY: help install demo demo-3d test test-slurm test-browser lint
 
 help:  ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -54,6 +54,10 @@ test: install  ## Run all tests
 test-slurm: install  ## Run the tests on a real SLURM, which is made of this machine (as root, Debian or Ubuntu)
 	bash tests/slurm/install.sh
 	$(BIN)/python -m pytest -m slurm --durations 0 tests/slurm
+
+test-browser: install  ## Run the tests in headless Chromium (it is installed as root on Debian)
+	bash tests/browser/install.sh
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lint: install  ## Check the style of everything
 	$(BIN)/ruff check .

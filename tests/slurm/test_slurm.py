@@ -21,7 +21,7 @@ QUICK = (
     *("--max-status-checks-per-second", 10),
 )
 GPU_RULES = ("train_diffusion", "generate_volumes", "train_cellpose", "segment_images")
-CPU_RULES = ("prepare_images", "measure_cells", "masks", "segment_classical", "score_segmentation")
+CPU_RULES = ("prepare_images", "measure_cells", "masks", "write_card", "segment_classical", "score_segmentation")
 RESULTS = "results/my-cells"
 
 pytestmark = pytest.mark.slurm
