@@ -74,6 +74,7 @@ def test_a_second_run_replaces_what_is_there(made):
     folder, dimensions, _ = made
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     (folder / "masks/batch_009").mkdir()
+    (folder / "masks/.snakemake_timestamp").touch()
     write_card(folder.parent, dimensions)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert not (folder / "masks/batch_009").exists()
@@ -147,7 +148,7 @@ def test_images_of_ones_own_and_masks_from_files(tmp_path):
     ],
 )
 def test_size_category(count, category):
-    matter = card.front_matter("a", "nuclei", 2, count, terms="", dataset=None)
+    matter = card.front_matter("a", "nuclei", {"images": count, "axes": "YX"}, {})
     assert matter["size_categories"] == [category]
 
 

@@ -167,6 +167,19 @@ def test_everything_is_escaped(tmp_path):
     assert Page(text).text.count("<script>alert(1)</script>") >= 8
 
 
+def test_precisions_come_in_the_order_of_their_thresholds():
+    scores = {"ap97.5": 0.1, "ap_mean": 0.5, "pq": 0.6, "ap5": 0.9, "n_splits": 2, "ap50": None, "name": "classical"}
+    found = report.measures({"synthetic": scores, "baseline": scores | {"ap5": 0.8}})
+    assert [(line.title.split()[-1], line.synthetic, line.baseline, line.digits) for line in found] == [
+        ("0.05", 0.9, 0.8, 3),
+        ("0.5", None, None, 3),
+        ("0.975", 0.1, 0.1, 3),
+        ("0.95", 0.5, 0.5, 3),
+        ("(PQ)", 0.6, 0.6, 3),
+        ("split", 2, 2, 0),
+    ]
+
+
 def test_a_figure_that_is_no_png(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(InputError, match=r"a\.png: is no PNG"):

@@ -14,19 +14,11 @@ def main(snakemake):
     images = [*table["file_name"], *table["mask_file_name"]]
     pages.write_text(outputs.table, table[["file_name", "mask_file_name", "cells"]].to_csv(index=False))
     pages.write_text(outputs.checksums, card.checksums(root, images))
-    dimensions, facts = len(rows[0].voxel_size), card.facts(rows, table)
-    front_matter = card.front_matter(
-        organism,
-        settings["stain"],
-        dimensions,
-        len(table),
-        terms=params.source.get("terms", ""),
-        dataset=params.source.get("name"),
-    )
+    facts = card.facts(rows, table)
     text = pages.fill(
         inputs.template,
         escape=False,
-        front_matter=front_matter,
+        front_matter=card.front_matter(organism, settings["stain"], facts, params.source),
         organism=organism,
         facts=facts,
         source=params.source,
@@ -34,7 +26,7 @@ def main(snakemake):
         scale=params.scale,
         seed=params.seed,
         versions=summary.all_versions(),
-        commands=pages.gui_commands(organism, dimensions),
+        commands=pages.gui_commands(organism, len(facts["axes"])),
     )
     pages.write_text(outputs.card, text)
     print(f"{root}: {facts['images']} images with {facts['cells']} cells")

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def pair_table(root: PathLike) -> pd.DataFrame:
         number in the mask; shape and dtype of the image.
     """
     rows = []
-    for masks in sorted((Path(root) / "masks").iterdir()):
+    for masks in sorted(path for path in (Path(root) / "masks").iterdir() if path.is_dir()):
         for path in image_files(masks).values():
             name, image = f"{masks.name}/{path.name}", open_image(Path(root) / masks.name / path.name)
             shape, cells = "x".join(map(str, image.shape)), count_cells(open_image(path))
@@ -79,38 +79,6 @@ def checksums(root: PathLike, names: Iterable[str]) -> str:
     return "".join(f"{file_sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
 
 
-def front_matter(
-    organism: str, stain: str, dimensions: int, count: int, *, terms: str, dataset: str | None
-) -> dict[str, Any]:
-    """What Hugging Face reads at the top of a card.
-
-    Parameters
-    ----------
-    organism, stain : str
-        Names.
-    dimensions : int
-        2 or 3.
-    count : int
-        Number of images.
-    terms : str
-        Of the real images.
-    dataset : str or None
-        Their published name.
-    """
-    link = re.search(r"https?://[^\s)]+", terms)
-    name = f"terms-of-{dataset}" if dataset else "terms-of-the-real-images"
-    return {
-        "pretty_name": f"Synthetic {organism}: microscopy images with instance masks",
-        "license": "other",
-        "license_name": name.lower(),
-        "license_link": link[0] if link else "#before-you-publish-this",
-        "task_categories": ["image-segmentation"],
-        "size_categories": [next((size for most, size in SIZES.items() if count < most), "n>1M")],
-        "annotations_creators": ["machine-generated"],
-        "tags": ["biology", "microscopy", "synthetic", "instance-segmentation", stain, f"{dimensions}d", "diffusion"],
-    }
-
-
 def facts(rows: Sequence[ManifestRow], table: pd.DataFrame) -> dict[str, Any]:
     """What the card says of the images, out of the manifest of the real ones and the table of `pair_table`."""
     return {
@@ -124,4 +92,32 @@ def facts(rows: Sequence[ManifestRow], table: pd.DataFrame) -> dict[str, Any]:
         "voxel_size": rows[0].voxel_size,
         "learnt_from": len(training_rows(rows)),
         "zarr": bool(table["file_name"].str.endswith(".ome.zarr").any()),
+    }
+
+
+def front_matter(
+    organism: str, stain: str, known: Mapping[str, Any], source: Mapping[str, str]
+) -> dict[str, str | list[str]]:
+    """What Hugging Face reads at the top of a card.
+
+    Parameters
+    ----------
+    organism, stain : str
+        Names.
+    known : mapping
+        From `facts`.
+    source : mapping
+        Name and terms of the published images that were learnt from; empty for the user's own.
+    """
+    link = re.search(r"https?://[^\s)]+", source.get("terms", ""))
+    tags = ["biology", "microscopy", "synthetic", "instance-segmentation", "diffusion"]
+    return {
+        "pretty_name": f"Synthetic {organism}: microscopy images with instance masks",
+        "license": "other",
+        "license_name": f"terms-of-{source['name']}".lower() if source else "terms-of-the-real-images",
+        "license_link": link[0] if link else "#before-you-publish-this",
+        "task_categories": ["image-segmentation"],
+        "size_categories": [next((size for most, size in SIZES.items() if known["images"] < most), "n>1M")],
+        "annotations_creators": ["machine-generated"],
+        "tags": [*tags, stain, f"{len(known['axes'])}d"],
     }

@@ -105,7 +105,8 @@ def illustration(path: PathLike, title: str, text: str) -> Illustration:
 def measures(summary: Mapping[str, Any]) -> list[Measure]:
     """The scores of both models, average precisions first and in the order of their thresholds."""
     synthetic, baseline = summary["synthetic"], summary["baseline"]
-    thresholds = sorted(key for key in synthetic if key.startswith("ap") and key != "ap_mean")
+    precisions = [key for key in synthetic if key.startswith("ap") and key != "ap_mean"]
+    thresholds = sorted(precisions, key=lambda key: float(key.removeprefix("ap")))
     others = [key for key in MEASURES if key in synthetic]
     return [
         Measure(_title(key), synthetic[key], baseline[key], 0 if key in COUNTS else 3) for key in (*thresholds, *others)
@@ -116,7 +117,7 @@ def _title(key: str) -> str:
     return MEASURES.get(key) or f"average precision at IoU {float(key.removeprefix('ap')) / 100:g}"
 
 
-def rule_costs(summary: Mapping[str, Any]) -> list[RuleCost]:
+def slowest_first(summary: Mapping[str, Any]) -> list[RuleCost]:
     """What each rule took, the slowest first."""
     seconds = sorted(summary["seconds"].items(), key=lambda item: -item[1])
     return [RuleCost(rule, summary["jobs"][rule], value, summary["peak_memory_mb"][rule]) for rule, value in seconds]
@@ -160,7 +161,7 @@ def render(
     str
         HTML 5.
     """
-    costs = rule_costs(summary)
+    costs = slowest_first(summary)
     return fill(
         template,
         summary=summary,
