@@ -39,7 +39,7 @@ fi
 @echo "Figures: results/$(1)/figures"
 @echo "Data:    results/$(1)/synthetic (images and masks; README.md is their card)"
 @echo "Report:  results/$(1)/report.html"
-@echo "How it was made: results/$(1)/report/report.zip (unpack it and open report.html)"
+@echo "Details: results/$(1)/report/report.zip (unpack it and open report.html)"
 endef
 
 demo: install  ## Train, generate, segment and score on real HeLa frames (2D), on two CPU cores
