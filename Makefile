@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 BIN := .venv/bin
 
-.PHONY: help install demo demo-3d test test-slurm lint
+.PHONY: help install demo demo-3d test test-slurm test-browser lint
 
 help:  ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -26,9 +26,9 @@ install: .venv/installed  ## Make .venv out of requirements.txt (Python 3.11 or 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-# $(call run,ORGANISM,OPTIONS): the whole workflow for one organism, then its report if anything is newer
+# $(call run,ORGANISM,OPTIONS): the whole workflow for one organism, then Snakemake's own report if anything is newer
 define run
-$(BIN)/snakemake results/$(1)/evaluation/summary.json $(2)
+$(BIN)/snakemake results/$(1)/report.html $(2)
 @if [ ! results/$(1)/report/report.zip -nt results/$(1)/evaluation/summary.json ]; then \
     mkdir -p results/$(1)/report; \
     $(BIN)/snakemake results/$(1)/evaluation/summary.json --report results/$(1)/report/report.zip $(2); \
@@ -37,7 +37,9 @@ fi
 @echo
 @echo "Summary: results/$(1)/evaluation/summary.json"
 @echo "Figures: results/$(1)/figures"
-@echo "Report:  results/$(1)/report/report.zip (unpack it and open report.html)"
+@echo "Data:    results/$(1)/synthetic (images and masks; README.md is their card)"
+@echo "Report:  results/$(1)/report.html"
+@echo "Details: results/$(1)/report/report.zip (unpack it and open report.html)"
 endef
 
 demo: install  ## Train, generate, segment and score on real HeLa frames (2D), on two CPU cores
@@ -52,6 +54,10 @@ test: install  ## Run all tests
 test-slurm: install  ## Run the tests on a real SLURM, which is made of this machine (as root, Debian or Ubuntu)
 	bash tests/slurm/install.sh
 	$(BIN)/python -m pytest -m slurm --durations 0 tests/slurm
+
+test-browser: install  ## Run the tests in headless Chromium (it is installed as root on Debian)
+	bash tests/browser/install.sh
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lint: install  ## Check the style of everything
 	$(BIN)/ruff check .

@@ -27,12 +27,13 @@ include: "workflow/rules/generate.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/cellpose.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
-        expand("results/{organism}/evaluation/summary.json", organism=ORGANISMS),
+        expand("results/{organism}/report.html", organism=ORGANISMS),
         "results/comparison.csv",
         "results/comparison.png",
         "results/contact.png",

@@ -8,11 +8,14 @@ import yaml
 from sketchscope.configuration import (
     batches,
     defaults,
+    effective_settings,
     matched_files,
     merge,
     preset_layers,
     read_yaml,
     resolve,
+    simulation_settings,
+    synthetic_settings,
 )
 from sketchscope.errors import InputError
 
@@ -176,6 +179,27 @@ def test_globs_cross_folders_and_absent_ones_stay_absent(folder):
 @pytest.mark.parametrize(("given", "kept"), [("0 - 3, 7", "0-3,7"), (4, "4"), (None, None)])
 def test_positions_become_plain_text(folder, own, given, kept):
     assert organism(own | {"train_images": given})["train_images"] == kept
+
+
+def test_settings_to_read_leave_out_what_means_nothing(folder, own):
+    simulated = organism(own)
+    shown = effective_settings(simulated)
+    assert shown["masks"] == {"source": "simulated"}
+    assert shown["simulation"] == simulation_settings(simulated)
+    others = {"masks", "simulation"}
+    assert {key: shown[key] for key in shown.keys() - others} == {
+        key: simulated[key] for key in simulated.keys() - others
+    }
+    segmented = organism(own | {"masks": {"source": "classical"}})
+    assert effective_settings(segmented) == {key: segmented[key] for key in segmented.keys() - {"simulation"}}
+
+
+def test_settings_of_the_synthetic_images_name_no_file(folder, own):
+    found = synthetic_settings(organism(own | {"masks": {"source": "files", "labels": "data/*.png"}}))
+    assert found.keys().isdisjoint({"images", "labels", "baseline", "cellpose", "evaluation"})
+    assert found["masks"]["source"] == "files"
+    assert ".png" not in str(found)
+    assert ".tif" not in str(found)
 
 
 @pytest.mark.parametrize(("volumes", "per_job", "sizes"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (1, 8, [1])])

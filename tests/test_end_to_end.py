@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -95,14 +96,23 @@ def assert_whole(results, shape, volumes):
         assert synthetic.shape == mask.shape == shape
         assert synthetic.dtype == np.uint16
         assert mask.max() > 0
+    assert_checksums(results / "synthetic", 2 * volumes)
+    assert (results / "report.html").read_text().count("<img ") == 8
     for figure in ("pairs", "loss", "overlays", "iou", "verdict", "audit", "sweep"):
         assert (results / f"figures/{figure}.png").stat().st_size > 5000
     assert not list(results.rglob("*.tmp"))
 
 
+def assert_checksums(folder, files):
+    """The data set is whole, as its reader would check it."""
+    done = subprocess.run(["sha256sum", "--check", "checksums.sha256"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": OK\n") == files
+
+
 def assert_cells_show(results):
     """The synthetic images are brighter inside their masks than outside."""
-    for path in (results / "synthetic").rglob("*.ome.tif"):
+    for path in (results / "synthetic").glob("batch_*/*.ome.tif"):
         synthetic, mask = read_image(path), read_image(results / "masks" / path.parent.name / path.name)
         assert synthetic[mask > 0].mean() > synthetic[mask == 0].mean() + 200
 
@@ -130,7 +140,7 @@ def test_images_of_ones_own_2d(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()} == untouched
 
     # the same configuration gives the same result
-    before = {path: path.read_bytes() for path in (results / "synthetic").rglob("*.tif")}
+    before = {path: path.read_bytes() for path in (results / "synthetic").glob("batch_*/*.tif")}
     shutil.rmtree(results / "synthetic")
     finish(tmp_path, *{str(path.parent.relative_to(tmp_path)) for path in before})
     assert {path: path.read_bytes() for path in before} == before

@@ -98,7 +98,7 @@ def test_scripts(tmp_path, preset):
     run_script(
         "draw_sketches",
         tmp_path,
-        inputs={"masks": tmp_path / "masks", "manifest": manifest, "cells": cells},
+        inputs={"masks": tmp_path / "masks", "manifest": manifest, "cells": cells, "choice": []},
         outputs={"sketches": tmp_path / "drawn"},
         params=common | volumes | {"settings": settings["sketch"]},
     )

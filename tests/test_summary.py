@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from running import run_script
 from sketchscope import summary
+from sketchscope.cost import Cost
 from sketchscope.errors import InputError
 from sketchscope.files import write_image
 from sketchscope.manifest import ManifestRow, plane_name, write_manifest
@@ -35,7 +36,10 @@ def summarised(synthetic=None, baseline=None, **changes):
         "comparison": pd.Series(COMPARED),
         "fidelity": {"t_start": 400, "sigma": 1.0, "psnr": 22.5, "zncc": 0.8},
         "audit": AUDIT,
-        "seconds": {"train_diffusion": 240.0, "draw_sketches": 1.5},
+        "costs": {
+            "train_diffusion": Cost(1, 240.0, 812.5, 0.0),
+            "draw_sketches": Cost(2, 1.5, None, 0.0),
+        },
         "held_out": True,
     }
     return summary.summarise(synthetic or scores(), baseline or scores(ap50=0.6), **keywords | changes)
@@ -45,7 +49,8 @@ def test_summary_has_the_agreed_keys():
     result = summarised()
     assert set(result) == {
         *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
-        *("synthetic", "baseline", "comparison", "fidelity", "audit", "seconds", "versions"),
+        *("synthetic", "baseline", "comparison", "fidelity", "audit", "versions"),
+        *("jobs", "seconds", "peak_memory_mb", "gpu_hours"),
     }
     assert set(result["synthetic"]) == FIGURES
     assert set(result["baseline"]) == FIGURES | {"name"}
@@ -55,6 +60,8 @@ def test_summary_has_the_agreed_keys():
     assert set(result["comparison"]) == {*summary.COMPARISON, "sentence"}
     assert (result["comparison"]["verdict"], result["comparison"]["n_images"]) == ("equivalent", 4)
     assert (result["synthetic"]["ap50"], result["baseline"]["ap50"]) == (0.8, 0.6)
+    assert result["seconds"] == {"train_diffusion": 240.0, "draw_sketches": 1.5}
+    assert result["peak_memory_mb"] == {"train_diffusion": 812.5, "draw_sketches": None}
     assert {"python", "numpy", "cellpose", "sketchscope", "snakemake"} <= set(result["versions"])
 
 
@@ -76,44 +83,16 @@ def test_formatted_summary_can_be_read():
     assert len({len(line) for line in lines[1:4]}) == 1
     assert lines[4].startswith("synthetic is equivalent to classical: its mean IoU is 0.010 higher")
     assert "train_diffusion  240.0 s" in text
-    assert lines[-1] == "all rules 241.5 s"
+    assert lines[-1] == "all rules 241.5 s, on CPU"
+    used = {"train_diffusion": Cost(1, 240.0, 812.5, 480.0)}
+    assert summary.format_summary(summarised(costs=used)).endswith("all rules 240.0 s, 0.13 GPU hours")
 
 
 def test_formatted_summary_without_truth():
     nothing = scores(n_images_scored=0, n_cells=0) | dict.fromkeys(FIGURES)
-    text = summary.format_summary(summarised(nothing, nothing, held_out=False, seconds={}))
+    text = summary.format_summary(summarised(nothing, nothing, held_out=False, costs={}))
     assert "0 cells in 0 images (not held out" in text
     assert text.splitlines()[2].split() == ["synthetic", *"--------"]
-
-
-def test_seconds_are_summed_by_rule(tmp_path):
-    def write(name, *seconds):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows = "".join(f"{s}\t0:00:10\t-\n" for s in seconds)
-        path.write_text("s\th:m:s\tmax_rss\n" + rows)
-
-    write("train_diffusion.tsv", 200.25)
-    write("generate_volumes.batch_000.tsv", 10.5)
-    write("generate_volumes.batch_001.tsv", 11.5, 1.0)
-    write("draw_sketches/batch_000.tsv", 2)
-    write("draw_sketches/batch_001.x.tsv", 3)
-    assert summary.rule_seconds(tmp_path) == {
-        "train_diffusion": 200.25,
-        "generate_volumes": 23.0,
-        "draw_sketches": 5.0,
-    }
-
-
-def test_no_benchmarks(tmp_path):
-    assert summary.rule_seconds(tmp_path / "absent") == {}
-
-
-@pytest.mark.parametrize("text", ["", "a\tb\n1\t2\n", "s\nlong\n"])
-def test_a_file_that_is_no_benchmark(tmp_path, text):
-    (tmp_path / "train.tsv").write_text(text)
-    with pytest.raises(InputError, match=r"train\.tsv: is no benchmark file"):
-        summary.rule_seconds(tmp_path)
 
 
 def lay_out(folder, shape, *, labelled):
@@ -180,7 +159,10 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
             "manifest": tmp_path / "manifest.csv",
         },
         outputs={"summary": tmp_path / "summary.json"},
-        params={"scale": "demo", "baseline": "classical", "benchmarks": tmp_path / "benchmarks"},
+        params={
+            **{"scale": "demo", "baseline": "classical"},
+            **{"benchmarks": tmp_path / "benchmarks", "logs": tmp_path / "logs"},
+        },
     )
     result = json.loads((tmp_path / "summary.json").read_text())
     cells = pd.read_csv(tmp_path / "synthetic/iou.csv", dtype={"image": str})

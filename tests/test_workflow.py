@@ -127,7 +127,7 @@ def test_number_of_slurm_jobs_of_the_whole_paper(tmp_path):
     section = {"preset": "nuclei-3d", "images": "*.tif"}
     write_config(tmp_path, {f"organism-{i}": section for i in range(7)}, scale="paper")
     local = {"all", "draw_sketches", "choose_start", "summarise_audit"}
-    local |= {"compare_models", "compare_organisms", "summarise_organism"}
+    local |= {"compare_models", "compare_organisms", "summarise_organism", "write_report"}
     jobs = plan(tmp_path)
     submitted = sum(n for rule, n in jobs.items() if rule not in local | {"total"} and not rule.startswith("plot_"))
     assert f"is {submitted} SLURM jobs" in (REPOSITORY / "README.md").read_text()
@@ -188,11 +188,11 @@ def finished(tmp_path_factory):
     ("change", "repeated", "kept"),
     [
         ({}, set(), ONE_OF_EACH),
-        ({"evaluation": {"thresholds": [0.6]}}, {"score_segmentation"}, ONE_OF_EACH),
-        ({"evaluation": {"margin": 0.1}}, {"compare_models"}, ONE_OF_EACH | {"score_segmentation"}),
+        ({"evaluation": {"thresholds": [0.6]}}, {"score_segmentation", "write_report"}, ONE_OF_EACH | {"write_card"}),
+        ({"evaluation": {"margin": 0.1}}, {"compare_models"}, ONE_OF_EACH | {"score_segmentation", "write_card"}),
         ({"cellpose": {"min_size": 3}}, {"segment_images"}, ONE_OF_EACH - {"segment_images"}),
-        ({"cellpose": {"epochs": 7}}, {"train_cellpose"}, {"train_diffusion", "generate_volumes"}),
-        ({"generation": {"t_start": 300}}, {"generate_volumes"}, {"train_diffusion", "draw_sketches"}),
+        ({"cellpose": {"epochs": 7}}, {"train_cellpose"}, {"train_diffusion", "generate_volumes", "write_card"}),
+        ({"generation": {"t_start": 300}}, {"generate_volumes", "write_card"}, {"train_diffusion", "draw_sketches"}),
         ({"sketch": {"sigma": 2.0}}, {"draw_sketches"}, {"train_diffusion", "simulate_masks"}),
         ({"simulation": {"density": 3.0}}, {"simulate_masks"}, {"train_diffusion"}),
         ({"simulation": {"layers": 3}}, set(), ONE_OF_EACH | {"simulate_masks"}),

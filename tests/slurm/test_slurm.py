@@ -21,7 +21,7 @@ QUICK = (
     *("--max-status-checks-per-second", 10),
 )
 GPU_RULES = ("train_diffusion", "generate_volumes", "train_cellpose", "segment_images")
-CPU_RULES = ("prepare_images", "measure_cells", "masks", "segment_classical", "score_segmentation")
+CPU_RULES = ("prepare_images", "measure_cells", "masks", "write_card", "segment_classical", "score_segmentation")
 RESULTS = "results/my-cells"
 
 pytestmark = pytest.mark.slurm
@@ -225,7 +225,7 @@ def test_time_limit_scancel_lost_node_and_killed_driver(cluster, tmp_path):
         assert (folder / RESULTS / "synthetic" / batch / path.name).stat().st_mtime_ns == changed
     assert "finished by an earlier attempt" in "".join(map(text, names))
 
-    made = {path.relative_to(quiet): path for path in (quiet / RESULTS / "synthetic").rglob("*.tif")}
+    made = {path.relative_to(quiet): path for path in (quiet / RESULTS / "synthetic").glob("batch_*/*.tif")}
     assert len(made) == 8
     made[Path(RESULTS) / "diffusion/model.safetensors"] = quiet / RESULTS / "diffusion/model.safetensors"
     assert [name for name, path in made.items() if (folder / name).read_bytes() != path.read_bytes()] == []

@@ -86,7 +86,7 @@ rule plot_audit:
             "results/{organism}/figures/audit.png",
             caption="../report/audit.rst",
             category="{organism}",
-            labels={"item": "audit of the labels"},
+            labels={"item": FIGURES["audit"]},
         ),
     log:
         "results/{organism}/logs/plot_audit.log",

@@ -10,7 +10,14 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
-from sketchscope.configuration import batches, read_yaml, resolve, simulation_settings
+from sketchscope.configuration import (
+    batches,
+    effective_settings,
+    read_yaml,
+    resolve,
+    simulation_settings,
+    synthetic_settings,
+)
 from sketchscope.errors import InputError
 
 try:
@@ -22,6 +29,22 @@ ORGANISMS = SETTINGS["organisms"]
 DOWNLOADS = Path(SETTINGS["downloads"]["folder"]).expanduser()
 SOURCES = read_yaml(Path(workflow.basedir) / "resources" / "datasets.yaml")
 GPUS = 0 if SETTINGS["device"] == "cpu" else 1
+
+# captions and templates of the reports
+TEXTS = Path(workflow.basedir) / "workflow" / "report"
+
+# the figures of an organism in the order of reading, with their titles; of these, what the training draws
+FIGURES = {
+    "pairs": "real and synthetic images",
+    "overlays": "segmentation of test images",
+    "iou": "IoU of every cell",
+    "verdict": "difference of the two models",
+    "audit": "audit of the labels",
+    "sweep": "start and blur",
+    "samples": "samples of the diffusion model",
+    "loss": "loss of the diffusion model",
+}
+OF_TRAINING = ["samples", "loss"]
 
 # the keys of the section generation that share out the work, and the organisms whose volumes are generated in slabs
 SLABS = ["slab_shape", "slab_jobs"]
@@ -154,13 +177,29 @@ def diffusion_model(wildcards):
 
 
 def figures(wildcards):
-    """Figures of an organism; the loss only of what is trained here."""
-    names = ["pairs", "overlays", "iou", "verdict", "audit", "sweep"]
+    """Figures of an organism in the order of reading; those of the training only of what is trained here."""
     trained = ORGANISMS[wildcards.organism]["diffusion"]["checkpoint"] is None
+    names = [name for name in FIGURES if trained or name not in OF_TRAINING]
+    folders = {"samples": "diffusion"}
     return [
-        f"results/{wildcards.organism}/figures/{name}.png"
-        for name in names + ["loss"] * trained
+        f"results/{wildcards.organism}/{folders.get(name, 'figures')}/{name}.png"
+        for name in names
     ]
+
+
+def captions(wildcards):
+    """Captions of the figures of an organism, of its summary and of its statistics."""
+    names = [Path(figure).stem for figure in figures(wildcards)]
+    return [TEXTS / f"{name}.rst" for name in [*names, "summary", "statistics"]]
+
+
+def data_source(wildcards):
+    """Name, citation and terms of an organism's published images; empty for the user's own."""
+    name = ORGANISMS[wildcards.organism]["dataset"]
+    if name is None:
+        return {}
+    source = SOURCES["datasets"][name]
+    return {"name": name, "citation": source["citation"], "terms": source["terms"]}
 
 
 def baseline_file(file):

@@ -13,7 +13,7 @@ rule train_diffusion:
             "results/{organism}/diffusion/samples.png",
             caption="../report/samples.rst",
             category="{organism}",
-            labels={"item": "samples of the diffusion model"},
+            labels={"item": FIGURES["samples"]},
         ),
         record="results/{organism}/diffusion/training.json",
     log:

@@ -69,8 +69,9 @@ rule summarise_organism:
         statistics="results/{organism}/evaluation/statistics.csv",
         audit="results/{organism}/audit/summary.csv",
         choice="results/{organism}/sweep/choice.json",
-        # read by nobody, but they make this the last job, which lists the seconds of all others
+        # read by nobody, but they make this the last job, which lists the cost of all others
         figures=figures,
+        card="results/{organism}/synthetic/README.md",
     output:
         report(
             "results/{organism}/evaluation/summary.json",
@@ -86,6 +87,7 @@ rule summarise_organism:
         baseline=setting("baseline"),
         scale=SETTINGS["scale"],
         benchmarks=lambda wildcards: f"results/{wildcards.organism}/benchmarks",
+        logs=lambda wildcards: f"results/{wildcards.organism}/logs",
     script:
         "../scripts/summarise_organism.py"
 
@@ -102,7 +104,7 @@ rule plot_overlays:
             "results/{organism}/figures/overlays.png",
             caption="../report/overlays.rst",
             category="{organism}",
-            labels={"item": "segmentation of test images"},
+            labels={"item": FIGURES["overlays"]},
         ),
     log:
         "results/{organism}/logs/plot_overlays.log",
@@ -125,7 +127,7 @@ rule plot_iou:
             "results/{organism}/figures/iou.png",
             caption="../report/iou.rst",
             category="{organism}",
-            labels={"item": "IoU of every cell"},
+            labels={"item": FIGURES["iou"]},
         ),
     log:
         "results/{organism}/logs/plot_iou.log",
@@ -147,7 +149,7 @@ rule plot_verdict:
             "results/{organism}/figures/verdict.png",
             caption="../report/verdict.rst",
             category="{organism}",
-            labels={"item": "verdict"},
+            labels={"item": FIGURES["verdict"]},
         ),
     log:
         "results/{organism}/logs/plot_verdict.log",

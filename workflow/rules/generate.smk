@@ -105,7 +105,7 @@ rule plot_pairs:
             "results/{organism}/figures/pairs.png",
             caption="../report/pairs.rst",
             category="{organism}",
-            labels={"item": "real and synthetic images"},
+            labels={"item": FIGURES["pairs"]},
         ),
     log:
         "results/{organism}/logs/plot_pairs.log",
@@ -125,7 +125,7 @@ rule plot_loss:
             "results/{organism}/figures/loss.png",
             caption="../report/loss.rst",
             category="{organism}",
-            labels={"item": "loss of the diffusion model"},
+            labels={"item": FIGURES["loss"]},
         ),
     log:
         "results/{organism}/logs/plot_loss.log",

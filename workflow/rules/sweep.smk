@@ -80,7 +80,7 @@ rule plot_sweep:
             "results/{organism}/figures/sweep.png",
             caption="../report/sweep.rst",
             category="{organism}",
-            labels={"item": "start and blur"},
+            labels={"item": FIGURES["sweep"]},
         ),
     log:
         "results/{organism}/logs/plot_sweep.log",

@@ -6,7 +6,7 @@ from sketchscope.jobs import job
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import summary
+    from sketchscope import cost, summary
     from sketchscope.files import write_json
     from sketchscope.manifest import read_manifest
 
@@ -23,7 +23,7 @@ def main(snakemake):
         comparison=pd.read_csv(snakemake.input.statistics).iloc[0],
         fidelity=json.loads(Path(snakemake.input.choice).read_text(encoding="utf-8")),
         audit=pd.read_csv(snakemake.input.audit, index_col="labels"),
-        seconds=summary.rule_seconds(snakemake.params.benchmarks),
+        costs=cost.rule_costs(snakemake.params.benchmarks, snakemake.params.logs),
         held_out=all(row.split != "both" for row in read_manifest(snakemake.input.manifest)),
     )
     write_json(snakemake.output[0], result)

@@ -36,6 +36,9 @@ MEANINGLESS = {
     ),
 }
 
+# the keys of an organism that have no part in its synthetic images, or name files of the user
+UNSEEN = ("images", "labels", "baseline", "cellpose", "evaluation")
+
 
 def resolve(config: Mapping, repository: str | os.PathLike) -> Settings:
     """Merge and check the whole configuration.
@@ -370,6 +373,19 @@ def simulation_settings(organism: Mapping) -> Settings:
     """The section simulation of an organism, as far as it matters to its stain."""
     others = MEANINGLESS[organism["stain"]]
     return {key: value for key, value in organism["simulation"].items() if key not in others}
+
+
+def effective_settings(organism: Mapping) -> Settings:
+    """The settings of an organism as far as they mean anything to it, for people to read."""
+    if organism["masks"]["source"] == "simulated":
+        return {**organism, "simulation": simulation_settings(organism), "masks": {"source": "simulated"}}
+    return {key: value for key, value in organism.items() if key != "simulation"}
+
+
+def synthetic_settings(organism: Mapping) -> Settings:
+    """The settings that have a part in the synthetic images, without the names of the user's files."""
+    settings = {key: value for key, value in effective_settings(organism).items() if key not in UNSEEN}
+    return settings | {"masks": {key: value for key, value in settings["masks"].items() if key != "labels"}}
 
 
 def batches(volumes: int, volumes_per_job: int) -> dict[str, dict[str, int]]:

@@ -78,7 +78,8 @@ def _choose_device(setting: str | None, gpus: int) -> "torch.device | None":
 
     granted = gpus > 0 and "SLURM_JOB_ID" in os.environ
     device = choose_device("cuda" if setting == "auto" and granted else setting)
-    print(f"# device {describe(device)}")
+    several = f", {gpus} GPUs" if gpus > 1 and device.type == "cuda" else ""
+    print(f"# device {describe(device)}{several}")
     return device
 
 

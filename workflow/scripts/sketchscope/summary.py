@@ -1,15 +1,13 @@
-"""The summary of one organism: scores, seconds and versions in one small JSON."""
+"""The summary of one organism: scores, cost and versions in one small JSON."""
 
 import importlib.metadata
-from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from . import __version__
+from .cost import Cost, as_tables
 from .errors import InputError
-from .files import PathLike
 from .jobs import package_versions
 from .statistics import explain
 
@@ -19,33 +17,6 @@ COMPARISON = (
     *("verdict", "difference", "difference_low", "difference_high", "difference_p"),
     *("equivalence_p", "margin", "n_images"),
 )
-
-
-def rule_seconds(folder: PathLike) -> dict[str, float]:
-    """Wall time of each rule in seconds, summed over its jobs.
-
-    Parameters
-    ----------
-    folder : path
-        Snakemake's benchmark files: {rule}.tsv, {rule}.{anything}.tsv or {rule}/{anything}.tsv.
-
-    Raises
-    ------
-    InputError
-        If a file has no column of seconds.
-    """
-    seconds: dict[str, float] = defaultdict(float)
-    for path in sorted(Path(folder).rglob("*.tsv")):
-        rule = path.relative_to(folder).parts[0].split(".")[0]
-        seconds[rule] += _benchmark_seconds(path)
-    return {rule: round(total, 2) for rule, total in seconds.items()}
-
-
-def _benchmark_seconds(path: Path) -> float:
-    try:
-        return float(pd.read_csv(path, sep="\t")["s"].sum())
-    except (KeyError, ValueError, TypeError):
-        raise InputError(f"{path}: is no benchmark file, a column s of seconds is needed") from None
 
 
 def all_versions() -> dict[str, str]:
@@ -68,7 +39,7 @@ def summarise(
     comparison: pd.Series,
     fidelity: dict[str, Any],
     audit: pd.DataFrame,
-    seconds: dict[str, float],
+    costs: dict[str, Cost],
     held_out: bool,
 ) -> dict[str, Any]:
     """Gather what one organism has reached.
@@ -85,8 +56,8 @@ def summarise(
         Of `sweep.choose_start`: where generation starts, and how close images come there to those they are sketches of.
     audit : DataFrame
         The rows synthetic and references, of `audit.summarise_audit`.
-    seconds : dict
-        Seconds of each rule.
+    costs : dict
+        What each rule took, from `cost.rule_costs`.
     held_out : bool
         Whether no scored image was trained on.
 
@@ -112,7 +83,7 @@ def summarise(
         "comparison": {key: comparison[key] for key in COMPARISON} | {"sentence": explain(comparison)},
         "fidelity": fidelity,
         "audit": audit.to_dict("index"),
-        "seconds": seconds,
+        **as_tables(costs),
         "versions": all_versions(),
     }
 
@@ -138,7 +109,8 @@ def format_summary(summary: dict[str, Any]) -> str:
     if seconds:
         slowest = sorted(seconds.items(), key=lambda item: -item[1])
         lines += ["", *_aligned([[rule, f"{value:.1f} s"] for rule, value in slowest])]
-        lines += [f"all rules {sum(seconds.values()):.1f} s"]
+        gpus = f"{summary['gpu_hours']:.2f} GPU hours" if summary["gpu_hours"] else "on CPU"
+        lines += [f"all rules {sum(seconds.values()):.1f} s, {gpus}"]
     return "\n".join(lines)
 
 

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    from sketchscope import card, manifest, pages, summary
+
+    inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
+    organism, settings = snakemake.wildcards.organism, params.settings
+    root, rows = Path(outputs.card).parent, manifest.read_manifest(inputs.manifest)
+    card.link_folders(inputs.masks, outputs.masks)
+    table = card.pair_table(root)
+    images = [*table["file_name"], *table["mask_file_name"]]
+    pages.write_text(outputs.table, table[["file_name", "mask_file_name", "cells"]].to_csv(index=False))
+    pages.write_text(outputs.checksums, card.checksums(root, images))
+    facts = card.facts(rows, table)
+    text = pages.fill(
+        inputs.template,
+        escape=False,
+        front_matter=card.front_matter(organism, settings["stain"], facts, params.source),
+        organism=organism,
+        facts=facts,
+        source=params.source,
+        settings=settings,
+        scale=params.scale,
+        seed=params.seed,
+        versions=summary.all_versions(),
+        commands=pages.gui_commands(organism, len(facts["axes"])),
+    )
+    pages.write_text(outputs.card, text)
+    print(f"{root}: {facts['images']} images with {facts['cells']} cells")
+
+
+with job(snakemake.log[0]):
+    main(snakemake)

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+from sketchscope.jobs import job
+
+FILES = {
+    "cellpose/synthetic/model": "the Cellpose 3 model",
+    "synthetic/README.md": "the card of the synthetic images and their masks, which lie beside it",
+    "evaluation/summary.json": "scores, verdict, cost and versions, for programs",
+    "evaluation/statistics.csv": "the comparison of the two models",
+}
+
+
+def main(snakemake):
+    import json
+
+    import pandas as pd
+    from sketchscope import manifest, pages, report
+
+    inputs, params = snakemake.input, snakemake.params
+    voxel_size = manifest.read_manifest(inputs.manifest)[0].voxel_size
+    captions = {Path(path).stem: report.caption(path, {"snakemake": snakemake}) for path in inputs.captions}
+    names = {path: Path(path).stem for path in inputs.figures}
+    page = report.render(
+        inputs.template,
+        json.loads(Path(inputs.summary).read_text(encoding="utf-8")),
+        pd.read_csv(inputs.statistics).iloc[0],
+        [report.illustration(path, params.titles[name], captions[name]) for path, name in names.items()],
+        captions=captions,
+        files=FILES,
+        commands=pages.gui_commands(snakemake.wildcards.organism, len(voxel_size)),
+        pixel_diameter=params.settings["cell_diameter"] / voxel_size[-1],
+        anisotropy=voxel_size[0] / voxel_size[-1],
+        settings=params.settings,
+        seed=params.seed,
+    )
+    pages.write_text(snakemake.output[0], page)
+    print(f"{snakemake.output[0]}: {len(names)} figures, {len(page) / 1e6:.1f} MB")
+
+
+with job(snakemake.log[0]):
+    main(snakemake)
