@@ -20,8 +20,9 @@ QUICK = (
     *("--seconds-between-status-checks", 1),
     *("--max-status-checks-per-second", 10),
 )
-GPU_RULES = ("train_diffusion", "generate_volumes", "train_cellpose", "segment_images")
+GPU_RULES = ("train_diffusion", "sweep_start", "generate_volumes", "train_cellpose", "segment_images")
 CPU_RULES = ("prepare_images", "measure_cells", "masks", "write_card", "segment_classical", "score_segmentation")
+CPU_RULES += ("audit_labels", "audit_references")
 RESULTS = "results/my-cells"
 
 pytestmark = pytest.mark.slurm
@@ -103,7 +104,7 @@ def test_everything_through_sbatch(cluster, tmp_path):
     assert {job.state for job in jobs} == {"COMPLETED"}
     where = {rule: {job.partition for job in jobs_of(cluster, rule, before)} for rule in GPU_RULES + CPU_RULES}
     assert where == {rule: {"gpu" if rule in GPU_RULES else "cpu"} for rule in GPU_RULES + CPU_RULES}
-    assert len(jobs) == 5 + len(CPU_RULES) + 2, "one a rule, but two of masks, generation and scores; nothing else"
+    assert len(jobs) == len(GPU_RULES) + 1 + len(CPU_RULES) + 2, "one a rule, but two of masks, generation and scores; nothing else"
 
     # two batches on two nodes at the same time
     first, second = sorted(jobs_of(cluster, "generate_volumes", before), key=lambda job: job.comment)
