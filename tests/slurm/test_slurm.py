@@ -104,7 +104,8 @@ def test_everything_through_sbatch(cluster, tmp_path):
     assert {job.state for job in jobs} == {"COMPLETED"}
     where = {rule: {job.partition for job in jobs_of(cluster, rule, before)} for rule in GPU_RULES + CPU_RULES}
     assert where == {rule: {"gpu" if rule in GPU_RULES else "cpu"} for rule in GPU_RULES + CPU_RULES}
-    assert len(jobs) == len(GPU_RULES) + 1 + len(CPU_RULES) + 2, "one a rule, but two of masks, generation and scores; nothing else"
+    # one a rule, but two of masks, generation and scores; nothing else
+    assert len(jobs) == len(GPU_RULES) + len(CPU_RULES) + 3
 
     # two batches on two nodes at the same time
     first, second = sorted(jobs_of(cluster, "generate_volumes", before), key=lambda job: job.comment)
