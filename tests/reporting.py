@@ -54,6 +54,7 @@ def write_set(folder, dimensions, batches=2, suffix=".ome.tif"):
 
 def write_card(folder, dimensions, source=SOURCE, **settings):
     """Run the rule on what `write_set` has written."""
+    write_json(folder / "choice.json", {"t_start": 300, "sigma": 0.5})
     written = folder / "synthetic"
     batches = [sorted((folder / name).glob("batch_*")) for name in ("synthetic", "masks")]
     run_script(
@@ -63,6 +64,7 @@ def write_card(folder, dimensions, source=SOURCE, **settings):
             "synthetic": [str(path) for path in batches[0]],
             "masks": [str(path) for path in batches[1]],
             "manifest": str(folder / "manifest.csv"),
+            "choice": str(folder / "choice.json"),
             "template": str(TEXTS / "card.md"),
         },
         outputs={

@@ -64,7 +64,7 @@ rule summarise_audit:
             "results/{organism}/audit/summary.csv",
             caption="../report/audit.rst",
             category="{organism}",
-            labels={"item": "audit of the labels"},
+            labels={"item": FIGURES["audit"]},
         ),
     log:
         "results/{organism}/logs/summarise_audit.log",

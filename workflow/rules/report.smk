@@ -10,6 +10,7 @@ rule write_card:
         synthetic=batch_folders("synthetic"),
         masks=batch_folders("masks"),
         manifest="results/{organism}/manifest.csv",
+        choice="results/{organism}/sweep/choice.json",
         template=TEXTS / "card.md",
     output:
         card="results/{organism}/synthetic/README.md",

@@ -35,11 +35,9 @@ rule sweep_start:
         settings=some_settings("sweep", ["images", "steps"]),
         tiles=some_settings("generation", ["tile_shape", "overlap", "batch_size"]),
         sketch=other_settings("sketch", ["sigma"]),
-        segmentation=lambda wildcards: ORGANISMS[wildcards.organism]["classical"]
-        | {
-            key: ORGANISMS[wildcards.organism][key]
-            for key in ("stain", "cell_diameter")
-        },
+        stain=setting("stain"),
+        classical=setting("classical"),
+        cell_diameter=setting("cell_diameter"),
         min_contrast=setting("audit", "min_contrast"),
         seed=SETTINGS["seed"],
         device=SETTINGS["device"],
@@ -55,7 +53,7 @@ rule choose_start:
             "results/{organism}/sweep/choice.json",
             caption="../report/sweep.rst",
             category="{organism}",
-            labels={"item": "start and blur"},
+            labels={"item": FIGURES["sweep"]},
         ),
     log:
         "results/{organism}/logs/choose_start.log",

@@ -7,10 +7,11 @@ def main(snakemake):
 
     tables = [pd.DataFrame(columns=["image", *audit.CELL_COLUMNS])]
     for row in manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest)):
-        for labels, plane in manifest.load_references(row, snakemake.input.labels):
-            image = manifest.load_normalised(row, snakemake.input.images)
-            image = image if plane is None else image[plane]
-            table = audit.audit_cells(image, labels, row.voxel_size[-labels.ndim :], **snakemake.params)
+        references = list(manifest.load_references(row, snakemake.input.labels))
+        image = manifest.load_normalised(row, snakemake.input.images) if references else None
+        for labels, plane in references:
+            part = image if plane is None else image[plane]
+            table = audit.audit_cells(part, labels, row.voxel_size[-labels.ndim :], **snakemake.params)
             table.insert(0, "image", row.image)
             tables.append(table)
             print(f"{row.image}: {table['lost'].sum()} of {len(table)} cells do not show")

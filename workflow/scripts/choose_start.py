@@ -3,10 +3,10 @@ from sketchscope.jobs import job
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import files, sweep
+    from sketchscope import files, start
 
     params = snakemake.params
-    choice = sweep.choose_start(
+    choice = start.choose_start(
         pd.read_csv(snakemake.input.scores), **params.limits, t_start=params.t_start, sigma=params.sigma
     )
     files.write_json(snakemake.output.choice, choice)

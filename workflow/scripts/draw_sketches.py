@@ -4,7 +4,7 @@ from sketchscope.jobs import job
 def main(snakemake):
     import numpy as np
     import pandas as pd
-    from sketchscope import audit, sketch, sweep
+    from sketchscope import audit, sketch, start
     from sketchscope.files import atomic_folder, image_files, read_image, write_image
     from sketchscope.manifest import read_manifest
     from sketchscope.noise import stable_key
@@ -12,7 +12,7 @@ def main(snakemake):
     params = snakemake.params
     voxel_size = read_manifest(snakemake.input.manifest)[0].voxel_size
     cells = pd.read_csv(snakemake.input.cells)
-    settings = sweep.settle(params.settings, snakemake.input.choice)
+    settings = start.settle(params.settings, snakemake.input.choice)
     lost = audit.read_lost(filter(None, [snakemake.input.get("audit")]))
     with atomic_folder(snakemake.output.sketches) as folder:
         for volume, path in image_files(snakemake.input.masks).items():

@@ -6,10 +6,10 @@ def main(snakemake, device):
 
     import numpy as np
     import torch
-    from sketchscope import files, generate, noise, slabs, sweep
+    from sketchscope import files, generate, noise, slabs, start
 
     seed, inputs = snakemake.params.seed, snakemake.input
-    settings = sweep.settle(snakemake.params.settings, inputs.choice)
+    settings = start.settle(snakemake.params.settings, inputs.choice)
     part, parts, slab_shape = int(snakemake.wildcards.part), snakemake.params.parts, snakemake.params.slab_shape
     tile_shape, overlap = settings["tile_shape"], settings["overlap"]
     torch.set_num_threads(snakemake.threads)

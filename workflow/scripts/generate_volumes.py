@@ -5,10 +5,10 @@ def main(snakemake, device):
     import json
 
     import torch
-    from sketchscope import files, generate, manifest, noise, sweep
+    from sketchscope import files, generate, manifest, noise, start
 
     seed, inputs = snakemake.params.seed, snakemake.input
-    settings = sweep.settle(snakemake.params.settings, inputs.choice)
+    settings = start.settle(snakemake.params.settings, inputs.choice)
     torch.set_num_threads(snakemake.threads)
     rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
     generator = generate.load_generator(inputs.model, device, **settings)

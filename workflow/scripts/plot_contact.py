@@ -4,7 +4,6 @@ LARGEST = 400  # pixels of a panel along each side
 
 
 def main(snakemake):
-    import numpy as np
     from sketchscope import figures, files, manifest
 
     inputs = snakemake.input
@@ -14,7 +13,7 @@ def main(snakemake):
         names = [files.image_files(folder) for folder in folders]
         mask, sketch, synthetic = (files.read_image(paths[next(iter(names[0]))]) for paths in names)
         window = figures.crop_typical(synthetic, [LARGEST] * synthetic.ndim)
-        drawn = manifest.denormalise(sketch[window], *manifest.typical_limits(rows), np.float32, rows[0].gamma)
+        drawn = manifest.as_real(sketch[window], rows)
         return figures.Panels(mask[window], drawn, synthetic[window], rows[0].voxel_size)
 
     folders = (inputs.manifests, inputs.masks, inputs.sketches, inputs.synthetic)

@@ -1,19 +1,13 @@
-import json
-from pathlib import Path
-
 from sketchscope.jobs import job
 
 
 def main(snakemake):
     import pandas as pd
     from sketchscope import cost, summary
-    from sketchscope.files import write_json
+    from sketchscope.files import read_json, write_json
     from sketchscope.manifest import read_manifest
 
-    synthetic, baseline = (
-        json.loads(Path(path).read_text(encoding="utf-8"))
-        for path in (snakemake.input.synthetic, snakemake.input.baseline)
-    )
+    synthetic, baseline = map(read_json, (snakemake.input.synthetic, snakemake.input.baseline))
     result = summary.summarise(
         synthetic,
         baseline,
@@ -21,7 +15,7 @@ def main(snakemake):
         scale=snakemake.params.scale,
         baseline_name=snakemake.params.baseline,
         comparison=pd.read_csv(snakemake.input.statistics).iloc[0],
-        fidelity=json.loads(Path(snakemake.input.choice).read_text(encoding="utf-8")),
+        fidelity=read_json(snakemake.input.choice),
         audit=pd.read_csv(snakemake.input.audit, index_col="labels"),
         costs=cost.rule_costs(snakemake.params.benchmarks, snakemake.params.logs),
         held_out=all(row.split != "both" for row in read_manifest(snakemake.input.manifest)),

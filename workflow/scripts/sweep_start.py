@@ -14,12 +14,13 @@ def main(snakemake, device):
     rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
     voxel_size, measured = rows[0].voxel_size, pd.read_csv(inputs.cells)
     key = [params.seed, noise.stable_key(snakemake.wildcards.organism)]
+    segmentation = {"stain": params.stain, "cell_diameter": params.cell_diameter, **params.classical}
 
     def draw(example, sigma):
         return sketch.draw(
             example.labels,
             voxel_size,
-            stain=params.segmentation["stain"],
+            stain=params.stain,
             measured=measured["grey"].to_numpy(),
             measured_background=measured["background_mean"].mean(),
             grey_values=sweep.mean_grey(example),
@@ -30,7 +31,7 @@ def main(snakemake, device):
 
     def example(row):
         image, size = manifest.load_image(row, inputs.images), 2 * np.array(params.tiles["tile_shape"])
-        labels = rough.segment(image, voxel_size=voxel_size, **params.segmentation)
+        labels = rough.segment(image, voxel_size=voxel_size, **segmentation)
         return sweep.typical_example(manifest.load_normalised(row, inputs.images), labels, size)
 
     examples = [example(row) for row in cells.spread_out(rows, params.settings["images"])]
@@ -46,7 +47,7 @@ def main(snakemake, device):
         t_starts=params.t_starts,
         sigmas=params.sigmas,
         key=key,
-        stain=params.segmentation["stain"],
+        stain=params.stain,
         min_contrast=params.min_contrast,
     ):
         table.append(scores)

@@ -4,10 +4,11 @@ from sketchscope.jobs import job
 
 
 def main(snakemake):
-    from sketchscope import card, manifest, pages, summary
+    from sketchscope import card, manifest, pages, start, summary
 
     inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
-    organism, settings = snakemake.wildcards.organism, params.settings
+    chosen = {name: start.settle(params.settings[name], [inputs.choice]) for name in ("generation", "sketch")}
+    organism, settings = snakemake.wildcards.organism, params.settings | chosen
     root, rows = Path(outputs.card).parent, manifest.read_manifest(inputs.manifest)
     card.link_folders(inputs.masks, outputs.masks)
     table = card.pair_table(root)

@@ -11,10 +11,8 @@ FILES = {
 
 
 def main(snakemake):
-    import json
-
     import pandas as pd
-    from sketchscope import manifest, pages, report
+    from sketchscope import files, manifest, pages, report
 
     inputs, params = snakemake.input, snakemake.params
     voxel_size = manifest.read_manifest(inputs.manifest)[0].voxel_size
@@ -22,7 +20,7 @@ def main(snakemake):
     names = {path: Path(path).stem for path in inputs.figures}
     page = report.render(
         inputs.template,
-        json.loads(Path(inputs.summary).read_text(encoding="utf-8")),
+        files.read_json(inputs.summary),
         pd.read_csv(inputs.statistics).iloc[0],
         [report.illustration(path, params.titles[name], captions[name]) for path, name in names.items()],
         captions=captions,

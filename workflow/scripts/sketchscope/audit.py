@@ -9,6 +9,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from .cells import cell_boxes
+from .classical import GAUSSIAN_MAD
 from .files import PathLike
 from .sketch import sigma_in_voxels
 
@@ -18,7 +19,6 @@ REACH = 5.0  # how far from its boundary a cell is looked for, in voxels of the 
 PLATEAU = 2.0  # distance from the boundary at which a nucleus, and its background, are evenly bright
 SMOOTHING = 1.0  # standard deviation of the blur under a local threshold, in voxels of the finest axis
 FEWEST = 10  # voxels that a median is taken of
-MAD_TO_SD = 1.4826  # of a normal distribution
 WELL_FOUND = 0.7  # IoU above which a cell lies where its mask is
 
 
@@ -161,7 +161,7 @@ def audit_membrane(image: np.ndarray, found: np.ndarray, about: Surroundings) ->
 
 
 def _shown(high: float, low: float, background: np.ndarray) -> dict[str, float]:
-    noise = MAD_TO_SD * float(np.median(np.abs(background - low)))
+    noise = GAUSSIAN_MAD * float(np.median(np.abs(background - low)))
     contrast = high - low
     return {"contrast": contrast, "noise": noise, "contrast_to_noise": contrast / max(noise, 1e-6)}
 
@@ -181,10 +181,11 @@ def _crest(distance: np.ndarray, intensity: np.ndarray, low: float) -> float:
     """Centre of the ridge: mean distance of what is over half its height, without a gap from its highest point."""
     over = intensity - low
     top = int(np.argmax(over))
+    if over[top] <= 0:
+        return float(distance[top])
     ridge = ndimage.label(over > over[top] / 2)[0]
-    chosen = ridge == ridge[top] if ridge[top] else np.arange(len(over)) == top
-    weight = np.maximum(over[chosen], 1e-9) - max(over[top] / 2, 0) * (chosen.sum() > 1)
-    return float(np.average(distance[chosen], weights=weight))
+    chosen = ridge == ridge[top]
+    return float(np.average(distance[chosen], weights=over[chosen] - over[top] / 2))
 
 
 def _without_holes(found: np.ndarray, cell: np.ndarray) -> np.ndarray:
@@ -194,6 +195,8 @@ def _without_holes(found: np.ndarray, cell: np.ndarray) -> np.ndarray:
         return found
     covered = np.bincount(parts[cell], minlength=count + 1)
     covered[0] = 0
+    if not covered.any():
+        return np.zeros_like(found)
     return ndimage.binary_fill_holes(parts == np.argmax(covered))
 
 

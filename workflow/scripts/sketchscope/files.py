@@ -171,6 +171,11 @@ def write_json(path: PathLike, data: dict[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def read_json(path: PathLike) -> Any:
+    """Read what `write_json` wrote."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
 def _plain(value: Any) -> Any:
     """The value in types that JSON knows."""
     if isinstance(value, dict):

@@ -31,16 +31,8 @@ def segment_membranes(
     ----------
     image : array (Z, Y, X) or (Y, X)
         Intensities of any scale and offset.
-    voxel_size : sequence of float
-        Micrometres along each axis.
-    cell_diameter : float
-        Mean diameter of a cell, micrometres.
-    sigma : float, optional
-        Smoothing, micrometres along every axis; `None` is 1/20 of `cell_diameter`.
-    split : float
-        Relative depth of the notch between two seeds that makes them two cells.
-    min_size : float
-        Smallest cell as a fraction of the area or volume that `cell_diameter` gives.
+    voxel_size, cell_diameter, sigma, split, min_size
+        See `classical.segment`.
 
     Returns
     -------
@@ -53,8 +45,9 @@ def segment_membranes(
         If `voxel_size` does not fit the image.
     """
     voxel_size = checked_voxel_size(image, voxel_size)
+    sigma = cell_diameter / 20 if sigma is None else sigma
     image = (image - np.median(image)).astype(np.float32)
-    smooth = ndimage.gaussian_filter(image, (sigma or cell_diameter / 20) / voxel_size, mode="nearest")
+    smooth = ndimage.gaussian_filter(image, sigma / voxel_size, mode="nearest")
     mean = ndimage.gaussian_filter(smooth, cell_diameter / 2 / voxel_size, mode="nearest")
     spread = np.sqrt(ndimage.gaussian_filter((smooth - mean) ** 2, cell_diameter / 2 / voxel_size, mode="nearest"))
     least = TEXTURED * np.percentile(spread, 90)

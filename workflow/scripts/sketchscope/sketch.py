@@ -66,7 +66,8 @@ def draw(
         return draw_membrane_sketch(labels, draw_grey, background, blur, membrane_um, voxel_size, decay)
     if grey_values is None:
         grey_values = draw_grey(labels.max())
-    grey_values = np.maximum(grey_values, background + min_contrast).astype(np.float32)
+    else:
+        grey_values = np.maximum(grey_values, background + min_contrast).astype(np.float32)
     faint = np.asarray(lost, int) - 1
     grey_values[faint] = np.maximum(grey_values[faint], np.median(measured))
     spots = draw_nucleoli(labels, nucleoli, nucleolus_um, voxel_size, rng)

@@ -53,7 +53,7 @@ def summarise(
     comparison : Series
         The row of `statistics.compare_models`.
     fidelity : dict
-        Of `sweep.choose_start`: where generation starts, and how close images come there to those they are sketches of.
+        Of `start.choose_start`: where generation starts, and how close images come there to those they are sketches of.
     audit : DataFrame
         The rows synthetic and references, of `audit.summarise_audit`.
     costs : dict

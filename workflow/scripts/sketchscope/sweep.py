@@ -1,8 +1,6 @@
 """Where to start, and how much to blur: real images are compared with what their own sketches become."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +10,8 @@ from scipy.spatial.distance import jensenshannon
 
 from .audit import audit_cells, summarise_audit
 from .figures import crop_typical
-from .files import PathLike
 from .quality import histogram_distance, psnr, spectrum_distance, zncc
 
-AUTO = "auto"  # as t_start or sigma: to be chosen
 BINS, WIDEST = 200, 4.0  # of the histograms of noised intensities, whose standard deviation is about 1
 AUDITED = {
     "displacement": "displacement_abs_median",
@@ -37,12 +33,6 @@ def typical_example(image: np.ndarray, labels: np.ndarray, shape: Sequence[int])
     """A window of typical brightness, of at most the given shape."""
     window = crop_typical(image, shape)
     return Example(image[window], labels[window])
-
-
-def settle(settings: Mapping[str, Any], choice: Sequence[PathLike]) -> dict[str, Any]:
-    """Settings in which what is auto has become what was chosen, read from the file of `choose_start`."""
-    chosen = json.loads(Path(choice[0]).read_text(encoding="utf-8")) if choice else {}
-    return {key: chosen[key] if value == AUTO else value for key, value in settings.items()}
 
 
 def mean_grey(example: Example) -> np.ndarray:
@@ -176,42 +166,3 @@ def sweep(
             distances = noised_distances(images, sketches, float(alpha_bar[t_start]), np.random.default_rng(key))
             row = {"t_start": t_start, "sigma": sigma} | distances | score(examples, made, voxel_size, **audit)
             yield row, sketches[0], made[0]
-
-
-def choose_start(
-    scores: pd.DataFrame,
-    max_divergence: float,
-    max_spectrum: float,
-    *,
-    t_start: int | str = AUTO,
-    sigma: float | str = AUTO,
-) -> dict[str, Any]:
-    """Choose the earliest t_start, and for it the smallest sigma, of those that are good enough.
-
-    Good enough is where noised sketches cannot be told from noised images, a divergence of at most `max_divergence`
-    (or the least there is), and of these, where the generated images have the texture of real ones, a spectrum at most
-    `max_spectrum` farther from theirs than the best. The earliest such start keeps cells closest to their masks.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        Rows of `sweep`.
-    max_divergence : float
-        Bits.
-    max_spectrum : float
-        dB.
-    t_start, sigma : number or 'auto'
-        A number is set already, and must be in the grid.
-
-    Returns
-    -------
-    dict
-        t_start, sigma, and all other columns of the row chosen.
-    """
-    for name, value in (("t_start", t_start), ("sigma", sigma)):
-        if value != AUTO:
-            scores = scores[np.isclose(scores[name], value)]
-    alike = scores[scores["divergence"] <= max(max_divergence, scores["divergence"].min())]
-    good = alike[alike["spectrum"] <= alike["spectrum"].min() + max_spectrum]
-    chosen = good.sort_values(["t_start", "sigma"]).iloc[0]
-    return {name: chosen[name].item() for name in scores.columns} | {"t_start": int(chosen["t_start"])}
