@@ -120,6 +120,7 @@ def assert_cells_show(results):
 def test_images_of_ones_own_2d(tmp_path):
     write_frames(tmp_path, 6, (160, 160), FLAT)
     organism = FLAT | {"images": "images/*.tif", "labels": "truth/*.tif", "test_images": "4-5"}
+    organism["cellpose"] = FLAT["cellpose"] | {"replicates": 2}
     write_config(tmp_path, {"my-cells": organism})
     finish(tmp_path)
     results = tmp_path / "results/my-cells"
@@ -128,6 +129,10 @@ def test_images_of_ones_own_2d(tmp_path):
     found = scores(results)
     assert found["ap50"] > 0.7, "a network that learnt nothing finds no cell"
     assert found["iou_median"] > 0.7
+    trainings = scores(results, "trainings")
+    assert trainings["count"] == 2
+    assert trainings["mean"]["ap50"] > 0.6
+    assert trainings["sd"]["iou_median"] > 0, "each training has its own random numbers"
     audit = pd.read_csv(results / "audit/summary.csv", index_col="labels")
     assert (audit["iou_above_0.7"] > 0.8).all()
     assert (audit["displacement_abs_median"] < 1).all()

@@ -167,9 +167,21 @@ def test_everything_is_escaped(tmp_path):
     assert Page(text).text.count("<script>alert(1)</script>") >= 8
 
 
+def test_replicates_have_a_column(tmp_path):
+    several = {"count": 3, "mean": {"ap50": 0.87, "n_splits": 2.5}, "sd": {"ap50": 0.0123, "n_splits": 0.5}}
+    nothing = dict.fromkeys(report.MEASURES) | {"ap75": None, "ap90": None}
+    several = {"count": 3, "mean": nothing | several["mean"], "sd": nothing | several["sd"]}
+    text = Page(write_report(tmp_path, trainings=several)[1]).text
+    assert "mean ± SD of 3 trainings" in text
+    assert "0.870 ± 0.012" in text
+    assert "2.5 ± 0.5" in text
+
+
 def test_precisions_come_in_the_order_of_their_thresholds():
     scores = {"ap97.5": 0.1, "ap_mean": 0.5, "pq": 0.6, "ap5": 0.9, "n_splits": 2, "ap50": None, "name": "classical"}
-    found = report.measures({"synthetic": scores, "baseline": scores | {"ap5": 0.8}})
+    trainings = {"count": 2, "mean": scores, "sd": scores | {"ap5": 0.1}}
+    found = report.measures({"synthetic": scores, "baseline": scores | {"ap5": 0.8}, "trainings": trainings})
+    assert (found[0].mean, found[0].sd) == (0.9, 0.1)
     assert [(line.title.split()[-1], line.synthetic, line.baseline, line.digits) for line in found] == [
         ("0.05", 0.9, 0.8, 3),
         ("0.5", None, None, 3),

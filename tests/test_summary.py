@@ -49,7 +49,7 @@ def test_summary_has_the_agreed_keys():
     result = summarised()
     assert set(result) == {
         *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
-        *("synthetic", "baseline", "comparison", "fidelity", "audit", "versions"),
+        *("synthetic", "trainings", "baseline", "comparison", "fidelity", "audit", "versions"),
         *("jobs", "seconds", "peak_memory_mb", "gpu_hours"),
     }
     assert set(result["synthetic"]) == FIGURES
@@ -86,6 +86,21 @@ def test_formatted_summary_can_be_read():
     assert lines[-1] == "all rules 241.5 s, on CPU"
     used = {"train_diffusion": Cost(1, 240.0, 812.5, 480.0)}
     assert summary.format_summary(summarised(costs=used)).endswith("all rules 240.0 s, 0.13 GPU hours")
+
+
+def test_spread_over_trainings():
+    result = summarised(replicates=[scores(ap50=0.9), scores(ap50=0.7, seg=None)])["trainings"]
+    assert result["count"] == 3
+    assert set(result["mean"]) == set(result["sd"]) == FIGURES
+    assert (result["mean"]["ap50"], result["sd"]["ap50"]) == pytest.approx((0.8, 0.1))
+    assert (result["mean"]["seg"], result["sd"]["seg"]) == pytest.approx((0.75, 0))
+    single = summarised()["trainings"]
+    assert single["count"] == 1
+    assert single["mean"] == summarised()["synthetic"]
+    assert set(single["sd"].values()) == {None}
+    lines = summary.format_summary(summarised(replicates=[scores(ap50=0.7)])).splitlines()
+    assert lines[4].split()[:6] == ["mean", "of", "2", "trainings", "0.750", "0.700"]
+    assert lines[5].split()[:6] == ["SD", "of", "2", "trainings", "0.071", "0.000"]
 
 
 def test_formatted_summary_without_truth():
@@ -157,6 +172,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
             "audit": tmp_path / "audit.csv",
             "choice": tmp_path / "choice.json",
             "manifest": tmp_path / "manifest.csv",
+            "replicates": [str(tmp_path / "classical/scores.json")],
         },
         outputs={"summary": tmp_path / "summary.json"},
         params={

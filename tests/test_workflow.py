@@ -191,6 +191,7 @@ def finished(tmp_path_factory):
         ({"evaluation": {"thresholds": [0.6]}}, {"score_segmentation", "write_report"}, ONE_OF_EACH | {"write_card"}),
         ({"evaluation": {"margin": 0.1}}, {"compare_models"}, ONE_OF_EACH | {"score_segmentation", "write_card"}),
         ({"cellpose": {"min_size": 3}}, {"segment_images"}, ONE_OF_EACH - {"segment_images"}),
+        ({"cellpose": {"replicates": 2}}, {"train_cellpose", "segment_images"}, {"train_diffusion", "write_card"}),
         ({"cellpose": {"epochs": 7}}, {"train_cellpose"}, {"train_diffusion", "generate_volumes", "write_card"}),
         ({"generation": {"t_start": 300}}, {"generate_volumes", "write_card"}, {"train_diffusion", "draw_sketches"}),
         ({"sketch": {"sigma": 2.0}}, {"draw_sketches"}, {"train_diffusion", "simulate_masks"}),
@@ -214,6 +215,8 @@ def test_a_change_repeats_only_what_depends_on_it(finished, change, repeated, ke
     assert bool(jobs) == bool(repeated)
     if "volumes" in change:
         assert jobs["generate_volumes"] == 1, "finished batches stay"
+    if "replicates" in change.get("cellpose", {}):
+        assert jobs["train_cellpose"] == jobs["segment_images"] == 1, "the model that is there stays"
 
 
 def test_report_holds_every_figure_and_needs_no_internet(finished):

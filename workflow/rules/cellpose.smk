@@ -8,12 +8,12 @@ rule train_cellpose:
         lost=lost_cells,
         manifest="results/{organism}/manifest.csv",
     output:
-        model="results/{organism}/cellpose/synthetic/model",
-        losses="results/{organism}/cellpose/synthetic/losses.csv",
+        model="results/{organism}/cellpose/{training}/model",
+        losses="results/{organism}/cellpose/{training}/losses.csv",
     log:
-        "results/{organism}/logs/train_cellpose.log",
+        "results/{organism}/logs/train_cellpose.{training}.log",
     benchmark:
-        "results/{organism}/benchmarks/train_cellpose.tsv"
+        "results/{organism}/benchmarks/train_cellpose.{training}.tsv"
     conda:
         "../../envs/cellpose.yaml"
     threads: 8
@@ -22,9 +22,9 @@ rule train_cellpose:
         mem_mb=growing(24000),
         runtime=growing(720),
     params:
-        settings=other_settings("cellpose", SEGMENTATION),
+        settings=other_settings("cellpose", [*SEGMENTATION, "replicates"]),
         cell_diameter=setting("cell_diameter"),
-        seed=SETTINGS["seed"],
+        seed=training_seed,
         device=SETTINGS["device"],
     script:
         "../scripts/train_cellpose.py"
@@ -34,13 +34,13 @@ rule segment_images:
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
-        model="results/{organism}/cellpose/synthetic/model",
+        model="results/{organism}/cellpose/{training}/model",
     output:
-        predictions=directory("results/{organism}/predictions/synthetic"),
+        predictions=directory("results/{organism}/predictions/{training}"),
     log:
-        "results/{organism}/logs/segment_images.log",
+        "results/{organism}/logs/segment_images.{training}.log",
     benchmark:
-        "results/{organism}/benchmarks/segment_images.tsv"
+        "results/{organism}/benchmarks/segment_images.{training}.tsv"
     conda:
         "../../envs/cellpose.yaml"
     threads: 8

@@ -71,7 +71,9 @@ wildcard_constraints:
     organism=any_of(ORGANISMS),
     batch=r"batch_\d+",
     part=r"\d+",
-    model=any_of(["synthetic", "classical", *SOURCES.get("models", {})]),
+    training=r"synthetic|replicate_\d+",
+    model=any_of(["synthetic", "classical", *SOURCES.get("models", {})])
+    + r"|replicate_\d+",
     published=any_of(SOURCES.get("models", {})),
     dataset=any_of(SOURCES.get("datasets", {})),
 
@@ -140,6 +142,19 @@ def lost_cells(wildcards):
     """The audit, where the training leaves out cells that do not show."""
     dropped = ORGANISMS[wildcards.organism]["audit"]["lost"] == "drop"
     return [f"results/{wildcards.organism}/audit/cells.csv"] if dropped else []
+
+
+def replicates(file):
+    """A file of every further training of Cellpose, as a function of the wildcards."""
+    return lambda wildcards: [
+        file.format(organism=wildcards.organism, model=f"replicate_{number}")
+        for number in range(1, ORGANISMS[wildcards.organism]["cellpose"]["replicates"])
+    ]
+
+
+def training_seed(wildcards):
+    """The seed of a training of Cellpose: another one for each replicate."""
+    return SETTINGS["seed"] + int(wildcards.training.partition("replicate_")[2] or 0)
 
 
 def slab_parts(wildcards):

@@ -65,6 +65,7 @@ rule summarise_organism:
     input:
         synthetic="results/{organism}/evaluation/synthetic/scores.json",
         baseline=baseline_file("results/{organism}/evaluation/{model}/scores.json"),
+        replicates=replicates("results/{organism}/evaluation/{model}/scores.json"),
         manifest="results/{organism}/manifest.csv",
         statistics="results/{organism}/evaluation/statistics.csv",
         audit="results/{organism}/audit/summary.csv",

@@ -12,6 +12,7 @@ def main(snakemake):
         synthetic,
         baseline,
         organism=snakemake.wildcards.organism,
+        replicates=list(map(read_json, snakemake.input.replicates)),
         scale=snakemake.params.scale,
         baseline_name=snakemake.params.baseline,
         comparison=pd.read_csv(snakemake.input.statistics).iloc[0],

@@ -51,6 +51,9 @@ class Measure(NamedTuple):
     title: str
     synthetic: float | None
     baseline: float | None
+    mean: float | None
+    """Of all trainings on synthetic images, as the standard deviation."""
+    sd: float | None
     digits: int
 
 
@@ -104,12 +107,15 @@ def illustration(path: PathLike, title: str, text: str) -> Illustration:
 
 def measures(summary: Mapping[str, Any]) -> list[Measure]:
     """The scores of both models, average precisions first and in the order of their thresholds."""
-    synthetic, baseline = summary["synthetic"], summary["baseline"]
+    trainings = summary["trainings"]
+    columns = summary["synthetic"], summary["baseline"], trainings["mean"], trainings["sd"]
+    synthetic = columns[0]
     precisions = [key for key in synthetic if key.startswith("ap") and key != "ap_mean"]
     thresholds = sorted(precisions, key=lambda key: float(key.removeprefix("ap")))
     others = [key for key in MEASURES if key in synthetic]
     return [
-        Measure(_title(key), synthetic[key], baseline[key], 0 if key in COUNTS else 3) for key in (*thresholds, *others)
+        Measure(_title(key), *(column[key] for column in columns), digits=0 if key in COUNTS else 3)
+        for key in (*thresholds, *others)
     ]
 
 

@@ -1,6 +1,7 @@
 """The summary of one organism: scores, cost and versions in one small JSON."""
 
 import importlib.metadata
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -33,6 +34,7 @@ def summarise(
     synthetic: dict[str, Any],
     baseline: dict[str, Any],
     *,
+    replicates: Sequence[dict[str, Any]] = (),
     organism: str,
     scale: str,
     baseline_name: str,
@@ -48,6 +50,8 @@ def summarise(
     ----------
     synthetic, baseline : dict
         Scores of the two models on the same images, from `metrics.score_images`.
+    replicates : sequence of dict
+        Scores of further trainings of the synthetic model.
     organism, scale, baseline_name : str
         Names.
     comparison : Series
@@ -79,6 +83,7 @@ def summarise(
         **counts,
         "held_out": held_out,
         "synthetic": _figures(synthetic),
+        "trainings": spread([synthetic, *replicates]),
         "baseline": _figures(baseline) | {"name": baseline_name},
         "comparison": {key: comparison[key] for key in COMPARISON} | {"sentence": explain(comparison)},
         "fidelity": fidelity,
@@ -94,6 +99,27 @@ def _figures(scores: dict[str, Any]) -> dict[str, float | None]:
     return {key: scores[key] for key in (*wanted, *SCORES)}
 
 
+def spread(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How far the scores of one model depend on its training.
+
+    Parameters
+    ----------
+    trainings : sequence of dict
+        Scores of each, from `metrics.score_images`.
+
+    Returns
+    -------
+    dict
+        count; of each figure of merit its mean and its standard deviation (of a sample) over the trainings, None
+        where nothing was scored, and of a single training.
+    """
+    table = pd.DataFrame([_figures(scores) for scores in trainings], dtype=float)
+    mean, sd = (
+        {key: None if pd.isna(value) else value for key, value in row.items()} for row in (table.mean(), table.std())
+    )
+    return {"count": len(trainings), "mean": mean, "sd": sd}
+
+
 def format_summary(summary: dict[str, Any]) -> str:
     """Format a summary as a small table to read on a terminal; a dash where nothing was scored."""
     synthetic, baseline = summary["synthetic"], summary["baseline"]
@@ -101,6 +127,11 @@ def format_summary(summary: dict[str, Any]) -> str:
     rows = [["model", *(_title(key) for key in keys)]]
     for name, figures in (("synthetic", synthetic), (baseline["name"], baseline)):
         rows.append([name, *(_number(figures[key]) for key in keys)])
+    trainings = summary["trainings"]
+    if trainings["count"] > 1:
+        for name in ("mean", "sd"):
+            title = f"{name.replace('sd', 'SD')} of {trainings['count']} trainings"
+            rows.append([title, *(_number(trainings[name][key]) for key in keys)])
     n_images, n_cells = summary["n_images_scored"], summary["n_cells"]
     held_out = "" if summary.get("held_out", True) else " (not held out: also trained on)"
     lines = [f"{summary['organism']}, scale {summary['scale']}: {n_cells} cells in {n_images} images{held_out}"]
