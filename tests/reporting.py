@@ -20,6 +20,10 @@ SOURCE = {
 }
 
 
+NUMBERS = ("synthetic_median", "real_median", "ks", "wasserstein", "relative")
+COMPARED = pd.DataFrame([[200.0, 210.0, 0.1, 12.0, 0.06]], columns=NUMBERS, index=pd.Index(["area"], name="measure"))
+
+
 def settings_of(dimensions):
     """All settings of a preset of so many dimensions."""
     name = ORGANISMS[dimensions]
@@ -161,6 +165,7 @@ def write_report(folder, dimensions=2, gpus=0, **changes):
         comparison=comparison.iloc[0],
         fidelity={"t_start": 300, "sigma": 0.5, "psnr": 23.77, "zncc": 0.852},
         audit=pd.DataFrame({"cells": [752], "measured": [750], "lost": [13]}, index=["synthetic"]),
+        shapes=COMPARED,
         costs=cost.rule_costs(folder / "benchmarks", folder / "logs"),
         held_out=True,
     )

@@ -185,11 +185,13 @@ def test_settings_to_read_leave_out_what_means_nothing(folder, own):
     simulated = organism(own)
     shown = effective_settings(simulated)
     assert shown["masks"] == {"source": "simulated"}
-    assert shown["simulation"] == simulation_settings(simulated)
+    assert shown["simulation"] == {"fit": False, **simulation_settings(simulated)}
     others = {"masks", "simulation"}
     assert {key: shown[key] for key in shown.keys() - others} == {
         key: simulated[key] for key in simulated.keys() - others
     }
+    fitted = effective_settings(organism(own | {"simulation": {"fit": True}}))["simulation"]
+    assert shown["simulation"].keys() - fitted.keys() == {"diameter_cv", "elongation", "elongation_sd", "density"}
     segmented = organism(own | {"masks": {"source": "classical"}})
     assert effective_settings(segmented) == {key: segmented[key] for key in segmented.keys() - {"simulation"}}
 
@@ -249,6 +251,10 @@ def test_mistakes_at_the_top(config, start):
         (
             {"stain": "membranes", "audit": {"lost": "redraw"}},
             "audit.lost: found redraw; with stain: membranes allowed is keep or drop",
+        ),
+        (
+            {"simulation": {"fit": True, "specimen": {"shape": "ellipsoid"}}},
+            "simulation.fit: found true; with specimen.shape: ellipsoid allowed is false",
         ),
         (
             {"generation": {"slab_shape": [64, 64]}, "audit": {"lost": "redraw"}},

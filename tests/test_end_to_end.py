@@ -97,8 +97,8 @@ def assert_whole(results, shape, volumes):
         assert synthetic.dtype == np.uint16
         assert mask.max() > 0
     assert_checksums(results / "synthetic", 2 * volumes)
-    assert (results / "report.html").read_text().count("<img ") == 8
-    for figure in ("pairs", "loss", "overlays", "iou", "verdict", "audit", "sweep"):
+    assert (results / "report.html").read_text().count("<img ") == 9
+    for figure in ("pairs", "loss", "overlays", "iou", "verdict", "audit", "sweep", "shapes"):
         assert (results / f"figures/{figure}.png").stat().st_size > 5000
     assert not list(results.rglob("*.tmp"))
 
@@ -120,7 +120,7 @@ def assert_cells_show(results):
 def test_images_of_ones_own_2d(tmp_path):
     write_frames(tmp_path, 6, (160, 160), FLAT)
     organism = FLAT | {"images": "images/*.tif", "labels": "truth/*.tif", "test_images": "4-5"}
-    organism["cellpose"] = FLAT["cellpose"] | {"replicates": 2}
+    organism |= {"cellpose": FLAT["cellpose"] | {"replicates": 2}, "simulation": {"fit": True}}
     write_config(tmp_path, {"my-cells": organism})
     finish(tmp_path)
     results = tmp_path / "results/my-cells"
@@ -129,6 +129,8 @@ def test_images_of_ones_own_2d(tmp_path):
     found = scores(results)
     assert found["ap50"] > 0.7, "a network that learnt nothing finds no cell"
     assert found["iou_median"] > 0.7
+    shapes = scores(results, "shapes")
+    assert max(shapes[name]["relative"] for name in ("density", "area", "neighbour")) < 0.25
     trainings = scores(results, "trainings")
     assert trainings["count"] == 2
     assert trainings["mean"]["ap50"] > 0.6

@@ -91,7 +91,7 @@ def test_scripts(tmp_path, preset):
     run_script(
         "simulate_masks",
         tmp_path,
-        inputs={"manifest": manifest},
+        inputs={"manifest": manifest, "fit": []},
         outputs={"masks": tmp_path / "masks"},
         params=common | volumes | {"settings": simulation},
     )

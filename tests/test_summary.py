@@ -21,6 +21,19 @@ COMPARED = {
 AUDIT = pd.DataFrame({"cells": [90, 200], "lost": [1, 4], "iou_median": [0.9, 0.8]}, index=["synthetic", "references"])
 
 
+SHAPES = pd.DataFrame(
+    {
+        "synthetic_median": 200.0,
+        "real_median": [210.0],
+        "ks": 0.1,
+        "wasserstein": 12.0,
+        "relative": 0.06,
+        "unit": "µm²",
+    },
+    index=pd.Index(["area"], name="measure"),
+)
+
+
 def scores(**changes):
     figures = {"ap50": 0.8, "ap75": 0.7, "ap90": 0.2, "ap_mean": 0.65, "average_precision": {}, "per_image": []}
     figures |= {"seg": 0.75, "iou_median": 0.85, "pq": 0.7, "sq": 0.8, "rq": 0.875, "det": 0.95}
@@ -36,6 +49,7 @@ def summarised(synthetic=None, baseline=None, **changes):
         "comparison": pd.Series(COMPARED),
         "fidelity": {"t_start": 400, "sigma": 1.0, "psnr": 22.5, "zncc": 0.8},
         "audit": AUDIT,
+        "shapes": SHAPES,
         "costs": {
             "train_diffusion": Cost(1, 240.0, 812.5, 0.0),
             "draw_sketches": Cost(2, 1.5, None, 0.0),
@@ -49,7 +63,7 @@ def test_summary_has_the_agreed_keys():
     result = summarised()
     assert set(result) == {
         *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
-        *("synthetic", "trainings", "baseline", "comparison", "fidelity", "audit", "versions"),
+        *("synthetic", "trainings", "baseline", "comparison", "fidelity", "audit", "shapes", "versions"),
         *("jobs", "seconds", "peak_memory_mb", "gpu_hours"),
     }
     assert set(result["synthetic"]) == FIGURES
@@ -57,6 +71,7 @@ def test_summary_has_the_agreed_keys():
     assert result["baseline"]["name"] == "classical"
     assert result["border"] == 25
     assert result["audit"]["synthetic"] == {"cells": 90, "lost": 1, "iou_median": 0.9}
+    assert result["shapes"]["area"]["relative"] == 0.06
     assert set(result["comparison"]) == {*summary.COMPARISON, "sentence"}
     assert (result["comparison"]["verdict"], result["comparison"]["n_images"]) == ("equivalent", 4)
     assert (result["synthetic"]["ap50"], result["baseline"]["ap50"]) == (0.8, 0.6)
@@ -161,6 +176,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         params={"baseline": "classical", "margin": 0.05, "seed": 1},
     )
     (tmp_path / "choice.json").write_text('{"t_start": 300, "psnr": 21.5}')
+    SHAPES.to_csv(tmp_path / "shapes.csv")
     AUDIT.to_csv(tmp_path / "audit.csv", index_label="labels")
     run_script(
         "summarise_organism",
@@ -171,6 +187,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
             "statistics": tmp_path / "statistics.csv",
             "audit": tmp_path / "audit.csv",
             "choice": tmp_path / "choice.json",
+            "shapes": tmp_path / "shapes.csv",
             "manifest": tmp_path / "manifest.csv",
             "replicates": [str(tmp_path / "classical/scores.json")],
         },

@@ -197,6 +197,7 @@ def finished(tmp_path_factory):
         ({"sketch": {"sigma": 2.0}}, {"draw_sketches"}, {"train_diffusion", "simulate_masks"}),
         ({"simulation": {"density": 3.0}}, {"simulate_masks"}, {"train_diffusion"}),
         ({"simulation": {"layers": 3}}, set(), ONE_OF_EACH | {"simulate_masks"}),
+        ({"simulation": {"fit": True}}, {"fit_simulation", "simulate_masks"}, {"train_diffusion"}),
         ({"masks": {"shuffle": 0.5}}, set(), ONE_OF_EACH | {"simulate_masks"}),
         (
             {"masks": {"source": "classical"}},
@@ -229,7 +230,7 @@ def test_report_holds_every_figure_and_needs_no_internet(finished):
     assert names == {
         *("report.html", "summary.json", "statistics.csv", "comparison.csv", "comparison.png", "contact.png"),
         *("samples.png", "pairs.png", "loss.png", "overlays.png", "iou.png", "verdict.png"),
-        *("audit.png", "summary.csv", "sweep.png", "choice.json"),
+        *("audit.png", "summary.csv", "sweep.png", "choice.json", "shapes.png"),
     }
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=.http", page)
     for caption in (finished / "workflow/report").glob("*.rst"):

@@ -40,6 +40,7 @@ FIGURES = {
     "iou": "IoU of every cell",
     "verdict": "difference of the two models",
     "audit": "audit of the labels",
+    "shapes": "shapes of the cells",
     "sweep": "start and blur",
     "samples": "samples of the diffusion model",
     "loss": "loss of the diffusion model",
@@ -136,6 +137,12 @@ def batch_folders(folder):
         f"results/{wildcards.organism}/{folder}/{batch}"
         for batch in organism_batches(wildcards)
     ]
+
+
+def fitted(wildcards):
+    """The numbers fitted to the images, where cells are simulated with these."""
+    wanted = ORGANISMS[wildcards.organism]["simulation"]["fit"]
+    return [f"results/{wildcards.organism}/masks/fit.json"] if wanted else []
 
 
 def lost_cells(wildcards):

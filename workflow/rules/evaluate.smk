@@ -70,6 +70,7 @@ rule summarise_organism:
         statistics="results/{organism}/evaluation/statistics.csv",
         audit="results/{organism}/audit/summary.csv",
         choice="results/{organism}/sweep/choice.json",
+        shapes="results/{organism}/shapes/comparison.csv",
         # read by nobody, but they make this the last job, which lists the cost of all others
         figures=figures,
         card="results/{organism}/synthetic/README.md",

@@ -4,9 +4,33 @@ They are simulated, or made of segmented images, as masks.source says.
 """
 
 
+rule fit_simulation:
+    input:
+        images="results/{organism}/images",
+        manifest="results/{organism}/manifest.csv",
+    output:
+        fit="results/{organism}/masks/fit.json",
+    log:
+        "results/{organism}/logs/fit_simulation.log",
+    benchmark:
+        "results/{organism}/benchmarks/fit_simulation.tsv"
+    conda:
+        "../../envs/diffusion.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        stain=setting("stain"),
+        cell_diameter=setting("cell_diameter"),
+        settings=setting("classical"),
+    script:
+        "../scripts/fit_simulation.py"
+
+
 rule simulate_masks:
     input:
         manifest="results/{organism}/manifest.csv",
+        fit=fitted,
     output:
         masks=directory("results/{organism}/masks/{batch}"),
     log:

@@ -66,14 +66,14 @@ def _measure_cell(label: int, image: np.ndarray, mask: np.ndarray, voxel_size: S
         "label": label,
         "area": values.size,
         "volume_um": values.size * float(np.prod(voxel_size)),
-        **_outline(mask if mask.ndim == 2 else mask.any(axis=0), voxel_size[-2:]),
+        **outline_shape(mask if mask.ndim == 2 else mask.any(axis=0), voxel_size[-2:]),
         "grey": values.mean(),
         "texture": values.std(),
     }
 
 
-def _outline(mask: np.ndarray, pixel_size: Sequence[float]) -> dict[str, float]:
-    """Shape of a mask in the plane."""
+def outline_shape(mask: np.ndarray, pixel_size: Sequence[float]) -> dict[str, float]:
+    """Equivalent diameter (micrometres), elongation (long over short axis) and solidity of a mask (Y, X)."""
     region = regionprops(mask.astype(np.uint8), spacing=tuple(pixel_size))[0]
     short = max(region.axis_minor_length, min(pixel_size))
     return {

@@ -36,6 +36,9 @@ MEANINGLESS = {
     ),
 }
 
+# the keys of the section simulation that are fitted to the images where simulation.fit says so
+FITTED = ("diameter_cv", "elongation", "elongation_sd", "density")
+
 # the keys of an organism that have no part in its synthetic images, or name files of the user
 UNSEEN = ("images", "labels", "baseline", "cellpose", "evaluation")
 
@@ -203,6 +206,7 @@ def check_organism(settings: Settings, key: str, sources: Mapping) -> Settings:
     settings = settings | {"generation": with_tiles(settings["generation"], settings["diffusion"]["patch_shape"])}
     check_generation(settings, key)
     check_redrawing(settings, key)
+    check_fit(settings, key)
     models = ["classical", *sources.get("models", {})]
     if settings["baseline"] not in models:
         raise InputError(f"{key}.baseline: {unknown(settings['baseline'], models)}")
@@ -290,6 +294,14 @@ def check_redrawing(settings: Settings, key: str) -> None:
             raise InputError(f"{key}.audit.lost: found redraw; with {name} allowed is keep or drop")
 
 
+def check_fit(settings: Settings, key: str) -> None:
+    """Check that a density can be fitted where that is wanted: that the specimen fills the images."""
+    simulation = settings["simulation"]
+    shape = simulation["specimen"]["shape"]
+    if simulation["fit"] and settings["stain"] == "nuclei" and shape != "box":
+        raise InputError(f"{key}.simulation.fit: found true; with specimen.shape: {shape} allowed is false")
+
+
 def find_files(settings: Settings, key: str, datasets: Mapping) -> Settings:
     """Check where the images come from and list the files that the globs match.
 
@@ -370,15 +382,16 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def simulation_settings(organism: Mapping) -> Settings:
-    """The section simulation of an organism, as far as it matters to its stain."""
-    others = MEANINGLESS[organism["stain"]]
+    """The section simulation of an organism, as far as it matters to its stain and is not fitted."""
+    others = ["fit", *MEANINGLESS[organism["stain"]], *(FITTED if organism["simulation"]["fit"] else [])]
     return {key: value for key, value in organism["simulation"].items() if key not in others}
 
 
 def effective_settings(organism: Mapping) -> Settings:
     """The settings of an organism as far as they mean anything to it, for people to read."""
     if organism["masks"]["source"] == "simulated":
-        return {**organism, "simulation": simulation_settings(organism), "masks": {"source": "simulated"}}
+        simulation = {"fit": organism["simulation"]["fit"], **simulation_settings(organism)}
+        return {**organism, "simulation": simulation, "masks": {"source": "simulated"}}
     return {key: value for key, value in organism.items() if key != "simulation"}
 
 

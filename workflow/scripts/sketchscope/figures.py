@@ -30,6 +30,14 @@ SWEPT = {
     "zncc": "ZNCC",
     "displacement": "boundary displaced (pixels)",
 }
+SHAPE_NAMES = {
+    "density": "density",
+    "volume": "volume",
+    "height": "height",
+    "area": "area seen along z",
+    "eccentricity": "eccentricity",
+    "neighbour": "nearest neighbour",
+}
 GAMMA = 0.4  # lifts dim cells
 PANEL = 2.9  # inches
 GAP = 4  # pixels between the plane and the section of a stack
@@ -308,6 +316,42 @@ def _draw_displacements(ax: Axes, displacement: pd.Series, colour: str, name: st
         label = f"{name}, median {displacement.median():+.2f}"
         bins = np.arange(-3, 3.1, 0.2)
         ax.hist(displacement.clip(-3, 3), bins, weights=share, color=colour, alpha=0.6, label=label)
+
+
+def plot_shapes(cells: pd.DataFrame, images: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
+    """Draw the distributions of number, size, shape and spacing of synthetic and real cells, a panel each.
+
+    Parameters
+    ----------
+    cells, images : DataFrame
+        Of `shapes.as_tables`.
+    comparison : DataFrame
+        Of `shapes.compare`.
+    """
+    columns = 3 if len(comparison) > 4 else len(comparison)
+    rows = -(-len(comparison) // columns)
+    figure = Figure(figsize=(3.7 * columns, 2.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax, line in zip(axes, comparison.itertuples(), strict=True):
+        table = images if line.measure == "density" else cells
+        values = {name: table.loc[table["source"] == name, line.measure].dropna() for name in ("real", "synthetic")}
+        together = np.concatenate([*values.values()])
+        limits = np.percentile(together, (0.5, 99.5)) if len(together) else (0, 1)
+        bins = np.linspace(limits[0], max(limits[1], limits[0] + 1e-9), 25)
+        for (name, shown), colour in zip(values.items(), ("0.55", BLUE), strict=True):
+            if len(shown):
+                share = np.full(len(shown), 1 / len(shown))
+                label = f"{name}, median {shown.median():.3g}"
+                ax.hist(shown.clip(*limits), bins, weights=share, color=colour, alpha=0.6, label=label)
+        distance = "" if pd.isna(line.ks) else f"KS {line.ks:.2f}, W {line.relative:.0%}"
+        ax.set_title(distance, fontsize=10, loc="right")
+        named = [SHAPE_NAMES[line.measure], *([line.unit] if line.unit != "none" else [])]
+        ax.set(xlabel=", ".join(named), ylabel="share")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.margins(y=0.4)  # the legend stands above the bars
+        if len(together):
+            ax.legend(edgecolor="none", framealpha=0.8, fontsize=9, loc="upper right")
+    return figure
 
 
 def plot_sweep(

@@ -41,6 +41,7 @@ def summarise(
     comparison: pd.Series,
     fidelity: dict[str, Any],
     audit: pd.DataFrame,
+    shapes: pd.DataFrame,
     costs: dict[str, Cost],
     held_out: bool,
 ) -> dict[str, Any]:
@@ -60,6 +61,8 @@ def summarise(
         Of `start.choose_start`: where generation starts, and how close images come there to those they are sketches of.
     audit : DataFrame
         The rows synthetic and references, of `audit.summarise_audit`.
+    shapes : DataFrame
+        Of `shapes.compare`, by measure.
     costs : dict
         What each rule took, from `cost.rule_costs`.
     held_out : bool
@@ -88,6 +91,7 @@ def summarise(
         "comparison": {key: comparison[key] for key in COMPARISON} | {"sentence": explain(comparison)},
         "fidelity": fidelity,
         "audit": audit.to_dict("index"),
+        "shapes": shapes[["synthetic_median", "real_median", "ks", "wasserstein", "relative"]].to_dict("index"),
         **as_tables(costs),
         "versions": all_versions(),
     }

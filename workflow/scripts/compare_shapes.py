@@ -1,0 +1,35 @@
+from sketchscope.jobs import job
+
+
+def main(snakemake):
+    import pandas as pd
+    from sketchscope import files, manifest, shapes
+
+    inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
+    rows = manifest.read_manifest(inputs.manifest)
+    voxel_size, margin = rows[0].voxel_size, params.cell_diameter / 2
+    whole = max(margin, params.border * voxel_size[-1])  # references may lack the cells beyond
+    populations = {
+        "synthetic": {
+            volume: shapes.measure_population(files.read_image(path), voxel_size, margin)
+            for folder in inputs.masks
+            for volume, path in files.image_files(folder).items()
+        },
+        "real": {
+            row.image: shapes.measure_population(labels, voxel_size, whole)
+            for row in manifest.held_out_rows(rows)
+            for labels, plane in manifest.load_references(row, inputs.labels)
+            if plane is None  # in single planes not all cells are labelled
+        },
+    }
+    cells, images = shapes.as_tables(populations)
+    comparison = shapes.compare(cells, images, len(voxel_size))
+    for path, table in ((outputs.cells, cells), (outputs.images, images), (outputs.comparison, comparison)):
+        with files.atomic_path(path) as temporary:
+            table.to_csv(temporary, index=False)
+    with pd.option_context("display.width", 200, "display.max_columns", None):
+        print(comparison)
+
+
+with job(snakemake.log[0]):
+    main(snakemake)
