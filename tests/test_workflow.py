@@ -101,12 +101,17 @@ def test_masks_come_from_where_the_configuration_says(tmp_path):
         "classical": OWN | {"masks": {"source": "classical"}},
         "files": OWN | {"masks": {"source": "files", "labels": "*.png"}},
         "silver": {"preset": "hela", "masks": {"source": "silver"}},
+        "published": OWN | {"masks": {"source": "cellpose", "model": "nuclei"}},
+        "ours": OWN | {"masks": {"source": "cellpose", "model": "our-model"}},
     }
+    (tmp_path / "our-model").touch()
     write_config(tmp_path, sources)
     jobs = plan(tmp_path)
     assert jobs["simulate_masks"] == 2, "the two batches of one organism"
-    assert jobs["segment_masks"] == 3 * 2
-    assert jobs["collect_labels"] == 3
+    assert jobs["segment_masks"] == 5 * 2
+    assert jobs["collect_labels"] == 5
+    assert jobs["segment_training"] == 2
+    assert jobs["fetch_weights"] == 1
 
 
 def test_the_whole_paper_is_planned(tmp_path):

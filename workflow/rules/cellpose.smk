@@ -52,6 +52,7 @@ rule segment_images:
         settings=some_settings("cellpose", SEGMENTATION),
         cell_diameter=setting("cell_diameter"),
         diam_mean=None,
+        split="test",
         seed=SETTINGS["seed"],
         device=SETTINGS["device"],
     script:
@@ -73,6 +74,30 @@ use rule segment_images as segment_published with:
         settings=some_settings("cellpose", SEGMENTATION),
         cell_diameter=setting("cell_diameter"),
         diam_mean=lambda wildcards: SOURCES["models"][wildcards.published]["diam_mean"],
+        split="test",
+        seed=SETTINGS["seed"],
+        device=SETTINGS["device"],
+
+
+# the training images, for masks made of them
+use rule segment_images as segment_training with:
+    input:
+        images="results/{organism}/images",
+        manifest="results/{organism}/manifest.csv",
+        model=masks_model,
+    output:
+        predictions=directory("results/{organism}/segmented_cellpose"),
+    log:
+        "results/{organism}/logs/segment_training.log",
+    benchmark:
+        "results/{organism}/benchmarks/segment_training.tsv"
+    params:
+        settings=some_settings("cellpose", SEGMENTATION),
+        cell_diameter=setting("cell_diameter"),
+        diam_mean=lambda wildcards: SOURCES["models"]
+        .get(ORGANISMS[wildcards.organism]["masks"]["model"], {})
+        .get("diam_mean"),
+        split="train",
         seed=SETTINGS["seed"],
         device=SETTINGS["device"],
 

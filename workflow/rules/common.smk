@@ -188,7 +188,16 @@ def segmented_images(wildcards):
         return raw_images(wildcards)
     if masks["source"] == "files":
         return {"segmented": masks["labels"]}
+    if masks["source"] == "cellpose":
+        return {"predicted": f"results/{wildcards.organism}/segmented_cellpose"}
     return {"images": f"results/{wildcards.organism}/images"}
+
+
+def masks_model(wildcards):
+    """The Cellpose model that segments training images for masks: a published one, or a file of the user."""
+    model = ORGANISMS[wildcards.organism]["masks"]["model"]
+    published = model in SOURCES.get("models", {})
+    return f"{DOWNLOADS}/models/{model}" if published else str(Path(model).expanduser())
 
 
 def diffusion_model(wildcards):

@@ -12,6 +12,9 @@ def main(snakemake):
     elif params.source == "silver":
         dataset = prepare.read_dataset(snakemake.input.dataset)
         segmented = segmentations.labels_of_training(dataset, rows, params.axes)
+    elif params.source == "cellpose":
+        train = manifest.training_rows(rows)
+        segmented = ((row.image, manifest.load_image(row, snakemake.input.predicted)) for row in train)
     else:
         settings = {"stain": params.stain, "cell_diameter": params.cell_diameter, **params.classical}
         images = ((row.image, manifest.load_image(row, snakemake.input.images)) for row in manifest.training_rows(rows))

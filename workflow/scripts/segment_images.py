@@ -5,7 +5,8 @@ def main(snakemake, device):
     import torch
     from sketchscope import cellpose_model, files, manifest
 
-    rows = manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest))
+    chosen = {"train": manifest.training_rows, "test": manifest.held_out_rows}[snakemake.params.split]
+    rows = chosen(manifest.read_manifest(snakemake.input.manifest))
     torch.set_num_threads(snakemake.threads)
     segmenter = cellpose_model.Segmenter(
         snakemake.input.model,

@@ -211,7 +211,7 @@ def check_organism(settings: Settings, key: str, sources: Mapping) -> Settings:
     if settings["baseline"] not in models:
         raise InputError(f"{key}.baseline: {unknown(settings['baseline'], models)}")
     settings = settings | find_files(settings, key, sources.get("datasets", {}))
-    return settings | {"masks": find_masks(settings, key, sources.get("datasets", {}))}
+    return settings | {"masks": find_masks(settings, key, sources)}
 
 
 def check_shapes(settings: Settings, key: str) -> None:
@@ -333,7 +333,7 @@ def find_files(settings: Settings, key: str, datasets: Mapping) -> Settings:
     return files
 
 
-def find_masks(settings: Settings, key: str, datasets: Mapping) -> Settings:
+def find_masks(settings: Settings, key: str, sources: Mapping) -> Settings:
     """Check where the masks come from and list the files that their globs match.
 
     Returns
@@ -343,15 +343,24 @@ def find_masks(settings: Settings, key: str, datasets: Mapping) -> Settings:
     """
     masks, dataset, key = settings["masks"], settings["dataset"], f"{key}.masks"
     source, labels = masks["source"], masks["labels"]
+    if source == "cellpose" and masks["model"] not in sources.get("models", {}):
+        check_model(masks["model"], key, sources)
     if source == "files" and labels is None:
         raise InputError(f"{key}.labels: found null; source: files needs globs of your label images")
     if source != "files" and labels is not None:
         raise InputError(f"{key}.labels: are allowed only with source: files; found source: {source}")
     if source == "silver" and dataset is None:
         raise InputError(f"{key}.source: found silver, which only a dataset brings; take files for labels of your own")
-    if source == "silver" and datasets[dataset]["truth"] == "none":
+    if source == "silver" and sources["datasets"][dataset]["truth"] == "none":
         raise InputError(f"{key}.source: found silver, but the data set {dataset} brings no labels of whole images")
     return masks | {"labels": matched_files(labels, f"{key}.labels")}
+
+
+def check_model(model: str, key: str, sources: Mapping) -> None:
+    """Check that a Cellpose model that is not published is a file."""
+    if not os.path.isfile(os.path.expanduser(model)):
+        published = joined([*sources.get("models", {})])
+        raise InputError(f"{key}.model: found '{model}', no file in {os.getcwd()}; allowed is a file or {published}")
 
 
 def matched_files(patterns: str | list[str] | None, key: str) -> list[str] | None:
@@ -398,7 +407,10 @@ def effective_settings(organism: Mapping) -> Settings:
 def synthetic_settings(organism: Mapping) -> Settings:
     """The settings that have a part in the synthetic images, without the names of the user's files."""
     settings = {key: value for key, value in effective_settings(organism).items() if key not in UNSEEN}
-    return settings | {"masks": {key: value for key, value in settings["masks"].items() if key != "labels"}}
+    masks = {key: value for key, value in settings["masks"].items() if key != "labels"}
+    if "model" in masks:
+        masks["model"] = Path(masks["model"]).name
+    return settings | {"masks": masks}
 
 
 def batches(volumes: int, volumes_per_job: int) -> dict[str, dict[str, int]]:
