@@ -40,7 +40,7 @@ def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
         measured=rng.normal(0.2, 0.3, 200).clip(-0.7, 1),
         measured_background=-0.9,
         rng=rng,
-        **settings["sketch"],
+        **settings["sketch"] | {"sigma": 1.0},
     )
     middle = tuple(n // 2 for n in mask.shape[:-2])
     window = (*middle, slice(LARGEST), slice(LARGEST))

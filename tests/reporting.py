@@ -25,9 +25,9 @@ COMPARED = pd.DataFrame([[200.0, 210.0, 0.1, 12.0, 0.06]], columns=NUMBERS, inde
 
 
 def settings_of(dimensions):
-    """All settings of a preset of so many dimensions."""
-    name = ORGANISMS[dimensions]
-    return configuration.resolve({"organisms": {name: {}}}, REPOSITORY)["organisms"][name]
+    """All settings of a preset of so many dimensions, the start and the blur set."""
+    name, chosen = ORGANISMS[dimensions], {"generation": {"t_start": 400}, "sketch": {"sigma": 1.0}}
+    return configuration.resolve({"organisms": {name: chosen}}, REPOSITORY)["organisms"][name]
 
 
 def labels_of(shape):

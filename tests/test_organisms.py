@@ -54,7 +54,7 @@ def test_mask_and_sketch(preset):
         measured=measured,
         measured_background=-0.9,
         rng=np.random.default_rng(1),
-        **settings["sketch"],
+        **settings["sketch"] | {"sigma": 1.0},
     )
     assert sketch.shape == labels.shape
     assert -1 <= sketch.min() < -0.8
