@@ -12,13 +12,13 @@ REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 
 
-def run_script(rule, folder, *, inputs=(), outputs, params=()):
+def run_script(rule, folder, *, inputs=(), outputs, params=(), wildcards=()):
     """Run the script of a rule for the organism hela; its log is {folder}/logs/{rule}.log."""
     fake = SimpleNamespace(
         input=Namedlist(fromdict=dict(inputs)),
         output=Namedlist(fromdict=outputs),
         params=Namedlist(fromdict=dict(params)),
-        wildcards=SimpleNamespace(organism="hela"),
+        wildcards=SimpleNamespace(organism="hela", **dict(wildcards)),
         log=[str(folder / "logs" / f"{rule}.log")],
     )
     runpy.run_path(str(SCRIPTS / f"{rule}.py"), init_globals={"snakemake": fake})

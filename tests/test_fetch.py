@@ -242,7 +242,7 @@ def test_http_address_without_a_file_name(tmp_path, url):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({}, "data set x: kind is None; package, http, ctc are allowed"),
+        ({}, "data set x: kind is None; package, http, ctc, osf are allowed"),
         ({"kind": "local"}, "kind is 'local'"),
         ({"kind": "ctc"}, "data set x: name is missing; the kind ctc needs it"),
         ({"kind": "http", "url": "http://localhost/a"}, "axes is missing"),

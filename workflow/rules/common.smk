@@ -76,6 +76,7 @@ wildcard_constraints:
     model=any_of(["synthetic", "classical", *SOURCES.get("models", {})])
     + r"|replicate_\d+",
     published=any_of(SOURCES.get("models", {})),
+    node=r"[a-z0-9]+",
     dataset=any_of(SOURCES.get("datasets", {})),
 
 

@@ -4,6 +4,7 @@
 localrules:
     fetch_dataset,
     fetch_weights,
+    list_osf,
 
 
 rule fetch_dataset:
@@ -19,6 +20,19 @@ rule fetch_dataset:
         mirror=SETTINGS["downloads"]["mirror"],
     script:
         "../scripts/fetch_dataset.py"
+
+
+rule list_osf:
+    output:
+        f"{DOWNLOADS}/osf/{{node}}.csv",
+    log:
+        f"{DOWNLOADS}/logs/list_osf.{{node}}.log",
+    conda:
+        "../../envs/diffusion.yaml"
+    params:
+        mirror=SETTINGS["downloads"]["mirror"],
+    script:
+        "../scripts/list_osf.py"
 
 
 rule fetch_weights:

