@@ -171,8 +171,10 @@ def test_sweep(tmp_path, geometry, starts):
     scores = scores.assign(**{column: np.linspace(1, 2, len(scores)) for column in figures.SWEPT})
     names = ["image", *(f"sketch {s:g}" for s in sigmas), *(f"{s:g} {t}" for s in sigmas for t in starts)]
     examples = {name: np.random.default_rng(1).uniform(-1, 1, shape) for name in names}
-    figure = figures.plot_sweep(scores, scores.to_dict("records")[-1], examples, voxel_size)
+    choice = scores.to_dict("records")[-1] | {"displacement": None}  # nothing to measure where no cell shows
+    figure = figures.plot_sweep(scores, choice, examples, voxel_size)
     above, below = figure.subfigs
+    assert [len(ax.lines) for ax in above.axes] == [3] * len(figures.SWEPT)
     assert [ax.get_title() for ax in above.axes] == list(figures.SWEPT.values())
     assert [len(line.get_xdata()) for line in above.axes[0].lines] == [len(starts), len(starts), 1]
     headings = [ax.get_title() for ax in below.axes if ax.get_title()]

@@ -388,7 +388,9 @@ def plot_sweep(
         for sigma, colour in zip(sigmas, SIGMA_COLOURS * len(sigmas), strict=False):
             line = scores[scores["sigma"] == sigma].sort_values("t_start")
             ax.plot(line["t_start"], line[column], "o-", color=colour, markersize=3, label=f"sigma {sigma:g}")
-        ax.plot(choice["t_start"], choice[column], "o", markersize=10, markerfacecolor="none", color="black")
+        # nothing is known where no cell shows
+        chosen = np.nan if choice[column] is None else choice[column]
+        ax.plot(choice["t_start"], chosen, "o", markersize=10, markerfacecolor="none", color="black")
         ax.set(xlabel="t_start")
         ax.set_title(label, fontsize=9)
         ax.tick_params(labelsize=8)
