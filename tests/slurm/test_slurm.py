@@ -22,7 +22,7 @@ QUICK = (
 )
 GPU_RULES = ("train_diffusion", "sweep_start", "generate_volumes", "train_cellpose", "segment_images")
 CPU_RULES = ("prepare_images", "measure_cells", "masks", "write_card", "segment_classical", "score_segmentation")
-CPU_RULES += ("audit_labels", "audit_references")
+CPU_RULES += ("audit_labels", "audit_references", "compare_shapes")
 RESULTS = "results/my-cells"
 
 pytestmark = pytest.mark.slurm
