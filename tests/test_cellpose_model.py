@@ -5,7 +5,16 @@ import pytest
 import torch
 from scipy import ndimage
 from sketchscope import cellpose_model
-from sketchscope.cellpose_model import DIAM_MEAN, MOST_PLANES, Segmenter, isotropic, planes, train, training_planes
+from sketchscope.cellpose_model import (
+    DIAM_MEAN,
+    MOST_PLANES,
+    Segmenter,
+    isotropic,
+    normalise99,
+    planes,
+    train,
+    training_planes,
+)
 from sketchscope.errors import InputError
 from skimage.measure import regionprops
 
@@ -126,6 +135,25 @@ def test_training_planes_have_cells_of_30_pixels(geometry):
         assert image[truth > 0].mean() > image[truth == 0].mean()
         widest = max(widest, *(cell.equivalent_diameter_area for cell in regionprops(truth)))
     assert widest == pytest.approx(DIAM_MEAN, rel=0.05)
+
+
+def test_training_planes_for_stitching_are_the_slices_as_they_are():
+    shape, voxel_size = GEOMETRY["3d"]
+    image, labels = hills(shape, voxel_size)
+    images, kept = training_planes([(image, labels)], voxel_size, DIAMETER, stitched=True)
+    pixel = DIAMETER / DIAM_MEAN
+    brightness = normalise99(image)
+    slices = [index for index in range(shape[0]) if labels[index].any()]
+    assert 5 < len(kept) == len(slices)
+    for index, plane, truth in zip(slices, images, kept, strict=True):
+        np.testing.assert_array_equal(plane, isotropic(brightness[index], pixel, voxel_size[1:], 1))
+        np.testing.assert_array_equal(truth, isotropic(labels[index], pixel, voxel_size[1:], 0))
+
+
+def test_training_planes_of_images_are_the_same_for_stitching():
+    pair = hills(*GEOMETRY["2d"])
+    usual, stitched = (training_planes([pair], GEOMETRY["2d"][1], DIAMETER, stitched=flag) for flag in (False, True))
+    np.testing.assert_array_equal(usual, stitched)
 
 
 def test_training_planes_leaves_out_empty_ones_and_counts_them(capsys):

@@ -24,6 +24,7 @@ rule train_cellpose:
     params:
         settings=other_settings("cellpose", [*SEGMENTATION, "replicates"]),
         cell_diameter=setting("cell_diameter"),
+        stitched=is_stitched,
         seed=training_seed,
         device=SETTINGS["device"],
     script:

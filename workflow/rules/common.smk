@@ -165,6 +165,11 @@ def training_seed(wildcards):
     return SETTINGS["seed"] + int(wildcards.training.partition("replicate_")[2] or 0)
 
 
+def is_stitched(wildcards):
+    """Whether stacks are segmented slice by slice; the training needs to know no more of that threshold."""
+    return ORGANISMS[wildcards.organism]["cellpose"]["stitch_threshold"] is not None
+
+
 def slab_parts(wildcards):
     """What the jobs that share out the slabs of one batch make."""
     parts = range(ORGANISMS[wildcards.organism]["generation"]["slab_jobs"])

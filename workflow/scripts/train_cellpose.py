@@ -14,7 +14,8 @@ def main(snakemake, device):
         (files.read_image(path), audit.without(files.read_image(mask), lost.get(volume, ())))
         for volume, path, mask in files.image_pairs(snakemake.input.synthetic, snakemake.input.masks)
     )
-    images, labels = cellpose_model.training_planes(pairs, voxel_size, cell_diameter)
+    stitched = snakemake.params.stitched
+    images, labels = cellpose_model.training_planes(pairs, voxel_size, cell_diameter, stitched=stitched)
     losses = cellpose_model.train(
         snakemake.output.model,
         images,

@@ -42,8 +42,8 @@ def isotropic(image: np.ndarray, pixel: float, voxel_size: Sequence[float], orde
     return resampled.astype(image.dtype if order == 0 else np.float32)
 
 
-def planes(image: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Two-dimensional views of an isotropic pair: itself, or slices along each axis of a volume.
+def planes(image: np.ndarray, labels: np.ndarray, axes: int = 3) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Two-dimensional views of a pair: itself, or slices along the first `axes` axes of a volume.
 
     Every axis gives as many, evenly spaced, so that thin stacks do not train on their sections alone; no
     more than `MOST_PLANES`, since neighbouring slices tell the same.
@@ -52,7 +52,7 @@ def planes(image: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, 
         yield image, labels
         return
     count = min(MOST_PLANES, *image.shape)
-    for axis, size in enumerate(image.shape):
+    for axis, size in enumerate(image.shape[:axes]):
         for index in ((np.arange(count) + 0.5) * size / count).astype(int):
             yield image.take(index, axis), labels.take(index, axis)
 
@@ -64,13 +64,39 @@ def normalise99(image: np.ndarray) -> np.ndarray:
 
 
 def training_planes(
-    pairs: Iterable[tuple[np.ndarray, np.ndarray]], voxel_size: Sequence[float], cell_diameter: float
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]],
+    voxel_size: Sequence[float],
+    cell_diameter: float,
+    *,
+    stitched: bool = False,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Resample pairs so that a cell measures `DIAM_MEAN` pixels, and cut them into planes that hold a cell."""
+    """Resample pairs so that a cell measures `DIAM_MEAN` pixels, and cut them into planes that hold a cell.
+
+    Parameters
+    ----------
+    pairs : iterable of (image, labels)
+        Arrays (Z, Y, X) or (Y, X).
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    cell_diameter : float
+        Micrometres.
+    stitched : bool
+        Stacks will be segmented slice by slice: of them only the slices as they are, no sections across them.
+
+    Raises
+    ------
+    InputError
+        If no plane holds a cell.
+    """
     pixel = cell_diameter / DIAM_MEAN
+    if stitched:  # slices keep their distance
+        pairs = (plane for image, mask in pairs for plane in planes(normalise99(image), mask, axes=1))
+        voxel_size = voxel_size[-2:]
+    else:
+        pairs = ((normalise99(image), mask) for image, mask in pairs)
     images, labels, empty = [], [], 0
     for image, mask in pairs:
-        image = isotropic(normalise99(image), pixel, voxel_size, 1)
+        image = isotropic(image, pixel, voxel_size, 1)
         for plane, truth in planes(image, isotropic(mask, pixel, voxel_size, 0)):
             if truth.any():
                 images.append(plane)
