@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).parents[1]
 ORGANISMS = ["arabidopsis", "elegans", "zebrafish-nuclei", "zebrafish-membranes", "tribolium", "gowt1", "hela"]
 SIMULATORS = {"nuclei": simulate.simulate_nuclei, "membranes": tissue.simulate_tissue}
 LARGEST = 700  # pixels of a panel along each side
+DECAY_UM = 80.0  # in the workflow measured in real images
 
 
 def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +41,7 @@ def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
         measured=rng.normal(0.2, 0.3, 200).clip(-0.7, 1),
         measured_background=-0.9,
         rng=rng,
-        **settings["sketch"] | {"sigma": 1.0},
+        **settings["sketch"] | {"sigma": 1.0, "decay_um": DECAY_UM},
     )
     middle = tuple(n // 2 for n in mask.shape[:-2])
     window = (*middle, slice(LARGEST), slice(LARGEST))

@@ -59,6 +59,7 @@ def write_set(folder, dimensions, batches=2, suffix=".ome.tif"):
 def write_card(folder, dimensions, source=SOURCE, **settings):
     """Run the rule on what `write_set` has written."""
     write_json(folder / "choice.json", {"t_start": 300, "sigma": 0.5})
+    write_json(folder / "depth.json", {"decay_um": 12.5})
     written = folder / "synthetic"
     batches = [sorted((folder / name).glob("batch_*")) for name in ("synthetic", "masks")]
     run_script(
@@ -69,6 +70,7 @@ def write_card(folder, dimensions, source=SOURCE, **settings):
             "masks": [str(path) for path in batches[1]],
             "manifest": str(folder / "manifest.csv"),
             "choice": str(folder / "choice.json"),
+            "depth": str(folder / "depth.json"),
             "template": str(TEXTS / "card.md"),
         },
         outputs={

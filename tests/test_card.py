@@ -94,10 +94,12 @@ def test_front_matter_is_what_hugging_face_reads(made):
 
 def test_card_names_the_start_that_was_chosen(tmp_path):
     write_set(tmp_path, 2)
-    auto = {"generation": {"t_start": "auto", "steps": 10, "sampler": "ddim"}, "sketch": {"sigma": "auto"}}
+    generation = {"t_start": "auto", "steps": 10, "sampler": "ddim"}
+    auto = {"generation": generation, "sketch": {"sigma": "auto", "decay_um": "auto"}}
     text = (write_card(tmp_path, 2, **auto) / "README.md").read_text(encoding="utf-8")
     assert "step 300 of" in text
     assert "sigma: 0.5" in text
+    assert "decay_um: 12.5" in text
     assert "auto" not in text.partition("axes: auto")[0]
 
 

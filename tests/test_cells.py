@@ -26,6 +26,7 @@ def test_ellipsoid_in_anisotropic_voxels():
     table = cells.measure(np.zeros(mask.shape), mask.astype(np.int32), (1.0, 0.5, 0.5))
     (row,) = table.to_dict("records")
     assert row["volume_um"] == pytest.approx(4 / 3 * np.pi * 6 * 7 * 14, rel=0.03)
+    assert row["depth_um"] == pytest.approx(10)
     assert row["equivalent_diameter"] == pytest.approx(2 * np.sqrt(7 * 14), rel=0.03)
     assert row["elongation"] == pytest.approx(2, rel=0.03)
 
@@ -72,8 +73,13 @@ def test_membranes_are_measured_without_cells(ndim):
     walls = [np.arange(size) * step % 10 < 1.0 for size, step in zip(shape, voxel_size, strict=True)]
     membrane = np.any(np.meshgrid(*walls, indexing="ij"), axis=0)
     image = np.where(membrane, 0.5, -0.8) + np.random.default_rng(0).normal(0, 0.05, shape)
-    table, background = cells.measure_membranes(image, voxel_size, 1.0, 10.0)
+    found = cells.find_membranes(image, voxel_size, 1.0, 10.0)
+    assert (found == membrane).mean() > 0.9
+    table, background = cells.measure_membranes(image, found, voxel_size, 10.0), cells.measure_background(image, found)
     assert len(table) > 20
+    deepest = (shape[0] - 1) * voxel_size[0] if ndim == 3 else 0
+    assert table["depth_um"].between(0, deepest).all()
+    assert np.ptp(table["depth_um"]) >= 0.6 * deepest
     assert table["grey"].median() == pytest.approx(0.5, abs=0.15)
     assert background.background_mean == pytest.approx(-0.8, abs=0.1)
 
@@ -81,6 +87,6 @@ def test_membranes_are_measured_without_cells(ndim):
 def test_each_membrane_has_its_own_grey():
     image = np.full((100, 100), -0.8)
     image[20, :50], image[20, 50:] = 0.2, 0.8
-    table, _ = cells.measure_membranes(image, (0.5, 0.5), 0.5, 10.0)
+    table = cells.measure_membranes(image, image > 0, (0.5, 0.5), 10.0)
     assert table["grey"].min() == pytest.approx(0.2)
     assert table["grey"].max() > table["grey"].min() + 0.3

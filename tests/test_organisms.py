@@ -54,7 +54,7 @@ def test_mask_and_sketch(preset):
         measured=measured,
         measured_background=-0.9,
         rng=np.random.default_rng(1),
-        **settings["sketch"] | {"sigma": 1.0},
+        **settings["sketch"] | {"sigma": 1.0, "decay_um": 50.0},
     )
     assert sketch.shape == labels.shape
     assert -1 <= sketch.min() < -0.8
@@ -71,9 +71,11 @@ def test_scripts(tmp_path, preset):
         rng = np.random.default_rng(frame)
         labels = simulate(shape, voxel_size, diameter=settings["cell_diameter"], rng=rng, **simulation)
         drawn = {"stain": settings["stain"], "measured": np.full(1, 0.5), "measured_background": -0.8}
-        image = draw(labels, voxel_size, rng=rng, **drawn, **settings["sketch"]) + rng.normal(0, 0.02, shape)
+        drawn |= settings["sketch"] | {"decay_um": 50.0}
+        image = draw(labels, voxel_size, rng=rng, **drawn) + rng.normal(0, 0.02, shape)
         tifffile.imwrite(tmp_path / f"{frame}.tif", (1000 * (image + 2)).astype(np.uint16), photometric="minisblack")
     images, manifest, cells = tmp_path / "images", tmp_path / "manifest.csv", tmp_path / "sketches/cells.csv"
+    depth = tmp_path / "sketches/depth.json"
     files, dimensions = [tmp_path / "0.tif", tmp_path / "1.tif"], settings["dimensions"]
     prepare(files, images, tmp_path / "labels", manifest, dimensions=dimensions, voxel_size=voxel_size)
     common = {"stain": settings["stain"], "cell_diameter": settings["cell_diameter"], "seed": 1}
@@ -83,7 +85,7 @@ def test_scripts(tmp_path, preset):
         "measure_cells",
         tmp_path,
         inputs={"images": images, "manifest": manifest},
-        outputs={"cells": cells},
+        outputs={"cells": cells, "depth": depth},
         params=common | measured,
     )
     found = pd.read_csv(cells)
@@ -98,7 +100,7 @@ def test_scripts(tmp_path, preset):
     run_script(
         "draw_sketches",
         tmp_path,
-        inputs={"masks": tmp_path / "masks", "manifest": manifest, "cells": cells, "choice": []},
+        inputs={"masks": tmp_path / "masks", "manifest": manifest, "cells": cells, "depth": depth, "choice": []},
         outputs={"sketches": tmp_path / "drawn"},
         params=common | volumes | {"settings": settings["sketch"]},
     )

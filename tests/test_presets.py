@@ -66,7 +66,7 @@ def draw_image(preset, settings, seed):
     simulation = simulation_settings(settings)
     labels = simulate(shape, voxel_size, diameter=settings["cell_diameter"], rng=rng, **simulation)
     drawn = {"stain": settings["stain"], "measured": np.full(1, 0.5), "measured_background": -0.8}
-    image = draw(labels, voxel_size, rng=rng, **drawn, **settings["sketch"] | {"sigma": 1.0})
+    image = draw(labels, voxel_size, rng=rng, **drawn, **settings["sketch"] | {"sigma": 1.0, "decay_um": 50.0})
     return (1000 * (image + rng.normal(0, 0.05, shape) + 2)).astype(np.uint16), labels
 
 

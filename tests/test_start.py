@@ -33,6 +33,9 @@ def test_choice(columns, fixed, chosen):
 
 def test_settings_are_settled(tmp_path):
     (tmp_path / "choice.json").write_text('{"t_start": 300, "sigma": 0.5, "psnr": 20.0}')
+    (tmp_path / "depth.json").write_text('{"decay_um": null}')
     settings = {"t_start": "auto", "steps": 10}
     assert start.settle(settings, [tmp_path / "choice.json"]) == {"t_start": 300, "steps": 10}
     assert start.settle({"t_start": 400}, []) == {"t_start": 400}
+    found = start.settle({"sigma": "auto", "decay_um": "auto"}, [tmp_path / "choice.json", tmp_path / "depth.json"])
+    assert found == {"sigma": 0.5, "decay_um": None}

@@ -21,14 +21,23 @@ def example(request):
 
 def drawn(example, sigma):
     """A flat sketch, with a shade for sigma."""
-    grey = sweep.mean_grey(example)
+    grey = sweep.grey_at_surface(example, SHAPES[example.image.shape], -0.9, None)
     return np.where(example.labels > 0, grey[example.labels - 1], -0.9 + sigma / 10).astype(np.float32)
 
 
-def test_mean_grey(example):
-    grey = sweep.mean_grey(example)
+def test_grey_of_each_cell(example):
+    grey = sweep.grey_at_surface(example, SHAPES[example.image.shape], -0.9, None)
     assert grey.tolist() == pytest.approx([0.1, 0.0, 0.6], abs=0.01)
     assert grey[0] == pytest.approx(example.image[example.labels == 1].mean())
+
+
+def test_grey_of_each_cell_at_the_surface(example):
+    """A sketch of it that fades is as bright as the cell on average."""
+    voxel_size, decay_um = SHAPES[example.image.shape], 16.0
+    grey = sweep.grey_at_surface(example, voxel_size, -0.9, decay_um)
+    depth = np.arange(example.image.shape[0]) if example.image.ndim == 3 else np.zeros(1)
+    fading = np.exp(-depth / decay_um).mean()
+    assert (grey[[0, 2]] + 0.9) * fading == pytest.approx([1.0, 1.5], rel=0.03)
 
 
 def test_noise_makes_sketches_and_images_alike(example):

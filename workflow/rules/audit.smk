@@ -148,6 +148,7 @@ use rule draw_sketches as redraw_sketches with:
         masks="results/{organism}/masks/{batch}",
         manifest="results/{organism}/manifest.csv",
         cells="results/{organism}/sketches/cells.csv",
+        depth="results/{organism}/sketches/depth.json",
         choice=choice_for("sketch", "sigma"),
         audit="results/{organism}/audit/drafts/{batch}.csv",
     log:

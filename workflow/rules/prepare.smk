@@ -38,6 +38,7 @@ rule measure_cells:
         manifest="results/{organism}/manifest.csv",
     output:
         cells="results/{organism}/sketches/cells.csv",
+        depth="results/{organism}/sketches/depth.json",
     log:
         "results/{organism}/logs/measure_cells.log",
     benchmark:

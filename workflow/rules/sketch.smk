@@ -6,6 +6,7 @@ rule draw_sketches:
         masks="results/{organism}/masks/{batch}",
         manifest="results/{organism}/manifest.csv",
         cells="results/{organism}/sketches/cells.csv",
+        depth="results/{organism}/sketches/depth.json",
         choice=choice_for("sketch", "sigma"),
     output:
         sketches=directory("results/{organism}/sketches/{batch}"),

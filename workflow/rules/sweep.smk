@@ -14,6 +14,7 @@ rule sweep_start:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
         cells="results/{organism}/sketches/cells.csv",
+        depth="results/{organism}/sketches/depth.json",
         model=diffusion_model,
     output:
         scores="results/{organism}/sweep/scores.csv",

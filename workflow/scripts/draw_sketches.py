@@ -3,16 +3,16 @@ from sketchscope.jobs import job
 
 def main(snakemake):
     import numpy as np
-    import pandas as pd
-    from sketchscope import audit, sketch, start
+    from sketchscope import audit, depth, sketch, start
     from sketchscope.files import atomic_folder, image_files, read_image, write_image
     from sketchscope.manifest import read_manifest
     from sketchscope.noise import stable_key
 
     params = snakemake.params
     voxel_size = read_manifest(snakemake.input.manifest)[0].voxel_size
-    cells = pd.read_csv(snakemake.input.cells)
-    settings = start.settle(params.settings, snakemake.input.choice)
+    settings = start.settle(params.settings, [*snakemake.input.choice, snakemake.input.depth])
+    measured = depth.read_measured(snakemake.input.cells, settings["decay_um"])
+    print(f"Drawn with {settings}")
     lost = audit.read_lost(filter(None, [snakemake.input.get("audit")]))
     with atomic_folder(snakemake.output.sketches) as folder:
         for volume, path in image_files(snakemake.input.masks).items():
@@ -21,8 +21,8 @@ def main(snakemake):
                 read_image(path),
                 voxel_size,
                 stain=params.stain,
-                measured=cells["grey"].to_numpy(),
-                measured_background=cells["background_mean"].mean(),
+                measured=measured.grey,
+                measured_background=measured.background,
                 lost=lost.get(volume, ()),
                 rng=np.random.default_rng(seed),
                 **settings,

@@ -5,16 +5,17 @@ MOST_IMAGES = 12  # enough cells for their statistics
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import cells, classical, files, manifest
+    from sketchscope import cells, classical, depth, files, manifest
     from sketchscope.errors import InputError
 
     params = snakemake.params
     rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
-    tables = []
+    tables, profiles = [], []
     for row in cells.spread_out(rows, MOST_IMAGES):
         image = manifest.load_normalised(row, snakemake.input.images)
         if params.stain == "membranes":
-            table, background = cells.measure_membranes(image, row.voxel_size, params.membrane_um, params.cell_diameter)
+            labels = cells.find_membranes(image, row.voxel_size, params.membrane_um, params.cell_diameter)
+            table = cells.measure_membranes(image, labels, row.voxel_size, params.cell_diameter)
         else:
             labels = classical.segment(
                 manifest.load_image(row, snakemake.input.images),
@@ -23,9 +24,10 @@ def main(snakemake):
                 **params.settings,
             )
             table = cells.measure(image, labels, row.voxel_size)
-            background = cells.measure_background(image, labels)
+        background = cells.measure_background(image, labels)
         table.insert(0, "image", row.image)
         tables.append(table.assign(**background._asdict()))
+        profiles.append(depth.depth_profile(image, labels > 0, background.background_mean, row.voxel_size))
         print(f"{row.image}: {len(table)} {params.stain}")
     if not sum(map(len, tables)):
         raise InputError(
@@ -34,6 +36,7 @@ def main(snakemake):
         )
     with files.atomic_path(snakemake.output.cells) as temporary:
         pd.concat([table for table in tables if len(table)]).to_csv(temporary, index=False)
+    files.write_json(snakemake.output.depth, depth.fit_decay(profiles))
 
 
 with job(snakemake.log[0]):

@@ -7,12 +7,14 @@ def main(snakemake, device):
     import numpy as np
     import pandas as pd
     import torch
-    from sketchscope import cells, files, generate, manifest, noise, rough, sketch, sweep
+    from sketchscope import cells, depth, files, generate, manifest, noise, rough, sketch, start, sweep
 
     params, inputs = snakemake.params, snakemake.input
     torch.set_num_threads(snakemake.threads)
     rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
-    voxel_size, measured = rows[0].voxel_size, pd.read_csv(inputs.cells)
+    voxel_size = rows[0].voxel_size
+    drawing = start.settle(params.sketch, [inputs.depth])
+    measured = depth.read_measured(inputs.cells, drawing["decay_um"])
     key = [params.seed, noise.stable_key(snakemake.wildcards.organism)]
     segmentation = {"stain": params.stain, "cell_diameter": params.cell_diameter, **params.classical}
 
@@ -21,12 +23,12 @@ def main(snakemake, device):
             example.labels,
             voxel_size,
             stain=params.stain,
-            measured=measured["grey"].to_numpy(),
-            measured_background=measured["background_mean"].mean(),
-            grey_values=sweep.mean_grey(example),
+            measured=measured.grey,
+            measured_background=measured.background,
+            grey_values=sweep.grey_at_surface(example, voxel_size, measured.background, drawing["decay_um"]),
             sigma=sigma,
             rng=np.random.default_rng(key),
-            **params.sketch,
+            **drawing,
         )
 
     def example(row):

@@ -7,7 +7,8 @@ def main(snakemake):
     from sketchscope import card, manifest, pages, start, summary
 
     inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
-    chosen = {name: start.settle(params.settings[name], [inputs.choice]) for name in ("generation", "sketch")}
+    found = [inputs.choice, inputs.depth]
+    chosen = {name: start.settle(params.settings[name], found) for name in ("generation", "sketch")}
     organism, settings = snakemake.wildcards.organism, params.settings | chosen
     root, rows = Path(outputs.card).parent, manifest.read_manifest(inputs.manifest)
     card.link_folders(inputs.masks, outputs.masks)

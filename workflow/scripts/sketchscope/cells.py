@@ -9,12 +9,15 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
 
+from .depth import slice_depths
+
 Item = TypeVar("Item")
 
 CELL_COLUMNS = (
     "label",
     "area",
     "volume_um",
+    "depth_um",
     "equivalent_diameter",
     "elongation",
     "solidity",
@@ -53,19 +56,27 @@ def measure(image: np.ndarray, labels: np.ndarray, voxel_size: Sequence[float]) 
     -------
     DataFrame
         One row a cell: label; area in voxels; volume_um in square micrometres (2D) or cubic ones (3D);
-        equivalent_diameter (micrometres), elongation (long over short axis) and solidity of its outline as
-        seen along z; grey and texture, mean and standard deviation of its intensity.
+        depth_um, its mean distance from the first slice, 0 in 2D; equivalent_diameter (micrometres), elongation (long
+        over short axis) and solidity of its outline as seen along z; grey and texture, mean and standard deviation of
+        its intensity.
     """
-    cells = [_measure_cell(label, image[box], labels[box] == label, voxel_size) for label, box in cell_boxes(labels)]
+    depth = np.broadcast_to(slice_depths(labels.shape, voxel_size), labels.shape)
+    cells = [
+        _measure_cell(label, image[box], depth[box], labels[box] == label, voxel_size)
+        for label, box in cell_boxes(labels)
+    ]
     return pd.DataFrame(cells, columns=list(CELL_COLUMNS))
 
 
-def _measure_cell(label: int, image: np.ndarray, mask: np.ndarray, voxel_size: Sequence[float]) -> dict:
+def _measure_cell(
+    label: int, image: np.ndarray, depth: np.ndarray, mask: np.ndarray, voxel_size: Sequence[float]
+) -> dict:
     values = image[mask].astype(np.float64)
     return {
         "label": label,
         "area": values.size,
         "volume_um": values.size * float(np.prod(voxel_size)),
+        "depth_um": depth[mask].mean(),
         **outline_shape(mask if mask.ndim == 2 else mask.any(axis=0), voxel_size[-2:]),
         "grey": values.mean(),
         "texture": values.std(),
@@ -83,10 +94,10 @@ def outline_shape(mask: np.ndarray, pixel_size: Sequence[float]) -> dict[str, fl
     }
 
 
-def measure_membranes(
+def find_membranes(
     image: np.ndarray, voxel_size: Sequence[float], membrane_um: float, cell_diameter: float
-) -> tuple[pd.DataFrame, Background]:
-    """Measure how bright the membranes are, without segmenting cells.
+) -> np.ndarray:
+    """Find where the membranes are, without segmenting cells.
 
     Membranes are what stands out after a difference of Gaussians, of a membrane's width and half a cell's, by the
     threshold of Otsu 1979 (IEEE Trans. Syst. Man Cybern. 9).
@@ -102,24 +113,46 @@ def measure_membranes(
 
     Returns
     -------
-    DataFrame
-        One row for each box of a cell's size that holds membrane: grey, the mean intensity of the membrane in it.
-    Background
-        Of what is no membrane.
+    bool array, shape of `image`
     """
     voxel_size = np.asarray(voxel_size, float)
     image = image.astype(np.float32)
     fine, coarse = membrane_um / 2 / voxel_size, cell_diameter / 2 / voxel_size
     contrast = ndimage.gaussian_filter(image, fine) - ndimage.gaussian_filter(image, coarse)
-    membrane = contrast > threshold_otsu(contrast)
+    return contrast > threshold_otsu(contrast)
+
+
+def measure_membranes(
+    image: np.ndarray, membrane: np.ndarray, voxel_size: Sequence[float], cell_diameter: float
+) -> pd.DataFrame:
+    """Measure how bright the membranes are, in boxes of a cell's size.
+
+    Parameters
+    ----------
+    image : array (Z, Y, X) or (Y, X)
+        Normalised intensities.
+    membrane : bool array, shape of `image`
+        See `find_membranes`.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    cell_diameter : float
+        Micrometres.
+
+    Returns
+    -------
+    DataFrame
+        One row for each box that holds membrane: grey, its mean intensity; depth_um, its mean distance from the first
+        slice, 0 in 2D.
+    """
     boxes = [np.arange(size) * step // cell_diameter for size, step in zip(image.shape, voxel_size, strict=True)]
     number = np.zeros(image.shape, np.int64)
     for axis, box in zip(np.ix_(*boxes), boxes, strict=True):
         number = number * (int(box[-1]) + 1) + axis.astype(np.int64)
-    count = np.bincount(number[membrane])
-    total = np.bincount(number[membrane], weights=image[membrane])
-    grey = total[count > 0] / count[count > 0]
-    return pd.DataFrame({"grey": grey}), measure_background(image, membrane)
+    number, depth = number[membrane], np.broadcast_to(slice_depths(image.shape, voxel_size), image.shape)[membrane]
+    count = np.bincount(number)
+    totals = {"grey": image[membrane], "depth_um": depth}
+    means = {name: np.bincount(number, weights=values)[count > 0] for name, values in totals.items()}
+    return pd.DataFrame(means) / count[count > 0][:, None]
 
 
 def measure_background(image: np.ndarray, labels: np.ndarray) -> Background:

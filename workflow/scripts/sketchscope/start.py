@@ -1,4 +1,4 @@
-"""The start and the blur that are chosen by the scores of a sweep, and taken where a setting is auto."""
+"""The start and the blur that are chosen by the scores of a sweep; what is taken where a setting is auto."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,12 +8,12 @@ import pandas as pd
 
 from .files import PathLike, read_json
 
-AUTO = "auto"  # as t_start or sigma: to be chosen
+AUTO = "auto"  # in place of a number: to be chosen or measured
 
 
-def settle(settings: Mapping[str, Any], choice: Sequence[PathLike]) -> dict[str, Any]:
-    """Settings in which what is auto has become what was chosen, read from the file of `choose_start`."""
-    chosen = read_json(choice[0]) if choice else {}
+def settle(settings: Mapping[str, Any], files: Sequence[PathLike]) -> dict[str, Any]:
+    """Settings in which what is auto has become what was found, read from JSON files with these keys."""
+    chosen = {key: value for file in files for key, value in read_json(file).items()}
     return {key: chosen[key] if value == AUTO else value for key, value in settings.items()}
 
 

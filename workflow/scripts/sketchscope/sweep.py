@@ -9,6 +9,7 @@ from scipy import ndimage
 from scipy.spatial.distance import jensenshannon
 
 from .audit import audit_cells, summarise_audit
+from .depth import at_surface, slice_depths
 from .figures import crop_typical
 from .quality import histogram_distance, psnr, spectrum_distance, zncc
 
@@ -35,12 +36,21 @@ def typical_example(image: np.ndarray, labels: np.ndarray, shape: Sequence[int])
     return Example(image[window], labels[window])
 
 
-def mean_grey(example: Example) -> np.ndarray:
-    """Mean intensity of each cell, float32 array (labels,); 0 for a number that no cell has."""
+def grey_at_surface(
+    example: Example, voxel_size: Sequence[float], background: float, decay_um: float | None
+) -> np.ndarray:
+    """Mean intensity of each cell as in the first slice (see `depth.at_surface`).
+
+    Returns
+    -------
+    float32 array (labels,)
+        Anything for a number that no cell has.
+    """
     numbers = np.arange(1, example.labels.max() + 1)
-    count = np.bincount(example.labels.ravel(), minlength=len(numbers) + 1)[1:]
-    total = ndimage.sum_labels(example.image, example.labels, numbers)
-    return (total / np.maximum(count, 1)).astype(np.float32)
+    depth = np.broadcast_to(slice_depths(example.labels.shape, voxel_size), example.labels.shape)
+    count = np.maximum(np.bincount(example.labels.ravel(), minlength=len(numbers) + 1)[1:], 1)
+    grey, depth_um = (ndimage.sum_labels(values, example.labels, numbers) / count for values in (example.image, depth))
+    return at_surface(grey, depth_um, background, decay_um).astype(np.float32)
 
 
 def noised_distances(
