@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[1]
 ORGANISMS = ["arabidopsis", "elegans", "zebrafish-nuclei", "zebrafish-membranes", "tribolium", "gowt1", "hela"]
 SIMULATORS = {"nuclei": simulate.simulate_nuclei, "membranes": tissue.simulate_tissue}
 LARGEST = 700  # pixels of a panel along each side
-DECAY_UM = 80.0  # in the workflow measured in real images
+DECAY_UM = 150.0  # in the workflow measured in real images
 
 
 def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
