@@ -68,7 +68,8 @@ def test_grey_at_the_surface_undoes_the_fading(stack):
 def test_profiles_of_images_are_pooled_by_voxels():
     first = pd.DataFrame({"depth_um": [0.0, 2.0], "voxels": [30, 10], "contrast": [1.0, 0.5]})
     other = pd.DataFrame({"depth_um": [0.0, 4.0], "voxels": [10, 5], "contrast": [0.6, 0.25]})
-    found = depth.fit_decay([first, other, first.iloc[:0]])
+    covered = first.assign(contrast=np.nan)  # the background is unknown
+    found = depth.fit_decay([first, other, first.iloc[:0], covered])
     assert found["depth_um"] == [0, 2, 4]
     assert found["voxels"] == [40, 10, 5]
     assert found["contrast"] == pytest.approx([0.9, 0.5, 0.25])

@@ -73,7 +73,7 @@ def fit_decay(profiles: Sequence[pd.DataFrame]) -> dict[str, Any]:
     Parameters
     ----------
     profiles : sequence of DataFrame
-        Of each image, see `depth_profile`.
+        Of each image, see `depth_profile`; one of them at least has a row.
 
     Returns
     -------
@@ -81,7 +81,8 @@ def fit_decay(profiles: Sequence[pd.DataFrame]) -> dict[str, Any]:
         decay_um, micrometres in which the contrast falls to 1/e, None if it does not fall or is known at one depth
         only; depth_um, voxels and contrast, lists over the depths, of all images together.
     """
-    table = pd.concat(profiles)
+    # of an image that cells cover, the background is unknown
+    table = pd.concat([profile for profile in profiles if len(profile)]).dropna()
     pooled = table.assign(total=table["voxels"] * table["contrast"]).groupby("depth_um")[["voxels", "total"]].sum()
     pooled["contrast"] = pooled["total"] / pooled["voxels"]
     seen = pooled[pooled["contrast"] > 0]
