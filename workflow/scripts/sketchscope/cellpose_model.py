@@ -89,11 +89,10 @@ def training_planes(
         If no plane holds a cell.
     """
     pixel = cell_diameter / DIAM_MEAN
+    pairs = ((normalise99(image), mask) for image, mask in pairs)
     if stitched:  # slices keep their distance
-        pairs = (plane for image, mask in pairs for plane in planes(normalise99(image), mask, axes=1))
+        pairs = (plane for pair in pairs for plane in planes(*pair, axes=1))
         voxel_size = voxel_size[-2:]
-    else:
-        pairs = ((normalise99(image), mask) for image, mask in pairs)
     images, labels, empty = [], [], 0
     for image, mask in pairs:
         image = isotropic(image, pixel, voxel_size, 1)
