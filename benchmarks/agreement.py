@@ -19,7 +19,10 @@ import torch
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope import cells, devices, files, generate, training
+from sketchscope.diffusion import generate, model_file
+from sketchscope.io.images import image_files, read_image
+from sketchscope.labels import cell_boxes
+from sketchscope.run import devices
 
 SAMPLERS = [("ddpm", None, 0.0), ("ddim", 20, 0.0), *(("dpm-solver++", 10, eta) for eta in (0.0, 0.25, 0.5))]
 T_START, LOST = 400, 0.08
@@ -30,7 +33,7 @@ def cell_agreement(image: np.ndarray, mask: np.ndarray) -> list[tuple[float, flo
     """IoU with its mask and contrast to the background, of each cell that has both an inside and a background."""
     found = []
     padded_mask, padded = np.pad(mask, REACH), np.pad(image, REACH, "edge")
-    for label, box in cells.cell_boxes(padded_mask):
+    for label, box in cell_boxes(padded_mask):
         around = tuple(slice(part.start - REACH, part.stop + REACH) for part in box)
         cell, part = padded_mask[around] == label, padded[around]
         others = ndimage.binary_dilation((padded_mask[around] > 0) & ~cell)
@@ -52,17 +55,17 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=4)
     arguments = parser.parse_args()
     model, cpu = arguments.results / "diffusion/model.safetensors", torch.device("cpu")
-    tile = training.load_model(model)[1]["patch_shape"]
-    masks = files.image_files(arguments.results / "masks/batch_000")
-    sketches = list(files.image_files(arguments.results / "sketches/batch_000").items())[: arguments.volumes]
+    tile = model_file.load_model(model)[1]["patch_shape"]
+    masks = image_files(arguments.results / "masks/batch_000")
+    sketches = list(image_files(arguments.results / "sketches/batch_000").items())[: arguments.volumes]
     table = []
     for sampler, steps, eta in SAMPLERS:
         settings = {"tile_shape": tile, "overlap": [n // 4 for n in tile], "batch_size": None}
         make = generate.load_generator(model, cpu, t_start=T_START, steps=steps, sampler=sampler, eta=eta, **settings)
         started, found = time.perf_counter(), []
         for number, (name, path) in enumerate(sketches):
-            image = make(files.read_image(path), key=[1, 2, number])
-            found += cell_agreement(image, files.read_image(masks[name]))
+            image = make(read_image(path), key=[1, 2, number])
+            found += cell_agreement(image, read_image(masks[name]))
         iou, contrast = np.array(found).T
         row = {"sampler": sampler, "steps": steps or T_START, "eta": eta, "cells": len(iou)}
         row |= {"iou_mean": iou.mean(), "iou_median": np.median(iou), "iou_above_0.7": (iou > 0.7).mean()}

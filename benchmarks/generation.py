@@ -28,7 +28,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope import devices, generate, reference, schedule, tiling
+from sketchscope.diffusion import author_network, generate, samplers, schedule, tiling
+from sketchscope.run import devices
 
 SHAPE = (180, 512, 512)
 PATCH, ADVANCE, RIM, THEIR_STEPS = (32, 128, 128), (32, 68, 68), (0, 40, 40), 400  # 486 patches
@@ -79,12 +80,12 @@ def patches_of_theirs(shape: Sequence[int]) -> int:
 def time_theirs(network: torch.nn.Module, shape: Sequence[int], device: torch.device, repeats: int) -> dict:
     """Seconds of the authors' recipe for a volume, from the time of one step of one patch."""
     x = torch.randn(1, network.in_channels, *PATCH, device=device)
-    before, at_t = reference.reference_alpha_bar(network.timesteps)[200:202].tolist()
+    before, at_t = author_network.reference_alpha_bar(network.timesteps)[200:202].tolist()
 
     def step() -> None:
         eps = network(x, torch.full((1,), 200, device=device))
-        x_0 = schedule.predict_x_0(x[:, :1], eps, at_t)
-        schedule.ddpm_step(x[:, :1], x_0, torch.randn_like(eps), at_t, before)
+        x_0 = samplers.predict_x_0(x[:, :1], eps, at_t)
+        samplers.ddpm_step(x[:, :1], x_0, torch.randn_like(eps), at_t, before)
 
     seconds, patches = seconds_of(step, device, repeats), patches_of_theirs(shape)
     passes = patches * THEIR_STEPS
@@ -93,7 +94,8 @@ def time_theirs(network: torch.nn.Module, shape: Sequence[int], device: torch.de
 
 def time_ours(network: torch.nn.Module, shape: Sequence[int], device: torch.device, *, part: Sequence[int]) -> dict:
     """Seconds of our engine for a volume, from a part of it (which may be the whole)."""
-    steps = schedule.respace(reference.reference_alpha_bar(network.timesteps), THEIR_STEPS, STEPS, generate.SPACING)
+    alpha_bar = author_network.reference_alpha_bar(network.timesteps)
+    steps = schedule.respace(alpha_bar, THEIR_STEPS, STEPS, generate.SPACING)
     dtype = devices.choose_precision("auto", device)
     tiles_of = {name: len(tiling.tiles(size, PATCH, OVERLAP)) for name, size in (("part", part), ("whole", shape))}
     few = steps if tuple(part) == tuple(shape) else schedule.Schedule(*(values[:2] for values in steps))
@@ -182,7 +184,7 @@ def main() -> None:
     parser.add_argument("--quality", type=Path, help="JSON file of benchmarks/quality.py, with --authors")
     arguments = parser.parse_args()
     device = devices.choose_device(arguments.device)
-    network = reference.ReferenceNet(16).to(device).eval()
+    network = author_network.ReferenceNet(16).to(device).eval()
     part = (60, 240, 240) if arguments.quick else SHAPE
     dtype = devices.choose_precision("auto", device)
     flops = pass_flops(network, PATCH, device)

@@ -21,7 +21,10 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope import devices, files, generate, ome_zarr, slabs
+from sketchscope.diffusion import generate, slabs
+from sketchscope.io import ome_zarr
+from sketchscope.io.images import create_image, open_image
+from sketchscope.run import devices
 
 TILE, OVERLAP, STEPS, ALL_STEPS = [16, 128, 128], [4, 16, 16], 2, 10
 STACK, VOLUME, SLAB = (180, 512, 512), (512, 2048, 2048), (32, 256, 256)
@@ -68,13 +71,13 @@ def one_slab(model: Path) -> dict:
     """Generate a slab in the middle of a large volume, its sketch from a file of empty chunks."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/sketch.ome.zarr"
-        with files.create_image(path, VOLUME, np.float32, (1.0, 0.2, 0.2)) as array:
+        with create_image(path, VOLUME, np.float32, (1.0, 0.2, 0.2)) as array:
             array[: ome_zarr.CHUNK, : ome_zarr.CHUNK, : ome_zarr.CHUNK] = 0.5
         started = time.perf_counter()
         grid = slabs.slabs(VOLUME, SLAB, TILE, OVERLAP)
         planned = time.perf_counter() - started
         slab = grid[len(grid) // 2]
-        sketch = files.open_image(path)[slab.region]
+        sketch = open_image(path)[slab.region]
     found = generate_part(model, sketch, [s.start for s in slab.region])
     return {"of": list(VOLUME), "slabs": len(grid), "seconds_to_plan": round(planned, 3)} | found
 

@@ -21,7 +21,7 @@ import pandas as pd
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope import statistics
+from sketchscope.evaluation.comparison import ALPHA, DRAWS, compare_images, shift_of_images
 
 MARGIN = 0.05
 CELLS = (100, 250)  # of an image
@@ -87,16 +87,16 @@ def one_experiment(setting: Setting, rng: np.random.Generator) -> dict[str, floa
     difference = iou_a - iou_b
     clusters = [difference[images == image] for image in range(setting.images)]
     means = np.array([cluster.mean() for cluster in clusters])
-    by_image, shift = statistics.compare_images(means, MARGIN), statistics.shift_of_images(means)
+    by_image, shift = compare_images(means, MARGIN), shift_of_images(means)
     # the mean of as many images, drawn with replacement; all of one image's cells come along
-    drawn = means[rng.integers(setting.images, size=(statistics.DRAWS, setting.images))].mean(1)
+    drawn = means[rng.integers(setting.images, size=(DRAWS, setting.images))].mean(1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return {
-        "images_t": by_image["difference_p"] < statistics.ALPHA,
-        "images_signed_rank": shift["image_signed_rank_p"] < statistics.ALPHA,
-        "cells_signed_rank": stats.wilcoxon(difference[difference != 0]).pvalue < statistics.ALPHA,
-        "cells_ranksum": stats.mannwhitneyu(iou_a, iou_b).pvalue < statistics.ALPHA,
-        "equivalence": by_image["equivalence_p"] < statistics.ALPHA,
+        "images_t": by_image["difference_p"] < ALPHA,
+        "images_signed_rank": shift["image_signed_rank_p"] < ALPHA,
+        "cells_signed_rank": stats.wilcoxon(difference[difference != 0]).pvalue < ALPHA,
+        "cells_ranksum": stats.mannwhitneyu(iou_a, iou_b).pvalue < ALPHA,
+        "equivalence": by_image["equivalence_p"] < ALPHA,
         "covered_t": by_image["difference_low"] <= setting.shift <= by_image["difference_high"],
         "covered_bootstrap": low <= setting.shift <= high,
         "correlation": correlation(difference, images),

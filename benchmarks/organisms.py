@@ -13,11 +13,14 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope import configuration, simulate, sketch, tissue
+from sketchscope.config.resolve import organism_settings
+from sketchscope.config.views import simulation_settings
+from sketchscope.masks import nuclei, tissue
+from sketchscope.sketches import draw
 
 REPOSITORY = Path(__file__).parents[1]
 ORGANISMS = ["arabidopsis", "elegans", "zebrafish-nuclei", "zebrafish-membranes", "tribolium", "gowt1", "hela"]
-SIMULATORS = {"nuclei": simulate.simulate_nuclei, "membranes": tissue.simulate_tissue}
+SIMULATORS = {"nuclei": nuclei.simulate_nuclei, "membranes": tissue.simulate_tissue}
 LARGEST = 700  # pixels of a panel along each side
 DECAY_UM = 150.0  # in the workflow measured in real images
 
@@ -25,16 +28,16 @@ DECAY_UM = 150.0  # in the workflow measured in real images
 def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
     """Simulate a mask at the paper's scale and draw its sketch: the slice at half height of both."""
     own = {"images": str(Path(__file__))}  # the preset's data set need not be there
-    settings = configuration.organism_settings(organism, own, "paper", REPOSITORY)
+    settings = organism_settings(organism, own, "paper", REPOSITORY)
     simulator, rng = SIMULATORS[settings["stain"]], np.random.default_rng(1)
     mask = simulator(
         settings["volume_shape"] or (700, 700),
         settings["voxel_size"],
         diameter=settings["cell_diameter"],
         rng=rng,
-        **configuration.simulation_settings(settings),
+        **simulation_settings(settings),
     )
-    drawn = sketch.draw(
+    drawn = draw.draw(
         mask,
         settings["voxel_size"],
         stain=settings["stain"],

@@ -27,7 +27,13 @@ import torch
 from matplotlib import pyplot as plt
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope import devices, figures, generate, manifest, quality, schedule, sketch, slabs, tiling, training
+from sketchscope.diffusion import generate, model_file, schedule, slabs, tiling
+from sketchscope.evaluation import image_similarity
+from sketchscope.geometry import Slices, sigma_in_voxels
+from sketchscope.images import manifest
+from sketchscope.images.windows import crop_typical
+from sketchscope.run import devices
+from sketchscope.sketches.draw import draw_sketch
 
 CPU = torch.device("cpu")
 T_START, SIGMA = 400, 1.0
@@ -52,14 +58,14 @@ def examples(results: Path, size: int) -> Iterator[Example]:
     for row in manifest.held_out_rows(manifest.read_manifest(results / "manifest.csv")):
         image = manifest.load_normalised(row, results / "images")
         labels = manifest.load_image(row, results / "labels")
-        window = figures.crop_typical(image, [*image.shape[:-2], size, size])
+        window = crop_typical(image, [*image.shape[:-2], size, size])
         real, labels = np.clip(image[window], -1, 1), labels[window]
         numbers, compact = np.unique(np.append(labels, 0), return_inverse=True)  # the background is always there
         compact = compact[:-1].reshape(labels.shape)
         counts = np.maximum(np.bincount(compact.ravel(), minlength=len(numbers)), 1)
         means = np.bincount(compact.ravel(), real.ravel(), len(numbers)) / counts
-        sigma = sketch.sigma_in_voxels(SIGMA, row.voxel_size)
-        yield Example(real, labels > 0, sketch.draw_sketch(compact, means[1:], means[0], sigma))
+        sigma = sigma_in_voxels(SIGMA, row.voxel_size)
+        yield Example(real, labels > 0, draw_sketch(compact, means[1:], means[0], sigma))
 
 
 def interval(values: Sequence[float], draws: int = 2000) -> list[float]:
@@ -78,7 +84,7 @@ class Maker:
 
     def __init__(self, model: Path) -> None:
         self.network, self.alpha_bar = generate.load_network(model)
-        self.tile = list(training.load_model(model)[1]["patch_shape"])
+        self.tile = list(model_file.load_model(model)[1]["patch_shape"])
         self.overlap = [n // 4 for n in self.tile]
         self.dtype = devices.choose_precision("auto", CPU)
 
@@ -112,7 +118,7 @@ class Maker:
 
     def make_in_slabs(
         self, drawn: Array, sampler: str, steps: int, eta: float, key: Sequence[int]
-    ) -> tuple[Array, list[tiling.Slices]]:
+    ) -> tuple[Array, list[Slices]]:
         """One image from slabs of half its size in the plane, and where these lie."""
         shape = [*drawn.shape[:-2], *(n // 2 + self.tile[-1] for n in drawn.shape[-2:])]
         grid = slabs.slabs(drawn.shape, shape, self.tile, self.overlap)
@@ -123,7 +129,7 @@ class Maker:
             parts.append((slab, image[slabs.relative(slab.inner, slab.region)]))
         return slabs.join(tuple(map(slice, (0,) * drawn.ndim, drawn.shape)), parts), [slab.inner for slab in grid]
 
-    def regions(self, shape: Sequence[int]) -> list[tiling.Slices]:
+    def regions(self, shape: Sequence[int]) -> list[Slices]:
         """Tiles of a volume."""
         return tiling.tiles(shape, self.tile, self.overlap)
 
@@ -144,10 +150,10 @@ def steps_table(maker: Maker, found: Sequence[Example], known: Sequence[dict], *
         pairs = list(zip(made, found, strict=True))
         row = {"sampler": sampler, "steps": steps, "eta": eta, "seconds": round(time.perf_counter() - started, 1)}
         row |= {
-            "psnr_db": summary([quality.psnr(image, e.real, e.cells) for image, e in pairs]),
-            "zncc": summary([quality.zncc(image, e.real, e.cells) for image, e in pairs]),
-            "histogram": summary([quality.histogram_distance([image], [e.real]) for image, e in pairs]),
-            "spectrum_db": summary([quality.spectrum_distance([image], [e.real]) for image, e in pairs]),
+            "psnr_db": summary([image_similarity.psnr(image, e.real, e.cells) for image, e in pairs]),
+            "zncc": summary([image_similarity.zncc(image, e.real, e.cells) for image, e in pairs]),
+            "histogram": summary([image_similarity.histogram_distance([image], [e.real]) for image, e in pairs]),
+            "spectrum_db": summary([image_similarity.spectrum_distance([image], [e.real]) for image, e in pairs]),
         }
         print(sampler, steps, eta, *(f"{k} {v['mean']}" for k, v in row.items() if isinstance(v, dict)), flush=True)
         table.append(row)
@@ -199,8 +205,9 @@ def seams(maker: Maker, found: Sequence[Example], picture: Path) -> dict:
             "authors": authors_recipe(maker, drawn, *SEAMS_OF, key),
         }
         for name, (image, regions) in made.items():
-            border = quality.border_index(image, regions) / quality.border_index(whole, regions)
-            texture = quality.texture_index(image, cells, regions) / quality.texture_index(whole, cells, regions)
+            border = image_similarity.border_index(image, regions) / image_similarity.border_index(whole, regions)
+            texture = image_similarity.texture_index(image, cells, regions)
+            texture /= image_similarity.texture_index(whole, cells, regions)
             values[name]["border"].append(border)
             values[name]["texture"].append(texture)
         tiles = made["tiles"][0]

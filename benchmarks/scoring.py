@@ -20,7 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope import metrics
+from sketchscope.evaluation import metrics
 
 SHAPE, CELLS, BORDER = (180, 512, 512), 2000, 25
 RADII = (7, 15)  # voxels

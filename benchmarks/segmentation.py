@@ -32,9 +32,10 @@ SEGMENTATION = {"flow_threshold": 0.4, "cellprob_threshold": 0.0, "min_size": 15
 def draw_stack(shape: tuple[int, ...], seed: int) -> tuple:
     """Draw a stack of nuclei; returns it and its labels."""
     import numpy as np
-    from sketchscope.configuration import organism_settings, simulation_settings
-    from sketchscope.simulate import simulate_nuclei
-    from sketchscope.sketch import draw
+    from sketchscope.config.resolve import organism_settings
+    from sketchscope.config.views import simulation_settings
+    from sketchscope.masks.nuclei import simulate_nuclei
+    from sketchscope.sketches.draw import draw
 
     rng = np.random.default_rng(seed)
     settings = organism_settings("benchmark", {"preset": "nuclei-3d", "images": __file__}, "demo", REPOSITORY)
@@ -47,7 +48,7 @@ def draw_stack(shape: tuple[int, ...], seed: int) -> tuple:
 def train(model: Path) -> None:
     """Train the model on two stacks."""
     import torch
-    from sketchscope.cellpose_model import train, training_planes
+    from sketchscope.segmentation.cellpose import train, training_planes
 
     pairs = [draw_stack(TRAINED_ON, seed) for seed in (1, 2)]
     images, labels = training_planes(pairs, VOXEL_SIZE, DIAMETER)
@@ -63,7 +64,7 @@ def peak() -> float:
 def measure(model: Path, shape: tuple[int, ...]) -> dict:
     """Segment one stack in this process."""
     import torch
-    from sketchscope.cellpose_model import Segmenter
+    from sketchscope.segmentation.cellpose import Segmenter
 
     image, labels = draw_stack(shape, 3)
     segmenter = Segmenter(model, VOXEL_SIZE, DIAMETER, device=torch.device("cpu"), **SEGMENTATION)

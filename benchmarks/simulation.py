@@ -50,9 +50,10 @@ CASES = {
 def measure(case: Case) -> dict:
     """Simulate a few masks in this process; returns seconds, GiB and cells."""
     import numpy as np
-    from sketchscope.configuration import organism_settings, simulation_settings
-    from sketchscope.simulate import simulate_nuclei
-    from sketchscope.tissue import simulate_tissue
+    from sketchscope.config.resolve import organism_settings
+    from sketchscope.config.views import simulation_settings
+    from sketchscope.masks.nuclei import simulate_nuclei
+    from sketchscope.masks.tissue import simulate_tissue
 
     section = {"preset": case.preset, "images": __file__, "simulation": case.changes}
     settings = organism_settings("benchmark", section, "paper", REPOSITORY)

@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 from serving import BODY, FILE, Server
-from sketchscope import download
+from sketchscope.fetch import download
 
 
 @pytest.fixture

@@ -5,9 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 from running import REPOSITORY, run_script
-from sketchscope import configuration, cost, figures, statistics, summary
-from sketchscope.files import write_image, write_json
-from sketchscope.manifest import ManifestRow, write_manifest
+from sketchscope.config.resolve import resolve
+from sketchscope.config.views import effective_settings, synthetic_settings
+from sketchscope.evaluation.comparison import compare_models
+from sketchscope.images.manifest import ManifestRow, write_manifest
+from sketchscope.io.atomic import write_json
+from sketchscope.io.images import write_image
+from sketchscope.report import charts, pictures, style, summary
+from sketchscope.run import cost
 
 TEXTS = REPOSITORY / "workflow/report"
 VOXEL_SIZES = {2: (0.5, 0.5), 3: (1.0, 0.5, 0.5)}
@@ -27,7 +32,7 @@ COMPARED = pd.DataFrame([[200.0, 210.0, 0.1, 12.0, 0.06]], columns=NUMBERS, inde
 def settings_of(dimensions):
     """All settings of a preset of so many dimensions, the start and the blur set."""
     name, chosen = ORGANISMS[dimensions], {"generation": {"t_start": 400}, "sketch": {"sigma": 1.0}}
-    return configuration.resolve({"organisms": {name: chosen}}, REPOSITORY)["organisms"][name]
+    return resolve({"organisms": {name: chosen}}, REPOSITORY)["organisms"][name]
 
 
 def labels_of(shape):
@@ -80,7 +85,7 @@ def write_card(folder, dimensions, source=SOURCE, **settings):
             "masks": str(written / "masks"),
         },
         params={
-            "settings": configuration.synthetic_settings(settings_of(dimensions) | settings),
+            "settings": synthetic_settings(settings_of(dimensions) | settings),
             "source": source,
             "scale": "demo",
             "seed": 5,
@@ -129,15 +134,15 @@ def draw_figures(folder, dimensions, comparison, tables):
     image = ((labels > 0) - 0.5 + np.random.default_rng(0).normal(0, 0.1, shape)).astype(np.float32)
     steps = np.arange(1, 21) * 10
     drawn = {
-        "pairs": figures.plot_pairs([figures.Pair(image, image, image, labels)], voxel_size),
-        "overlays": figures.plot_overlays([figures.Overlay("0001", image, labels, labels, labels)], voxel_size),
-        "iou": figures.plot_iou({name: table["iou"].to_numpy() for name, table in tables.items()}),
-        "verdict": figures.plot_verdicts(comparison),
-        "samples": figures.plot_samples(np.stack([image] * 4), voxel_size),
-        "loss": figures.plot_loss(steps, 1 / steps, steps / 10.0),
+        "pairs": pictures.plot_pairs([pictures.Pair(image, image, image, labels)], voxel_size),
+        "overlays": pictures.plot_overlays([pictures.Overlay("0001", image, labels, labels, labels)], voxel_size),
+        "iou": charts.plot_iou({name: table["iou"].to_numpy() for name, table in tables.items()}),
+        "verdict": charts.plot_verdicts(comparison),
+        "samples": pictures.plot_samples(np.stack([image] * 4), voxel_size),
+        "loss": charts.plot_loss(steps, 1 / steps, steps / 10.0),
     }
     for name, figure in drawn.items():
-        figures.save(figure, folder / f"figures/{name}.png", dpi=60)
+        style.save(figure, folder / f"figures/{name}.png", dpi=60)
     return list(drawn)
 
 
@@ -151,7 +156,7 @@ def write_report(folder, dimensions=2, gpus=0, **changes):
     """
     rng = np.random.default_rng(1)
     tables = {"synthetic": ious(0.85, rng), "classical": ious(0.84, rng)}
-    comparison = statistics.compare_models(
+    comparison = compare_models(
         *tables.values(), organism="hela", model_a="synthetic", model_b="classical", margin=0.05
     )
     comparison.to_csv(folder / "statistics.csv", index=False)
@@ -186,7 +191,7 @@ def write_report(folder, dimensions=2, gpus=0, **changes):
         outputs={"report": str(folder / "report.html")},
         params={
             "titles": {name: f"figure of {name}" for name in names},
-            "settings": configuration.effective_settings(settings_of(dimensions)),
+            "settings": effective_settings(settings_of(dimensions)),
             "seed": 5,
             "baseline": "classical",
             "margin": 0.05,

@@ -11,7 +11,7 @@ import tifffile
 import yaml
 from running import snakemake
 from scipy import ndimage
-from sketchscope.files import read_image
+from sketchscope.io.images import read_image
 
 pytestmark = pytest.mark.workflow
 

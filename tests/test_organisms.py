@@ -8,12 +8,14 @@ import pytest
 import tifffile
 from running import REPOSITORY, run_script
 from scipy import ndimage
-from sketchscope.configuration import organism_settings, read_yaml, resolve, simulation_settings
-from sketchscope.files import image_files, read_image
-from sketchscope.prepare import prepare
-from sketchscope.simulate import simulate_nuclei
-from sketchscope.sketch import draw, nearest_other
-from sketchscope.tissue import simulate_tissue
+from sketchscope.config.layers import read_yaml
+from sketchscope.config.resolve import organism_settings, resolve
+from sketchscope.config.views import simulation_settings
+from sketchscope.images.prepare import prepare
+from sketchscope.io.images import image_files, read_image
+from sketchscope.masks.nuclei import simulate_nuclei
+from sketchscope.masks.tissue import simulate_tissue
+from sketchscope.sketches.draw import draw, nearest_other
 
 PRESETS = sorted(path.stem for path in (REPOSITORY / "resources/organisms").glob("*.yaml"))
 SIMULATORS = {"nuclei": simulate_nuclei, "membranes": simulate_tissue}

@@ -13,10 +13,11 @@ import tifffile
 import yaml
 from running import REPOSITORY, snakemake
 from serving import sha256
-from sketchscope.configuration import organism_settings, simulation_settings
-from sketchscope.simulate import simulate_nuclei
-from sketchscope.sketch import draw
-from sketchscope.tissue import simulate_tissue
+from sketchscope.config.resolve import organism_settings
+from sketchscope.config.views import simulation_settings
+from sketchscope.masks.nuclei import simulate_nuclei
+from sketchscope.masks.tissue import simulate_tissue
+from sketchscope.sketches.draw import draw
 
 pytestmark = pytest.mark.workflow
 

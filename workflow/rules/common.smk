@@ -10,11 +10,11 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
-from sketchscope.configuration import (
+from sketchscope.config.layers import read_yaml
+from sketchscope.config.resolve import resolve
+from sketchscope.config.views import (
     batches,
     effective_settings,
-    read_yaml,
-    resolve,
     simulation_settings,
     synthetic_settings,
 )

@@ -1,19 +1,22 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import audit, files, manifest
+    from sketchscope.evaluation import audit
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import atomic_path
+    from sketchscope.io.images import image_pairs, read_image
 
     rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
     tables = []
-    for volume, path, mask in files.image_pairs(snakemake.input.synthetic, snakemake.input.masks):
-        image, labels = manifest.from_real(files.read_image(path), rows), files.read_image(mask)
+    for volume, path, mask in image_pairs(snakemake.input.synthetic, snakemake.input.masks):
+        image, labels = manifest.from_real(read_image(path), rows), read_image(mask)
         table = audit.audit_cells(image, labels, rows[0].voxel_size, **snakemake.params)
         table.insert(0, "volume", volume)
         tables.append(table)
         print(f"{volume}: {table['lost'].sum()} of {len(table)} cells lost")
-    with files.atomic_path(snakemake.output.cells) as temporary:
+    with atomic_path(snakemake.output.cells) as temporary:
         pd.concat(tables).to_csv(temporary, index=False)
 
 

@@ -1,9 +1,11 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import audit, files, manifest
+    from sketchscope.evaluation import audit
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import atomic_path
 
     tables = [pd.DataFrame(columns=["image", *audit.CELL_COLUMNS])]
     for row in manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest)):
@@ -15,7 +17,7 @@ def main(snakemake):
             table.insert(0, "image", row.image)
             tables.append(table)
             print(f"{row.image}: {table['lost'].sum()} of {len(table)} cells do not show")
-    with files.atomic_path(snakemake.output.cells) as temporary:
+    with atomic_path(snakemake.output.cells) as temporary:
         pd.concat(tables[1:] or tables).to_csv(temporary, index=False)
 
 

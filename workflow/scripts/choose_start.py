@@ -1,15 +1,16 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import files, start
+    from sketchscope.evaluation import start_sweep
+    from sketchscope.io.atomic import write_json
 
     params = snakemake.params
-    choice = start.choose_start(
+    choice = start_sweep.choose_start(
         pd.read_csv(snakemake.input.scores), **params.limits, t_start=params.t_start, sigma=params.sigma
     )
-    files.write_json(snakemake.output.choice, choice)
+    write_json(snakemake.output.choice, choice)
     print(f"t_start {choice['t_start']}, sigma {choice['sigma']:g}")
 
 

@@ -1,14 +1,15 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import files, statistics
+    from sketchscope.evaluation.comparison import compare_models
+    from sketchscope.io.atomic import atomic_path
 
     synthetic, baseline = (
         pd.read_csv(path, dtype={"image": str}) for path in (snakemake.input.synthetic, snakemake.input.baseline)
     )
-    comparison = statistics.compare_models(
+    comparison = compare_models(
         synthetic,
         baseline,
         organism=snakemake.wildcards.organism,
@@ -18,7 +19,7 @@ def main(snakemake):
         seed=snakemake.params.seed,
     )
     print(comparison.T.to_string(header=False))
-    with files.atomic_path(snakemake.output[0]) as temporary:
+    with atomic_path(snakemake.output[0]) as temporary:
         comparison.to_csv(temporary, index=False)
 
 

@@ -1,14 +1,15 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import files, statistics
+    from sketchscope.evaluation.comparison import compare_organisms
+    from sketchscope.io.atomic import atomic_path
 
-    table = statistics.compare_organisms([pd.read_csv(path) for path in snakemake.input])
+    table = compare_organisms([pd.read_csv(path) for path in snakemake.input])
     for organism, sentence in zip(table["organism"], table["sentence"], strict=True):
         print(f"{organism}: {sentence}")
-    with files.atomic_path(snakemake.output[0]) as temporary:
+    with atomic_path(snakemake.output[0]) as temporary:
         table.to_csv(temporary, index=False)
 
 

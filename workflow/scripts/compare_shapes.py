@@ -1,9 +1,12 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import files, manifest, shapes
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import atomic_path
+    from sketchscope.io.images import image_files, read_image
+    from sketchscope.masks import shapes
 
     inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
     rows = manifest.read_manifest(inputs.manifest)
@@ -11,9 +14,9 @@ def main(snakemake):
     whole = max(margin, params.border * voxel_size[-1])  # references may lack the cells beyond
     populations = {
         "synthetic": {
-            volume: shapes.measure_population(files.read_image(path), voxel_size, margin)
+            volume: shapes.measure_population(read_image(path), voxel_size, margin)
             for folder in inputs.masks
-            for volume, path in files.image_files(folder).items()
+            for volume, path in image_files(folder).items()
         },
         "real": {
             row.image: shapes.measure_population(labels, voxel_size, whole)
@@ -25,7 +28,7 @@ def main(snakemake):
     cells, images = shapes.as_tables(populations)
     comparison = shapes.compare(cells, images, len(voxel_size))
     for path, table in ((outputs.cells, cells), (outputs.images, images), (outputs.comparison, comparison)):
-        with files.atomic_path(path) as temporary:
+        with atomic_path(path) as temporary:
             table.to_csv(temporary, index=False)
     with pd.option_context("display.width", 200, "display.max_columns", None):
         print(comparison)

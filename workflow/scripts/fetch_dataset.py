@@ -1,10 +1,10 @@
 """Fetch one published data set; dataset.json, written last, says what it holds."""
 
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
-    from sketchscope.fetch import fetch_dataset
+    from sketchscope.fetch.datasets import fetch_dataset
 
     params = snakemake.params
     fetch_dataset(params.dataset, params.name, snakemake.output[0], mirror=params.get("mirror"))

@@ -1,10 +1,10 @@
 """Fetch the weights of one published model; their sha256 is recorded beside them."""
 
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
-    from sketchscope.fetch import fetch_weights
+    from sketchscope.fetch.datasets import fetch_weights
 
     params = snakemake.params
     fetch_weights(params.weights, snakemake.output[0], mirror=params.get("mirror"))

@@ -1,16 +1,20 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 MOST_IMAGES = 12  # enough cells for their statistics
 
 
 def main(snakemake):
-    from sketchscope import cells, files, manifest, rough, shapes
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import write_json
+    from sketchscope.masks import shapes
+    from sketchscope.segmentation import classical
+    from sketchscope.sequences import spread_out
 
     params = snakemake.params
     rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
     populations = []
-    for row in cells.spread_out(rows, MOST_IMAGES):
-        labels = rough.segment(
+    for row in spread_out(rows, MOST_IMAGES):
+        labels = classical.segment(
             manifest.load_image(row, snakemake.input.images),
             stain=params.stain,
             voxel_size=row.voxel_size,
@@ -21,7 +25,7 @@ def main(snakemake):
         print(f"{row.image}: {len(populations[-1].cells)} cells, density {populations[-1].density:.4g}")
     fit = shapes.fit_simulation(populations, params.stain)
     n_cells = sum(len(population.cells) for population in populations)
-    files.write_json(snakemake.output.fit, {"images": len(populations), "cells": n_cells, "simulation": fit})
+    write_json(snakemake.output.fit, {"images": len(populations), "cells": n_cells, "simulation": fit})
     print(fit)
 
 

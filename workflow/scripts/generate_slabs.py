@@ -1,4 +1,4 @@
-from sketchscope.jobs import job, show_progress
+from sketchscope.run.job import job, show_progress
 
 
 def main(snakemake, device):
@@ -6,22 +6,25 @@ def main(snakemake, device):
 
     import numpy as np
     import torch
-    from sketchscope import files, generate, noise, slabs, start
+    from sketchscope.config.auto import settle
+    from sketchscope.diffusion import generate, noise, slabs
+    from sketchscope.io.atomic import atomic_path, resumed_folder, states
+    from sketchscope.io.images import image_files, open_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
-    settings = start.settle(snakemake.params.settings, inputs.choice)
+    settings = settle(snakemake.params.settings, inputs.choice)
     part, parts, slab_shape = int(snakemake.wildcards.part), snakemake.params.parts, snakemake.params.slab_shape
     tile_shape, overlap = settings["tile_shape"], settings["overlap"]
     torch.set_num_threads(snakemake.threads)
     generator = generate.load_generator(inputs.model, device, **settings)
     organism = noise.stable_key(snakemake.wildcards.organism)
-    paths = files.image_files(inputs.sketches)
-    sketches = {volume: files.open_image(path) for volume, path in paths.items()}
+    paths = image_files(inputs.sketches)
+    sketches = {volume: open_image(path) for volume, path in paths.items()}
     grids = {volume: slabs.slabs(sketch.shape, slab_shape, tile_shape, overlap) for volume, sketch in sketches.items()}
     pieces = [(volume, number, slab) for volume, grid in grids.items() for number, slab in enumerate(grid)]
     made_from = {"settings": settings, "seed": seed, "volumes": snakemake.params.volumes, "slab_shape": slab_shape}
-    made_from |= {"parts": parts, "files": files.states([inputs.model, *paths.values()])}
-    with files.resumed_folder(snakemake.output.part, json.dumps(made_from)) as folder:
+    made_from |= {"parts": parts, "files": states([inputs.model, *paths.values()])}
+    with resumed_folder(snakemake.output.part, json.dumps(made_from)) as folder:
         for volume, number, slab in pieces[part::parts]:
             name = f"{volume}, slab {number + 1} of {len(grids[volume])}"
             target = folder / slabs.file_name(volume, number)
@@ -31,7 +34,7 @@ def main(snakemake, device):
             sketch, origin = sketches[volume][slab.region], [s.start for s in slab.region]
             key = [seed, organism, snakemake.params.volumes[volume]]
             image = generator(sketch, key=key, origin=origin, report=show_progress(name, sketch.size))
-            with files.atomic_path(target) as temporary, open(temporary, "wb") as handle:
+            with atomic_path(target) as temporary, open(temporary, "wb") as handle:
                 np.save(handle, image[slabs.relative(slab.inner, slab.region)])
             print(f"{name}: {image.shape} at {origin}")
 

@@ -1,30 +1,34 @@
-from sketchscope.jobs import job, show_progress
+from sketchscope.run.job import job, show_progress
 
 
 def main(snakemake, device):
     import json
 
     import torch
-    from sketchscope import files, generate, manifest, noise, start
+    from sketchscope.config.auto import settle
+    from sketchscope.diffusion import generate, noise
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import resumed_folder, states
+    from sketchscope.io.images import image_files, read_image, write_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
-    settings = start.settle(snakemake.params.settings, inputs.choice)
+    settings = settle(snakemake.params.settings, inputs.choice)
     torch.set_num_threads(snakemake.threads)
     rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
     generator = generate.load_generator(inputs.model, device, **settings)
     organism = noise.stable_key(snakemake.wildcards.organism)
-    sketches = files.image_files(inputs.sketches)
+    sketches = image_files(inputs.sketches)
     made_from = {"settings": settings, "seed": seed, "volumes": snakemake.params.volumes}
-    made_from["files"] = files.states([inputs.model, inputs.manifest, *sketches.values()])
-    with files.resumed_folder(snakemake.output.synthetic, json.dumps(made_from)) as folder:
+    made_from["files"] = states([inputs.model, inputs.manifest, *sketches.values()])
+    with resumed_folder(snakemake.output.synthetic, json.dumps(made_from)) as folder:
         for volume, path in sketches.items():
             target = folder / path.name
             if target.exists():
                 print(f"{volume}: finished by an earlier attempt")
                 continue
-            sketch, key = files.read_image(path), [seed, organism, snakemake.params.volumes[volume]]
+            sketch, key = read_image(path), [seed, organism, snakemake.params.volumes[volume]]
             image = generator(sketch, key=key, report=show_progress(volume, sketch.size))
-            files.write_image(target, manifest.as_real(image, rows), rows[0].voxel_size)
+            write_image(target, manifest.as_real(image, rows), rows[0].voxel_size)
             print(f"{volume}: {image.shape}, {settings['sampler']} from t = {settings['t_start']}")
 
 

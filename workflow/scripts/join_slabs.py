@@ -1,22 +1,26 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import numpy as np
-    from sketchscope import files, manifest, ome_zarr, slabs
+    from sketchscope.diffusion import slabs
+    from sketchscope.images import manifest
+    from sketchscope.io import ome_zarr
+    from sketchscope.io.atomic import atomic_folder
+    from sketchscope.io.images import create_image, image_files, open_image
 
     rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
     dtype, voxel_size = rows[0].dtype, rows[0].voxel_size
-    sketches, parts = files.image_files(snakemake.input.sketches), snakemake.input.parts
+    sketches, parts = image_files(snakemake.input.sketches), snakemake.input.parts
     first = 0  # number of the volume's first slab among all
-    with files.atomic_folder(snakemake.output.synthetic) as folder:
+    with atomic_folder(snakemake.output.synthetic) as folder:
         for volume, path in sketches.items():
-            shape = files.open_image(path).shape
+            shape = open_image(path).shape
             grid = slabs.slabs(shape, snakemake.params.slab_shape, **snakemake.params.tiles)
             folders = [parts[(first + number) % len(parts)] for number in range(len(grid))]
             made = [f"{part}/{slabs.file_name(volume, number)}" for number, part in enumerate(folders)]
             first += len(grid)
-            with files.create_image(folder / path.name, shape, dtype, voxel_size) as image:
+            with create_image(folder / path.name, shape, dtype, voxel_size) as image:
                 for region in ome_zarr.blocks(shape):
                     # opened one at a time: a large volume has more slabs than a process may have open files
                     touched = [pair for pair in zip(grid, made, strict=True) if slabs.overlap_of(region, pair[0].inner)]

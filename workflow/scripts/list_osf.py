@@ -1,16 +1,17 @@
 """List the files of a project on the Open Science Framework, to name those that an entry of datasets.yaml fetches."""
 
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import files, osf
+    from sketchscope.fetch import osf
+    from sketchscope.io.atomic import atomic_path
 
     listed = pd.DataFrame(
         osf.list_files(snakemake.wildcards.node, snakemake.params.get("mirror")), columns=osf.Listed._fields
     )
-    with files.atomic_path(snakemake.output[0]) as temporary:
+    with atomic_path(snakemake.output[0]) as temporary:
         listed.to_csv(temporary, index=False)
     print(listed[["name", "size"]].to_string(index=False))
 

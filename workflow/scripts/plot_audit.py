@@ -1,19 +1,22 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 LARGEST = 320  # pixels of the example along each side
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import figures, files, manifest
+    from sketchscope.images import manifest
+    from sketchscope.images.windows import crop_typical
+    from sketchscope.io.images import image_files, read_image
+    from sketchscope.report import charts, style
 
     rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
     cells = pd.read_csv(snakemake.input.cells)
-    volume, path = next(iter(files.image_files(snakemake.input.synthetic).items()))
-    image, labels = files.read_image(path), files.read_image(files.image_files(snakemake.input.masks)[volume])
-    window = figures.crop_typical(image, [LARGEST] * image.ndim)
+    volume, path = next(iter(image_files(snakemake.input.synthetic).items()))
+    image, labels = read_image(path), read_image(image_files(snakemake.input.masks)[volume])
+    window = crop_typical(image, [LARGEST] * image.ndim)
     lost = cells.loc[(cells["volume"] == volume) & cells["lost"], "label"]
-    figure = figures.plot_audit(
+    figure = charts.plot_audit(
         image[window],
         labels[window],
         lost,
@@ -22,7 +25,7 @@ def main(snakemake):
         rows[0].voxel_size,
         snakemake.params.min_contrast,
     )
-    figures.save(figure, snakemake.output[0])
+    style.save(figure, snakemake.output[0])
 
 
 with job(snakemake.log[0]):

@@ -1,16 +1,16 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import figures
+    from sketchscope.report import charts, style
 
     tables = {
         "trained on synthetic": snakemake.input.synthetic,
         f"baseline: {snakemake.params.baseline}": snakemake.input.baseline,
     }
     ious = {name: pd.read_csv(path)["iou"].to_numpy(float) for name, path in tables.items()}
-    figures.save(figures.plot_iou(ious), snakemake.output[0])
+    style.save(charts.plot_iou(ious), snakemake.output[0])
 
 
 with job(snakemake.log[0]):

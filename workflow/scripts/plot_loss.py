@@ -1,13 +1,13 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import figures
+    from sketchscope.report import charts, style
 
     table = pd.read_csv(snakemake.input.loss)
     columns = (table[column].to_numpy() for column in ("step", "loss", "seconds"))
-    figures.save(figures.plot_loss(*columns), snakemake.output[0])
+    style.save(charts.plot_loss(*columns), snakemake.output[0])
 
 
 with job(snakemake.log[0]):

@@ -1,12 +1,12 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import figures
+    from sketchscope.report import charts, style
 
-    figure = figures.plot_shapes(*(pd.read_csv(snakemake.input[name]) for name in ("cells", "images", "comparison")))
-    figures.save(figure, snakemake.output[0])
+    figure = charts.plot_shapes(*(pd.read_csv(snakemake.input[name]) for name in ("cells", "images", "comparison")))
+    style.save(figure, snakemake.output[0])
 
 
 with job(snakemake.log[0]):

@@ -1,11 +1,11 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import figures
+    from sketchscope.report import charts, style
 
-    figures.save(figures.plot_verdicts(pd.read_csv(snakemake.input[0])), snakemake.output[0])
+    style.save(charts.plot_verdicts(pd.read_csv(snakemake.input[0])), snakemake.output[0])
 
 
 with job(snakemake.log[0]):

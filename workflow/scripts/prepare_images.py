@@ -1,8 +1,8 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
-    from sketchscope.prepare import prepare, read_dataset
+    from sketchscope.images.prepare import prepare, read_dataset
 
     params = snakemake.params
     dataset = snakemake.input.get("dataset")

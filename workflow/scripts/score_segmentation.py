@@ -1,12 +1,13 @@
 from pathlib import Path
 
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
-    from sketchscope import metrics
-    from sketchscope.files import atomic_path, read_image, write_json
-    from sketchscope.manifest import held_out_rows, load_references, read_manifest
+    from sketchscope.evaluation import metrics
+    from sketchscope.images.manifest import held_out_rows, load_references, read_manifest
+    from sketchscope.io.atomic import atomic_path, write_json
+    from sketchscope.io.images import read_image
 
     def images():
         for row in held_out_rows(read_manifest(snakemake.input.manifest)):

@@ -1,14 +1,17 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake, device):
     import torch
-    from sketchscope import cellpose_model, files, manifest
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import atomic_folder
+    from sketchscope.io.images import write_image
+    from sketchscope.segmentation import cellpose
 
     chosen = {"train": manifest.training_rows, "test": manifest.held_out_rows}[snakemake.params.split]
     rows = chosen(manifest.read_manifest(snakemake.input.manifest))
     torch.set_num_threads(snakemake.threads)
-    segmenter = cellpose_model.Segmenter(
+    segmenter = cellpose.Segmenter(
         snakemake.input.model,
         rows[0].voxel_size,
         snakemake.params.cell_diameter,
@@ -16,10 +19,10 @@ def main(snakemake, device):
         diam_mean=snakemake.params.diam_mean,
         **snakemake.params.settings,
     )
-    with files.atomic_folder(snakemake.output.predictions) as folder:
+    with atomic_folder(snakemake.output.predictions) as folder:
         for row in rows:
             labels = segmenter.segment(manifest.load_image(row, snakemake.input.images))
-            files.write_image(folder / f"{row.image}.ome.tif", labels, row.voxel_size)
+            write_image(folder / f"{row.image}.ome.tif", labels, row.voxel_size)
             print(f"{row.image}: {labels.max()} cells")
 
 

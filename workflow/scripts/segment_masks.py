@@ -1,12 +1,13 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import numpy as np
-    from sketchscope.files import SUFFIXES, atomic_folder, image_files, read_image, write_image
-    from sketchscope.layouts import new_layout
-    from sketchscope.manifest import read_manifest
-    from sketchscope.noise import stable_key
+    from sketchscope.diffusion.noise import stable_key
+    from sketchscope.images.manifest import read_manifest
+    from sketchscope.io.atomic import atomic_folder
+    from sketchscope.io.images import SUFFIXES, image_files, read_image, write_image
+    from sketchscope.masks.rearrange import new_layout
 
     params = snakemake.params
     first = read_manifest(snakemake.input.manifest)[0]

@@ -1,13 +1,14 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import numpy as np
-    from sketchscope.files import SUFFIXES, atomic_folder, read_json, write_image
-    from sketchscope.manifest import read_manifest
-    from sketchscope.noise import stable_key
-    from sketchscope.simulate import simulate_nuclei
-    from sketchscope.tissue import simulate_tissue
+    from sketchscope.diffusion.noise import stable_key
+    from sketchscope.images.manifest import read_manifest
+    from sketchscope.io.atomic import atomic_folder, read_json
+    from sketchscope.io.images import SUFFIXES, write_image
+    from sketchscope.masks.nuclei import simulate_nuclei
+    from sketchscope.masks.tissue import simulate_tissue
 
     first = read_manifest(snakemake.input.manifest)[0]
     shape = snakemake.params.volume_shape or first.shape

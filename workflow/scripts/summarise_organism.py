@@ -1,11 +1,12 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import cost, summary
-    from sketchscope.files import read_json, write_json
-    from sketchscope.manifest import read_manifest
+    from sketchscope.images.manifest import read_manifest
+    from sketchscope.io.atomic import read_json, write_json
+    from sketchscope.report import summary
+    from sketchscope.run import cost
 
     synthetic, baseline = map(read_json, (snakemake.input.synthetic, snakemake.input.baseline))
     result = summary.summarise(

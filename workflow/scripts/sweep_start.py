@@ -1,4 +1,4 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake, device):
@@ -7,25 +7,33 @@ def main(snakemake, device):
     import numpy as np
     import pandas as pd
     import torch
-    from sketchscope import cells, depth, files, generate, manifest, noise, rough, sketch, start, sweep
+    from sketchscope.config.auto import settle
+    from sketchscope.diffusion import generate, noise
+    from sketchscope.evaluation import start_sweep
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import atomic_path
+    from sketchscope.segmentation import classical
+    from sketchscope.sequences import spread_out
+    from sketchscope.sketches import depth
+    from sketchscope.sketches import draw as draw_module
 
     params, inputs = snakemake.params, snakemake.input
     torch.set_num_threads(snakemake.threads)
     rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
     voxel_size = rows[0].voxel_size
-    drawing = start.settle(params.sketch, [inputs.depth])
+    drawing = settle(params.sketch, [inputs.depth])
     measured = depth.read_measured(inputs.cells, drawing["decay_um"])
     key = [params.seed, noise.stable_key(snakemake.wildcards.organism)]
     segmentation = {"stain": params.stain, "cell_diameter": params.cell_diameter, **params.classical}
 
     def draw(example, sigma):
-        return sketch.draw(
+        return draw_module.draw(
             example.labels,
             voxel_size,
             stain=params.stain,
             measured=measured.grey,
             measured_background=measured.background,
-            grey_values=sweep.grey_at_surface(example, voxel_size, measured.background, drawing["decay_um"]),
+            grey_values=start_sweep.grey_at_surface(example, voxel_size, measured.background, drawing["decay_um"]),
             sigma=sigma,
             rng=np.random.default_rng(key),
             **drawing,
@@ -33,14 +41,14 @@ def main(snakemake, device):
 
     def example(row):
         image, size = manifest.load_image(row, inputs.images), 2 * np.array(params.tiles["tile_shape"])
-        labels = rough.segment(image, voxel_size=voxel_size, **segmentation)
-        return sweep.typical_example(manifest.load_normalised(row, inputs.images), labels, size)
+        labels = classical.segment(image, voxel_size=voxel_size, **segmentation)
+        return start_sweep.typical_example(manifest.load_normalised(row, inputs.images), labels, size)
 
-    examples = [example(row) for row in cells.spread_out(rows, params.settings["images"])]
+    examples = [example(row) for row in spread_out(rows, params.settings["images"])]
     network, alpha_bar = generate.load_network(inputs.model)
     settings = params.tiles | {"steps": params.settings["steps"], "sampler": "dpm-solver++", "eta": 0.0}
     table, made = [], {"image": examples[0].image}
-    for scores, sketched, image in sweep.sweep(
+    for scores, sketched, image in start_sweep.sweep(
         examples,
         draw,
         partial(generate.make_generator, network, alpha_bar, device, **settings),
@@ -55,9 +63,9 @@ def main(snakemake, device):
         table.append(scores)
         made |= {f"sketch {scores['sigma']:g}": sketched, f"{scores['sigma']:g} {scores['t_start']}": image}
         print({name: round(value, 4) for name, value in scores.items() if value is not None})
-    with files.atomic_path(snakemake.output.examples) as temporary, open(temporary, "wb") as file:
+    with atomic_path(snakemake.output.examples) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **made)
-    with files.atomic_path(snakemake.output.scores) as temporary:
+    with atomic_path(snakemake.output.scores) as temporary:
         pd.DataFrame(table).to_csv(temporary, index=False)
 
 

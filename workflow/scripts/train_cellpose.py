@@ -1,22 +1,27 @@
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake, device):
     import pandas as pd
     import torch
-    from sketchscope import audit, cellpose_model, files, manifest
+    from sketchscope.evaluation import audit
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import atomic_path
+    from sketchscope.io.images import image_pairs, read_image
+    from sketchscope.labels import without
+    from sketchscope.segmentation import cellpose
 
     voxel_size = manifest.read_manifest(snakemake.input.manifest)[0].voxel_size
     cell_diameter = snakemake.params.cell_diameter
     torch.set_num_threads(snakemake.threads)
     lost = audit.read_lost(snakemake.input.lost)
     pairs = (
-        (files.read_image(path), audit.without(files.read_image(mask), lost.get(volume, ())))
-        for volume, path, mask in files.image_pairs(snakemake.input.synthetic, snakemake.input.masks)
+        (read_image(path), without(read_image(mask), lost.get(volume, ())))
+        for volume, path, mask in image_pairs(snakemake.input.synthetic, snakemake.input.masks)
     )
     stitched = snakemake.params.stitched
-    images, labels = cellpose_model.training_planes(pairs, voxel_size, cell_diameter, stitched=stitched)
-    losses = cellpose_model.train(
+    images, labels = cellpose.training_planes(pairs, voxel_size, cell_diameter, stitched=stitched)
+    losses = cellpose.train(
         snakemake.output.model,
         images,
         labels,
@@ -25,7 +30,7 @@ def main(snakemake, device):
         device=device,
         **snakemake.params.settings,
     )
-    with files.atomic_path(snakemake.output.losses) as temporary:
+    with atomic_path(snakemake.output.losses) as temporary:
         pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses}).to_csv(temporary, index=False)
 
 

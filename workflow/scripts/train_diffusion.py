@@ -1,7 +1,7 @@
 import os
 import sys
 
-from sketchscope.jobs import job, noted_stop
+from sketchscope.run.job import job, noted_stop
 
 SAMPLES, SAMPLE_STEPS = 8, 25
 
@@ -11,7 +11,12 @@ def main(snakemake, device):
     from pathlib import Path
 
     import torch
-    from sketchscope import devices, distributed, figures, files, generate, manifest, patches, schedule, training
+    from sketchscope.diffusion import generate, model_file, patches, schedule, training
+    from sketchscope.diffusion.checkpoint import Checkpoint, write_losses
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import write_json
+    from sketchscope.report import pictures, style
+    from sketchscope.run import devices, distributed
 
     settings, seed = snakemake.params.settings, snakemake.params.seed
     dtype = devices.choose_precision(settings["precision"], device)
@@ -26,13 +31,13 @@ def main(snakemake, device):
     )
 
     def report(losses):
-        training.write_losses(snakemake.output.loss, losses)
+        write_losses(snakemake.output.loss, losses)
         samples = generate.sample_from_noise(
             average, alpha_bar, shape, count=SAMPLES, steps=SAMPLE_STEPS, seed=seed, dtype=dtype
         )
-        figures.save(figures.plot_samples(samples, voxel_size), snakemake.output.samples)
+        style.save(pictures.plot_samples(samples, voxel_size), snakemake.output.samples)
 
-    checkpoint = training.Checkpoint(
+    checkpoint = Checkpoint(
         Path(snakemake.output.model).with_name("checkpoint.pt"),
         {"settings": settings, "seed": seed, "manifest": Path(snakemake.input.manifest).read_text()},
     )
@@ -59,8 +64,8 @@ def main(snakemake, device):
         )
     if team.rank > 0:
         return
-    training.save_model(snakemake.output.model, average, description)
-    files.write_json(snakemake.output.record, record | {"settings": settings, "device": devices.describe(device)})
+    model_file.save_model(snakemake.output.model, average, description)
+    write_json(snakemake.output.record, record | {"settings": settings, "device": devices.describe(device)})
     checkpoint.path.unlink(missing_ok=True)
     print(json.dumps(record))
 
@@ -72,7 +77,7 @@ def log_file(snakemake):
 
 device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
 if gpus > 1:
-    from sketchscope import distributed
+    from sketchscope.run import distributed
 
     if not distributed.launched():
         sys.exit(distributed.launch(sys.argv[0], gpus, snakemake.resources.get("nodes", 1)))

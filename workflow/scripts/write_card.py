@@ -1,23 +1,26 @@
 from pathlib import Path
 
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 
 def main(snakemake):
-    from sketchscope import card, manifest, pages, start, summary
+    from sketchscope.config.auto import settle
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import write_text
+    from sketchscope.report import card, summary, templates
 
     inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
     found = [inputs.choice, inputs.depth]
-    chosen = {name: start.settle(params.settings[name], found) for name in ("generation", "sketch")}
+    chosen = {name: settle(params.settings[name], found) for name in ("generation", "sketch")}
     organism, settings = snakemake.wildcards.organism, params.settings | chosen
     root, rows = Path(outputs.card).parent, manifest.read_manifest(inputs.manifest)
     card.link_folders(inputs.masks, outputs.masks)
     table = card.pair_table(root)
     images = [*table["file_name"], *table["mask_file_name"]]
-    pages.write_text(outputs.table, table[["file_name", "mask_file_name", "cells"]].to_csv(index=False))
-    pages.write_text(outputs.checksums, card.checksums(root, images))
+    write_text(outputs.table, table[["file_name", "mask_file_name", "cells"]].to_csv(index=False))
+    write_text(outputs.checksums, card.checksums(root, images))
     facts = card.facts(rows, table)
-    text = pages.fill(
+    text = templates.fill(
         inputs.template,
         escape=False,
         front_matter=card.front_matter(organism, settings["stain"], facts, params.source),
@@ -28,9 +31,9 @@ def main(snakemake):
         scale=params.scale,
         seed=params.seed,
         versions=summary.all_versions(),
-        commands=pages.gui_commands(organism, len(facts["axes"])),
+        commands=templates.gui_commands(organism, len(facts["axes"])),
     )
-    pages.write_text(outputs.card, text)
+    write_text(outputs.card, text)
     print(f"{root}: {facts['images']} images with {facts['cells']} cells")
 
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 
 FILES = {
     "cellpose/synthetic/model": "the Cellpose 3 model",
@@ -12,26 +12,29 @@ FILES = {
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope import files, manifest, pages, report
+    from sketchscope.images import manifest
+    from sketchscope.io.atomic import read_json, write_text
+    from sketchscope.report import templates
+    from sketchscope.report.page import caption, illustration, render
 
     inputs, params = snakemake.input, snakemake.params
     voxel_size = manifest.read_manifest(inputs.manifest)[0].voxel_size
-    captions = {Path(path).stem: report.caption(path, {"snakemake": snakemake}) for path in inputs.captions}
+    captions = {Path(path).stem: caption(path, {"snakemake": snakemake}) for path in inputs.captions}
     names = {path: Path(path).stem for path in inputs.figures}
-    page = report.render(
+    page = render(
         inputs.template,
-        files.read_json(inputs.summary),
+        read_json(inputs.summary),
         pd.read_csv(inputs.statistics).iloc[0],
-        [report.illustration(path, params.titles[name], captions[name]) for path, name in names.items()],
+        [illustration(path, params.titles[name], captions[name]) for path, name in names.items()],
         captions=captions,
         files=FILES,
-        commands=pages.gui_commands(snakemake.wildcards.organism, len(voxel_size)),
+        commands=templates.gui_commands(snakemake.wildcards.organism, len(voxel_size)),
         pixel_diameter=params.settings["cell_diameter"] / voxel_size[-1],
         anisotropy=voxel_size[0] / voxel_size[-1],
         settings=params.settings,
         seed=params.seed,
     )
-    pages.write_text(snakemake.output[0], page)
+    write_text(snakemake.output[0], page)
     print(f"{snakemake.output[0]}: {len(names)} figures, {len(page) / 1e6:.1f} MB")
 
 

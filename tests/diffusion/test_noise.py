@@ -1,0 +1,91 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+from sketchscope.diffusion.noise import BLOCK, stable_key, voxel_noise
+
+KEY = [7, stable_key("hela"), 3, 1, 400]
+SHAPES = [(150, 200), (3, 140, 70)]
+
+
+def halves(origin, shape, axis, cut):
+    """Origins and shapes of the two parts that a cut through one axis leaves."""
+    first, second, start = list(shape), list(shape), list(origin)
+    first[axis], second[axis], start[axis] = cut, shape[axis] - cut, origin[axis] + cut
+    return (origin, first), (start, second)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_however_the_region_is_cut(shape):
+    origin = (0,) * len(shape)
+    whole = voxel_noise(KEY, origin, shape)
+    assert whole.shape == shape
+    assert whole.dtype == np.float32
+    for axis in range(len(shape)):
+        for cut in {1, shape[axis] // 2, min(BLOCK, shape[axis] - 1), shape[axis] - 1}:
+            parts = [voxel_noise(KEY, *part) for part in halves(origin, shape, axis, cut)]
+            np.testing.assert_array_equal(np.concatenate(parts, axis), whole)
+
+
+@pytest.mark.parametrize("shape", [(130, 130), (70, 66, 66)])
+def test_any_region_agrees_with_the_whole(shape):
+    whole = voxel_noise(KEY, (0,) * len(shape), shape)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        origin = [int(rng.integers(n)) for n in shape]
+        extent = [int(rng.integers(1, n - o + 1)) for n, o in zip(shape, origin, strict=True)]
+        region = tuple(slice(o, o + n) for o, n in zip(origin, extent, strict=True))
+        np.testing.assert_array_equal(voxel_noise(KEY, origin, extent), whole[region])
+
+
+@pytest.mark.parametrize("position", range(len(KEY)))
+def test_every_part_of_the_key_matters(position):
+    other = list(KEY)
+    other[position] += 1
+    first, second = voxel_noise(KEY, (0, 0), (64, 128)), voxel_noise(other, (0, 0), (64, 128))
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 4 / np.sqrt(first.size)
+    assert not (first == second).any()
+
+
+def test_blocks_differ():
+    """No block repeats another one, nor its mirror image along the diagonal."""
+    grid = voxel_noise(KEY, (0, 0), (4 * BLOCK, 4 * BLOCK))
+    blocks = grid.reshape(4, BLOCK, 4, BLOCK).swapaxes(1, 2).reshape(16, -1)
+    correlation = np.corrcoef(blocks) - np.eye(16)
+    assert abs(correlation).max() < 5 / BLOCK
+    assert len({block.tobytes() for block in blocks}) == 16
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (64, 64, 64)])
+def test_standard_normal(shape):
+    values = voxel_noise(KEY, (0,) * len(shape), shape).ravel().astype(float)
+    assert abs(values.mean()) < 4 / np.sqrt(values.size)
+    assert abs(values.var() - 1) < 4 * np.sqrt(2 / values.size)
+    assert stats.kstest(values, "norm").pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((256, 2048), 0), ((2048, 256), 1), ((128, 128, 128), 0)])
+def test_no_correlation_between_neighbours(shape, axis):
+    """Neither inside the blocks nor across their borders."""
+    values = np.moveaxis(voxel_noise(KEY, (0,) * len(shape), shape), axis, 0)
+    for last in {BLOCK - 2, BLOCK - 1, BLOCK}:
+        here, there = values[last], values[last + 1]
+        correlation = np.corrcoef(here.ravel(), there.ravel())[0, 1]
+        assert abs(correlation) < 4 / np.sqrt(here.size)
+
+
+def test_pinned_values():
+    """The noise is part of every result: the same numbers on every machine and in every version."""
+    expected = [
+        np.random.default_rng([1, 2, 3, *block]).standard_normal((BLOCK, BLOCK), np.float32)[0, 0]
+        for block in itertools.product(range(2), range(2))
+    ]
+    corners = voxel_noise([1, 2, 3], (0, 0), (65, 65))[::64, ::64].ravel()
+    np.testing.assert_array_equal(corners, np.float32(expected))
+    assert BLOCK == 64
+
+
+def test_stable_key():
+    assert stable_key("hela") == 1647803486
+    assert len({stable_key(name) for name in ("hela", "cho", "mouse", "Zellkörper")}) == 4

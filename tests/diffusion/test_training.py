@@ -1,0 +1,542 @@
+import csv
+import inspect
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from sketchscope.diffusion import training
+from sketchscope.diffusion.checkpoint import LOSS_COLUMNS, Checkpoint, write_losses
+from sketchscope.diffusion.model_file import load_model, save_model
+from sketchscope.diffusion.schedule import cosine_alpha_bar
+from sketchscope.diffusion.training import (
+    ALONE,
+    SETTINGS,
+    build_networks,
+    draw_noise,
+    learning_rate_at,
+    make_trainer,
+    noise_loss,
+    train,
+    train_step,
+    update_average,
+)
+from sketchscope.errors import InputError
+from sketchscope.run.job import Stopped
+
+CPU, TIMESTEPS = torch.device("cpu"), 100
+ALPHA_BAR = cosine_alpha_bar(TIMESTEPS)
+SHAPES = [(16, 16), (8, 8, 8)]
+
+
+class Interrupted(Exception):
+    """What a scheduler does to a job that runs too long."""
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def stripes(shape, count=8):
+    """A source of batches: diagonal waves of a random phase."""
+    position = np.indices(shape).sum(0)
+
+    def draw_batch(rng, share=slice(None)):
+        phases = rng.random(count)[share] * 2 * np.pi
+        return np.stack([np.sin(0.6 * position + phase) for phase in phases])[:, None].astype(np.float32)
+
+    return draw_batch
+
+
+def networks(shape=(8, 8), channels=(8,), seed=0):
+    torch.manual_seed(seed)
+    return build_networks(channels, 1, shape, (1.0,) * len(shape), TIMESTEPS)
+
+
+def run(folder, shape=(8, 8), *, start=0, fingerprint=None, report=lambda losses: None, draw_batch=None, **changes):
+    """Train a small network: its description of the run, both state dicts and the rows of loss.csv."""
+    network, average, _ = networks(shape, seed=start)
+    settings = {
+        "steps": 12,
+        "seconds": None,
+        "learning_rate": 5e-3,
+        "ema_decay": 0.9,
+        "gradient_clip": 1.0,
+        "report_every": 4,
+        "checkpoint_seconds": math.inf,
+        "seed": 3,
+        "dtype": torch.float32,
+    }
+    reports = []
+
+    def noted(losses):
+        reports.append([list(row) for row in losses])
+        report(losses)
+
+    record = train(
+        network,
+        average,
+        draw_batch or stripes(shape, 2),
+        ALPHA_BAR,
+        device=CPU,
+        checkpoint=Checkpoint(folder / "checkpoint.pt", fingerprint or {"seed": 3}),
+        report=noted,
+        **settings | changes,
+    )
+    return SimpleNamespace(record=record, network=network, average=average, reports=reports)
+
+
+def interrupted(folder, at, **changes):
+    """Train until the report of step `at`; checkpoints are kept of the steps before."""
+
+    def report(losses):
+        if losses[-1][0] >= at:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(folder, report=report, checkpoint_seconds=-1, **changes)
+
+
+def assert_same(first, second):
+    for name in ("network", "average"):
+        one, other = getattr(first, name).state_dict(), getattr(second, name).state_dict()
+        assert [key for key in one if not torch.equal(one[key], other[key])] == []
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still but for what a test adds to it."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def ticking(clock, seconds=1.0, shape=(8, 8)):
+    """Batches that take so many seconds each."""
+
+    def draw_batch(rng, share):
+        clock.now += seconds
+        return stripes(shape, 2)(rng, share)
+
+    return draw_batch
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_loss_falls(tmp_path, shape):
+    result = run(tmp_path, shape, steps=80, report_every=16, draw_batch=stripes(shape, 4))
+    losses = [row[2] for row in result.reports[-1]]
+    assert losses[-1] < 0.4 * losses[0]
+    assert result.record["ended_by"] == "steps"
+
+    def loss(network):
+        x_0 = torch.from_numpy(stripes(shape, 32)(np.random.default_rng(99)))
+        t, noise = draw_noise(x_0.shape, TIMESTEPS, torch.Generator().manual_seed(99))
+        with torch.no_grad():
+            return noise_loss(network, x_0, t, noise, torch.from_numpy(ALPHA_BAR), torch.float32).item()
+
+    fresh = networks(shape)[0]
+    assert loss(result.average) < 0.4 * loss(fresh)
+
+
+def test_reports(tmp_path):
+    result = run(tmp_path, steps=10)
+    assert [[row[0] for row in rows] for rows in result.reports] == [[4], [4, 8], [4, 8, 10]]
+    steps, _, losses, rates = zip(*result.reports[-1], strict=True)
+    assert rates == tuple(learning_rate_at(step - 1, 10, 5e-3) for step in steps)
+    single = run(tmp_path, steps=10, report_every=1).reports[-1]
+    each = [row[2] for row in single]
+    assert losses == pytest.approx([np.mean(each[:4]), np.mean(each[4:8]), np.mean(each[8:])])
+    assert result.record["steps"] == 10
+
+
+def test_no_report_twice(tmp_path):
+    assert [[row[0] for row in rows] for rows in run(tmp_path, steps=8).reports] == [[4], [4, 8]]
+
+
+def test_every_step_has_its_own_batch(tmp_path):
+    drawn = []
+
+    def draw_batch(rng, share):
+        drawn.append(rng.random())
+        return stripes((8, 8), 2)(rng, share)
+
+    run(tmp_path, draw_batch=draw_batch)
+    run(tmp_path, draw_batch=draw_batch, seed=4)
+    assert len(set(drawn)) == 24
+
+
+def test_seed_and_step_decide(tmp_path):
+    assert_same(run(tmp_path), run(tmp_path))
+    other = run(tmp_path, seed=4)
+    with pytest.raises(AssertionError):
+        assert_same(run(tmp_path), other)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (4, 8, 8)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_resumed_is_as_uninterrupted(tmp_path, capsys, shape, dtype):
+    whole = run(tmp_path / "whole", shape, dtype=dtype)
+    interrupted(tmp_path, 8, shape=shape, dtype=dtype)
+    capsys.readouterr()
+    resumed = run(tmp_path, shape, dtype=dtype, start=77)  # other weights, which the checkpoint replaces
+    assert "resumed at step 7" in capsys.readouterr().out
+    assert_same(whole, resumed)
+    assert resumed.record["steps"] == 12
+    table = [[row[0], *row[2:]] for row in resumed.reports[-1]]  # all but the seconds
+    assert table == [[row[0], *row[2:]] for row in whole.reports[-1]]
+
+
+def test_interrupted_twice(tmp_path):
+    whole = run(tmp_path / "whole")
+    interrupted(tmp_path, 4)
+    interrupted(tmp_path, 8)
+    assert_same(whole, run(tmp_path))
+
+
+def test_asked_to_stop(tmp_path, capsys):
+    """The step in hand is finished, the checkpoint is of that step, and the next attempt goes on."""
+    whole = run(tmp_path / "whole")
+    asked = []
+    with pytest.raises(Stopped, match="at step 5; the checkpoint is saved"):
+        run(tmp_path, stop=lambda: asked.append(1) or len(asked) > 5)
+    assert_same(whole, run(tmp_path, start=77))
+    assert "resumed at step 5" in capsys.readouterr().out
+
+
+def test_asked_to_stop_after_the_last_step(tmp_path):
+    """What is done is not given up."""
+    asked = []
+    result = run(tmp_path, stop=lambda: asked.append(1) or len(asked) > 12)
+    assert result.record["steps"] == 12
+
+
+def test_half_written_checkpoints_of_a_killed_process_go(tmp_path):
+    leftover = tmp_path / ".checkpoint.pt.1234-abcdef01.tmp"
+    leftover.write_bytes(b"half")
+    run(tmp_path)
+    assert not leftover.exists()
+
+
+def test_weights_are_not_those_of_the_start(tmp_path):
+    """What makes the comparison of resumed with uninterrupted weights worth something."""
+    network, average, _ = networks()
+    with pytest.raises(AssertionError):
+        assert_same(run(tmp_path), SimpleNamespace(network=network, average=average))
+
+
+def damage(path):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def of_other_settings(path):
+    torch.save(torch.load(path) | {"fingerprint": '{"seed": 4}'}, path)
+
+
+def without_fingerprint(path):
+    torch.save({"model": torch.zeros(3)}, path)
+
+
+def no_mapping(path):
+    torch.save([1, 2, 3], path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (damage, "cannot be read"),
+        (empty, "cannot be read"),
+        (of_other_settings, "belongs to other settings"),
+        (without_fingerprint, "cannot be read"),
+        (no_mapping, "cannot be read"),
+    ],
+)
+def test_unusable_checkpoint(tmp_path, capsys, spoil, reason):
+    whole = run(tmp_path / "whole")
+    interrupted(tmp_path, 8)
+    spoil(tmp_path / "checkpoint.pt")
+    capsys.readouterr()
+    resumed = run(tmp_path)
+    printed = [line for line in capsys.readouterr().out.splitlines() if "checkpoint.pt" in line]
+    assert len(printed) == 1
+    assert f"checkpoint.pt {reason}, training starts over" in printed[0]
+    assert_same(whole, resumed)
+    assert [row[0] for row in resumed.reports[-1]] == [4, 8, 12]
+
+
+def test_checkpoint_is_replaced_as_a_whole(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", {"a": 1, "b": [2]})
+    assert checkpoint.load() is None
+    checkpoint.save({"step": 3})
+
+    def disk_full(state, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save({"step": 4})
+    assert checkpoint.load()["step"] == 3
+    assert Checkpoint(tmp_path / "checkpoint.pt", {"b": [2], "a": 1}).load()["step"] == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_checkpoints_in_time(tmp_path, clock, monkeypatch):
+    saved = []
+    monkeypatch.setattr(Checkpoint, "save", lambda self, state: saved.append((state["step"], state["seconds"])))
+    run(tmp_path, checkpoint_seconds=3.5, draw_batch=ticking(clock))
+    assert saved == [(4, 4.0), (8, 8.0), (12, 12.0)]
+
+
+def test_seconds_are_a_budget(tmp_path, clock):
+    result = run(tmp_path, seconds=6.5, draw_batch=ticking(clock))
+    assert result.record == {"steps": 7, "seconds": 7.0, "ended_by": "seconds"}
+    assert [row[:2] for row in result.reports[-1]] == [[4, 4.0], [7, 7.0]]
+
+
+def test_seconds_are_a_budget_over_all_attempts(tmp_path, clock):
+    def report(losses):
+        if losses[-1][0] == 4:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(tmp_path, seconds=6.5, draw_batch=ticking(clock), report=report, checkpoint_seconds=0)
+    clock.now += 5000  # in the queue
+    result = run(tmp_path, seconds=6.5, draw_batch=ticking(clock))
+    assert result.record == {"steps": 7, "seconds": 7.0, "ended_by": "seconds"}
+    assert [row[:2] for row in result.reports[-1]] == [[4, 4.0], [7, 7.0]]
+
+
+def test_seconds_that_end_while_a_checkpoint_is_written(tmp_path, clock, monkeypatch):
+    """The last steps are reported, whenever the time is up."""
+
+    def slow(self, state):
+        clock.now += 100
+
+    monkeypatch.setattr(Checkpoint, "save", slow)
+    result = run(tmp_path, seconds=50, draw_batch=ticking(clock), checkpoint_seconds=1.5)
+    assert result.record["ended_by"] == "seconds"
+    assert result.record["steps"] == 2
+    assert [row[0] for row in result.reports[-1]] == [2]
+
+
+@pytest.mark.parametrize(("changes", "ended_by"), [({}, "steps"), ({"seconds": 7.0}, "seconds")])
+def test_resumed_with_nothing_left_to_do(tmp_path, clock, changes, ended_by):
+    """Interrupted after the last step: the next attempt writes the outputs that the first could not."""
+    first = run(tmp_path, checkpoint_seconds=0, draw_batch=ticking(clock), **changes)
+    second = run(tmp_path, draw_batch=ticking(clock), start=77, **changes)
+    assert second.record == first.record
+    assert second.record["ended_by"] == ended_by
+    assert second.reports == first.reports[-1:]
+    assert_same(first, second)
+
+
+def test_learning_rate_curve():
+    rates = np.array([learning_rate_at(step, 1000, 2e-3) for step in range(1000)])
+    np.testing.assert_allclose(rates[:50], 2e-3 * np.arange(1, 51) / 50)
+    assert rates.max() == 2e-3
+    assert rates[50] == 2e-3
+    assert rates[525] == pytest.approx(1e-3)
+    assert (np.diff(rates[50:]) < 0).all()
+    assert 0 < rates[-1] < 1e-7
+    assert [learning_rate_at(step, 1, 5.0) for step in range(1)] == [5.0]
+    assert [learning_rate_at(step, 2, 5.0) for step in range(2)] == [5.0, 5.0]
+
+
+@pytest.mark.parametrize(("step", "decay"), [(0, 0.1), (5, 0.4), (10_000, 0.99)])
+def test_average_formula(step, decay):
+    average, network = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    expected = [decay * a + (1 - decay) * n for a, n in zip(average.parameters(), network.parameters(), strict=True)]
+    kept = [parameter.clone() for parameter in network.parameters()]
+    update_average(average, network, step, 0.99)
+    for one, other in zip(average.parameters(), expected, strict=True):
+        torch.testing.assert_close(one, other)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), kept, strict=True))
+
+
+class Seer(torch.nn.Module):
+    """Knows that all images are 0.5 everywhere, and so the noise in them; notes the steps it is asked about."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def forward(self, x_t, t):
+        self.steps += t.tolist()
+        alpha_bar = torch.from_numpy(ALPHA_BAR)[t].reshape(-1, *[1] * (x_t.ndim - 1)).float()
+        return (x_t - alpha_bar.sqrt() * 0.5) / (1 - alpha_bar).sqrt()
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 4, 4)])
+def test_loss_of_exact_and_of_no_prediction(shape):
+    x_0, network, alpha_bar = torch.full((2000, 1, *shape), 0.5), Seer(), torch.from_numpy(ALPHA_BAR)
+    t, noise = draw_noise(x_0.shape, TIMESTEPS, torch.Generator().manual_seed(0))
+    assert noise_loss(network, x_0, t, noise, alpha_bar, torch.float32).item() < 1e-7
+    steps, counts = np.unique(network.steps, return_counts=True)
+    assert steps.tolist() == list(range(1, TIMESTEPS + 1))
+    assert counts.max() < 60  # each 20 times on average
+    nothing = noise_loss(lambda x_t, t: 0 * x_t, x_0, t, noise, alpha_bar, torch.float32)
+    assert nothing.item() == pytest.approx(1, abs=0.05)
+
+
+def one_step(dtype, **changes):
+    network, average, _ = networks((16, 16), (8, 16))
+    trainer = make_trainer(network, average, 1e-3, CPU, dtype)
+    x_0 = torch.from_numpy(stripes((16, 16))(np.random.default_rng(0)))
+    settings = {"step": 0, "seed": 0, "rate": 1e-3, "ema_decay": 0.9, "gradient_clip": 1.0} | changes
+    alpha_bar = torch.from_numpy(ALPHA_BAR)
+    return trainer, lambda: train_step(trainer, network, x_0, alpha_bar, team=ALONE, dtype=dtype, **settings)
+
+
+@pytest.mark.parametrize(("dtype", "scaled"), [(torch.float32, False), (torch.bfloat16, False), (torch.float16, True)])
+def test_precision(dtype, scaled):
+    trainer, step = one_step(dtype)
+    seen = []
+    trainer.network.stem.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    loss = step()
+    assert seen == [dtype]
+    assert loss.dtype == torch.float32
+    assert {parameter.dtype for parameter in trainer.network.parameters()} == {torch.float32}
+    assert trainer.scaler.is_enabled() == scaled
+    exact = one_step(torch.float32)[1]().item()
+    assert loss.item() == pytest.approx(exact, rel=0.02)
+
+
+def test_overflow_of_fp16_skips_the_step():
+    trainer, step = one_step(torch.float16)
+    step()
+    before = [parameter.clone() for parameter in trainer.network.parameters()]
+    trainer.scaler.load_state_dict(trainer.scaler.state_dict() | {"scale": 2.0**100})
+    step()
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))
+    assert trainer.scaler.get_scale() == 2.0**99
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_gradient_is_clipped(dtype):
+    def norm(**changes):
+        trainer, step = one_step(dtype, **changes)
+        step()
+        gradients = [p.grad.flatten() for p in trainer.network.parameters() if p.grad is not None]
+        return torch.cat(gradients).norm().item()
+
+    free = norm(gradient_clip=1e9)
+    assert free > 0.1
+    assert norm(gradient_clip=0.01) == pytest.approx(0.01, rel=1e-3)
+    assert norm(gradient_clip=1e6) == free
+
+
+def test_every_step_has_its_own_noise():
+    losses = {one_step(torch.float32, step=step, seed=seed)[1]().item() for step, seed in ((0, 0), (1, 0), (0, 1))}
+    assert len(losses) == 3
+    assert one_step(torch.float32)[1]().item() in losses
+
+
+def test_average_follows_the_step():
+    trainer, step = one_step(torch.float32, step=5, rate=0.1)
+    before = [parameter.clone() for parameter in trainer.average.parameters()]
+    step()
+    for old, average, new in zip(before, trainer.average.parameters(), trainer.network.parameters(), strict=True):
+        torch.testing.assert_close(average, 0.4 * old + 0.6 * new)
+
+
+@pytest.mark.parametrize("rate", [1e-3, 1e-4])
+def test_rate_is_the_size_of_the_first_step(rate):
+    """Adam's first step moves each weight by the learning rate, whatever the gradient."""
+    trainer, step = one_step(torch.float32, rate=rate)
+    before = trainer.network.head[2].weight.detach().clone()
+    step()
+    moved = (trainer.network.head[2].weight - before).abs().max().item()
+    assert moved == pytest.approx(rate, rel=0.05)
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((16, 8), (8, 16)), ((5, 16, 16), (8, 8, 16)), ((8, 8), (8,))])
+def test_model_there_and_back(tmp_path, shape, channels):
+    network, average, description = networks(shape, channels)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.1)
+    assert not any(torch.equal(a, b) for a, b in zip(network.parameters(), average.parameters(), strict=True))
+    save_model(tmp_path / "model.safetensors", network, description)
+    loaded, read = load_model(tmp_path / "model.safetensors")
+    assert not loaded.training
+    assert read["timesteps"] == TIMESTEPS
+    assert read["patch_shape"] == list(shape)
+    assert read["voxel_size"] == [1.0] * len(shape)
+    assert read["architecture"]["channels"] == list(channels)
+    assert loaded.total_stride == network.total_stride
+    x_t, t = torch.randn(2, 1, *shape), torch.tensor([1, 50])
+    assert torch.equal(loaded(x_t, t), network.eval()(x_t, t))
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def text(path):
+    path.write_text("step,loss\n")
+
+
+def missing(path):
+    path.unlink()
+
+
+def without_description(path):
+    save_file({"weight": torch.zeros(3)}, path)
+
+
+def of_another_program(path):
+    save_file({"weight": torch.zeros(3)}, path, metadata={"sketchscope": "not JSON"})
+
+
+def of_another_architecture(path):
+    network, _, description = networks((8, 8), (8, 16))
+    description["architecture"]["channels"] = [8, 24]
+    save_model(path, network, description)
+
+
+@pytest.mark.parametrize(
+    "spoil", [truncated, empty, text, missing, without_description, of_another_program, of_another_architecture]
+)
+def test_unusable_model(tmp_path, spoil):
+    path = tmp_path / "model.safetensors"
+    network, _, description = networks()
+    save_model(path, network, description)
+    spoil(path)
+    with pytest.raises(InputError, match=r"model.safetensors: (is not a diffusion model|cannot be read)"):
+        load_model(path)
+
+
+def test_average_starts_as_the_network():
+    network, average, description = networks((5, 32, 32), (8, 16))
+    one, other = network.state_dict(), average.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert one["stem.weight"].data_ptr() != other["stem.weight"].data_ptr()
+    assert description["architecture"]["strides"] == [(1, 2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "message"),
+    [
+        ((10, 18), (8, 8, 8), r"patch_shape is \[10, 18\]; with 3 levels .* a multiple of 2, 4"),
+        ((9, 16, 16), (8, 8), r"patch_shape is \[9, 16, 16\]; with 2 levels .* a multiple of 2, 2, 2"),
+    ],
+)
+def test_patch_that_cannot_be_halved(shape, channels, message):
+    with pytest.raises(InputError, match=message):
+        networks(shape, channels)
+
+
+def test_loss_table(tmp_path):
+    write_losses(tmp_path / "loss.csv", [[4, 1.5, 0.25, 1e-3], [8, 3.0, 0.125, 5e-4]])
+    with open(tmp_path / "loss.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == LOSS_COLUMNS
+    assert [[float(row[name]) for name in LOSS_COLUMNS] for row in rows] == [[4, 1.5, 0.25, 1e-3], [8, 3, 0.125, 5e-4]]
+
+
+def test_settings_are_those_of_train():
+    assert set(SETTINGS) <= set(inspect.signature(train).parameters)

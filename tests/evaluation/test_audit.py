@@ -1,0 +1,179 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import ndimage
+from sketchscope.evaluation import audit
+from sketchscope.labels import without
+
+# shape and voxel size: a plane, a stack of cubes, a stack of coarse planes
+GEOMETRIES = [((80, 80), (0.5, 0.5)), ((44, 44, 44), (0.3, 0.3, 0.3)), ((22, 60, 60), (1.0, 0.25, 0.25))]
+
+
+def distance_to(centre, shape, voxel_size):
+    """Distance of every voxel's centre to a point, in voxels of the finest axis; the point too is in voxels."""
+    scale = np.array(voxel_size) / min(voxel_size)
+    offsets = [(np.arange(n) - c) * s for n, c, s in zip(shape, centre, scale, strict=True)]
+    return np.sqrt(sum(part**2 for part in np.meshgrid(*offsets, indexing="ij")))
+
+
+def ball(shape, voxel_size, radius, bigger=0.0, contrast=1.0):
+    """Labels of one ball, and an image of a bigger or smaller one with a soft edge on a background of -0.5."""
+    distance = distance_to(np.array(shape) / 2 - 0.5, shape, voxel_size)
+    image = -0.5 + contrast / (1 + np.exp((distance - radius - bigger) / 0.3))
+    return (distance <= radius).astype(np.uint16), image
+
+
+def one(image, labels, voxel_size, stain="nuclei", min_contrast=3.0):
+    return audit.audit_cells(image, labels, voxel_size, stain=stain, min_contrast=min_contrast).iloc[0]
+
+
+@pytest.mark.parametrize(("shape", "voxel_size"), GEOMETRIES)
+@pytest.mark.parametrize("bigger", [-2.0, -1.0, 0.0, 0.5, 1.5])
+def test_displacement_is_how_much_bigger_the_nucleus_is(shape, voxel_size, bigger):
+    labels, image = ball(shape, voxel_size, 12, bigger)
+    cell = one(image, labels, voxel_size)
+    # the steps of a voxelised boundary and layers one voxel thick cost a tenth of the distance; coarse planes more
+    tolerance = 0.05 if voxel_size[0] == voxel_size[-1] else 0.2
+    assert cell["displacement"] == pytest.approx(bigger, abs=tolerance + 0.1 * abs(bigger))
+    assert cell["contrast"] == pytest.approx(1, abs=0.05)
+    expected = ((12 + min(bigger, 0)) / (12 + max(bigger, 0))) ** len(shape)  # of concentric balls
+    assert cell["iou"] == pytest.approx(expected, abs=0.06)
+    assert cell["size"] == labels.sum()
+
+
+@pytest.mark.parametrize(("shape", "voxel_size"), GEOMETRIES)
+def test_noise_is_that_of_the_background(shape, voxel_size):
+    labels, image = ball(shape, voxel_size, 12, contrast=0.6)
+    image += np.random.default_rng(1).normal(0, 0.1, shape)
+    cell = one(image, labels, voxel_size)
+    assert cell["noise"] == pytest.approx(0.1, rel=0.15)
+    assert cell["contrast_to_noise"] == pytest.approx(6, rel=0.2)
+    assert not cell["lost"]
+    assert one(image, labels, voxel_size, min_contrast=8)["lost"]
+
+
+@pytest.mark.parametrize(("shape", "voxel_size"), GEOMETRIES)
+def test_a_cell_that_is_not_there_is_lost(shape, voxel_size):
+    labels, _ = ball(shape, voxel_size, 12)
+    cell = one(np.random.default_rng(1).normal(0, 0.1, shape), labels, voxel_size)
+    assert cell["lost"]
+    assert cell["iou"] < 0.7
+
+
+def test_a_cell_that_shows_elsewhere_is_not_found():
+    """Dark inside, bright to one side: the threshold finds nothing of the cell."""
+    labels, _ = ball((60, 60), (1.0, 1.0), 8)
+    image = np.where(labels > 0, 0.1, 0.0) + np.where(distance_to((29.5, 42), (60, 60), (1.0, 1.0)) < 3, 1.0, 0.0)
+    about = audit.surroundings(labels, 1, (1.0, 1.0))
+    assert audit.audit_nucleus(image, np.where(labels > 0, -1.0, image), about)["iou"] == 0
+
+
+def test_distance_is_to_the_surface_of_voxels():
+    labels = np.zeros((9, 9), int)
+    labels[3:6, 2:7] = 1
+    about = audit.surroundings(labels, 1, (2.0, 1.0))
+    assert about.distance[4].tolist() == pytest.approx([1.5, 0.5, -0.5, -1.5, -2.5, -1.5, -0.5, 0.5, 1.5])
+    assert about.distance[:, 4].tolist() == pytest.approx([5.0, 3.0, 1.0, -1.0, -2.5, -1.0, 1.0, 3.0, 5.0])
+    # one step along both axes, of which half is taken off in voxels that are scaled to circles
+    assert about.distance[2, 1] == pytest.approx(np.hypot(2, 1) * (1 - 0.5 / np.sqrt(2)))
+
+
+def test_neighbours_are_left_out():
+    """A bright neighbour changes nothing, and where two touch there is no boundary to find."""
+    shape, voxel_size = (60, 100), (1.0, 1.0)
+    first, second = (distance_to((29.5, x), shape, voxel_size) for x in (36, 60))
+    labels = np.where(first <= 12, 1, np.where(second <= 12, 2, 0))
+    image = 0.5 * (first <= 12) + 2.0 * (second <= 12)
+    image = ndimage.gaussian_filter(image, 0.7)
+    table = audit.audit_cells(image, labels, voxel_size, stain="nuclei", min_contrast=3)
+    assert table["contrast"].tolist() == pytest.approx([0.5, 2.0], abs=0.03)
+    assert table["displacement"].abs().max() < 0.3
+    assert table["iou"].min() > 0.9
+
+
+def test_nucleoli_do_not_count_against_a_nucleus():
+    labels, image = ball((80, 80), (1.0, 1.0), 14)
+    whole = one(image, labels, (1.0, 1.0))
+    image[distance_to((38, 44), (80, 80), (1.0, 1.0)) < 4] = -0.5
+    cell = one(image, labels, (1.0, 1.0))
+    assert cell["iou"] == pytest.approx(whole["iou"], abs=1e-9)
+
+
+def test_what_cannot_be_seen_is_not_lost():
+    """A cell that fills the image, and one that others enclose, have no background to be compared with."""
+    image = np.random.default_rng(1).normal(0, 1, (30, 30))
+    full = one(image, np.ones((30, 30), int), (1.0, 1.0))
+    assert np.isnan(full["contrast"])
+    assert not full["lost"]
+    labels = np.full((30, 30), 2)
+    labels[10:20, 10:20] = 1
+    assert audit.audit_cells(image, labels, (1.0, 1.0), stain="nuclei", min_contrast=3)["contrast"].isna().all()
+
+
+def test_cells_at_the_border_have_no_boundary_there():
+    labels, image = ball((80, 80), (1.0, 1.0), 14, bigger=1.0)
+    cell = one(image[40:], labels[40:], (1.0, 1.0))
+    assert cell["displacement"] == pytest.approx(1.0, abs=0.15)
+
+
+def honeycomb(shape, voxel_size):
+    """Cubic cells of 16 voxels a side, and ridges where they touch."""
+    scale = np.array(voxel_size) / min(voxel_size)
+    places = np.meshgrid(*[(np.arange(n) + 0.5) * s for n, s in zip(shape, scale, strict=True)], indexing="ij")
+    labels = np.zeros(shape, int)
+    for place, size in zip(places, shape, strict=True):
+        labels = labels * size + (place // 16).astype(int)
+    _, labels = np.unique(labels, return_inverse=True)
+    nearest = [16 * np.clip(np.rint(place / 16), 1, place.max() // 16) for place in places]
+    distance = np.min([np.abs(place - ridge) for place, ridge in zip(places, nearest, strict=True)], axis=0)
+    return labels.reshape(shape) + 1, np.exp(-((distance / 1.0) ** 2) / 2)
+
+
+@pytest.mark.parametrize(("shape", "voxel_size"), [((64, 64), (0.5, 0.5)), ((48, 48, 48), (0.3, 0.3, 0.3))])
+def test_membranes(shape, voxel_size):
+    labels, image = honeycomb(shape, voxel_size)
+    image += np.random.default_rng(1).normal(0, 0.02, shape)
+    table = audit.audit_cells(image, labels, voxel_size, stain="membranes", min_contrast=3)
+    assert len(table) == (shape[0] // 16) ** len(shape)
+    assert table["displacement"].abs().max() < 0.25
+    assert table["iou"].min() > 0.85
+    assert not table["lost"].any()
+    flat = np.random.default_rng(1).normal(0, 0.02, shape)
+    assert audit.audit_cells(flat, labels, voxel_size, stain="membranes", min_contrast=3)["lost"].all()
+
+
+def test_membranes_that_lie_elsewhere():
+    """A ridge 3 voxels inside each cell's boundary."""
+    labels = np.zeros((60, 60), int)
+    labels[10:50, 10:50] = 1
+    rim = ndimage.distance_transform_cdt(labels, metric="chessboard")
+    image = np.exp(-((rim - 3.5) ** 2) / 2)
+    cell = one(image, labels, (1.0, 1.0), stain="membranes")
+    assert cell["displacement"] == pytest.approx(-3, abs=0.3)
+
+
+def cells(**columns):
+    return pd.DataFrame({"label": range(1, 5), "contrast": 1.0, "contrast_to_noise": 9.0, "lost": False} | columns)
+
+
+def test_summary():
+    table = cells(displacement=[-1.0, 0.5, 0.25, np.nan], iou=[0.6, 0.8, 0.9, 0.1], lost=[False] * 3 + [True])
+    assert audit.summarise_audit(table) == {
+        **{"cells": 4, "measured": 4, "lost": 1, "contrast_to_noise_median": 9.0},
+        **{"displacement_median": 0.25, "displacement_abs_median": 0.5},
+        **{"iou_median": 0.8, "iou_above_0.7": 0.6667},
+    }
+    nothing = audit.summarise_audit(table[:0])
+    assert (nothing["cells"], nothing["iou_median"], nothing["iou_above_0.7"]) == (0, None, None)
+
+
+def test_lost_cells_by_volume(tmp_path):
+    for name, lost in (("a", [False, True]), ("b", [False, False])):
+        table = pd.DataFrame({"volume": f"volume_{name}", "label": [1, 2], "lost": lost})
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    assert audit.read_lost([tmp_path / "a.csv", tmp_path / "b.csv"]) == {"volume_a": [2]}
+    assert audit.read_lost([]) == {}
+    labels = np.array([[0, 1], [2, 2]], np.uint16)
+    assert without(labels, [2]).tolist() == [[0, 1], [0, 0]]
+    assert without(labels, [2]).dtype == np.uint16
+    assert without(labels, ()).tolist() == labels.tolist()

@@ -1,0 +1,118 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sketchscope.diffusion.schedule import cosine_alpha_bar
+from sketchscope.evaluation import start_sweep
+from sketchscope.evaluation.image_similarity import psnr
+
+ALPHA_BAR = cosine_alpha_bar(1000)
+SHAPES = {(64, 64): (0.5, 0.5), (6, 48, 48): (1.0, 0.5, 0.5)}
+
+
+@pytest.fixture(params=SHAPES)
+def example(request):
+    """Two boxes of unlike brightness, with texture."""
+    shape = request.param
+    labels = np.zeros(shape, int)
+    labels[..., 8:24, 8:24], labels[..., 28:40, 28:44] = 1, 3
+    image = np.array([-0.9, 0.1, np.nan, 0.6])[labels] + np.random.default_rng(0).normal(0, 0.05, shape)
+    return start_sweep.Example(image.astype(np.float32), labels)
+
+
+def drawn(example, sigma):
+    """A flat sketch, with a shade for sigma."""
+    grey = start_sweep.grey_at_surface(example, SHAPES[example.image.shape], -0.9, None)
+    return np.where(example.labels > 0, grey[example.labels - 1], -0.9 + sigma / 10).astype(np.float32)
+
+
+def test_grey_of_each_cell(example):
+    grey = start_sweep.grey_at_surface(example, SHAPES[example.image.shape], -0.9, None)
+    assert grey.tolist() == pytest.approx([0.1, 0.0, 0.6], abs=0.01)
+    assert grey[0] == pytest.approx(example.image[example.labels == 1].mean())
+
+
+def test_grey_of_each_cell_at_the_surface(example):
+    """A sketch of it that fades is as bright as the cell on average."""
+    voxel_size, decay_um = SHAPES[example.image.shape], 16.0
+    grey = start_sweep.grey_at_surface(example, voxel_size, -0.9, decay_um)
+    depth = np.arange(example.image.shape[0]) if example.image.ndim == 3 else np.zeros(1)
+    fading = np.exp(-depth / decay_um).mean()
+    assert (grey[[0, 2]] + 0.9) * fading == pytest.approx([1.0, 1.5], rel=0.03)
+
+
+def test_noise_makes_sketches_and_images_alike(example):
+    """The closer to pure noise, the less can be told; what is the same cannot be told apart at all."""
+    sketch = drawn(example, 0)
+    found = [
+        start_sweep.noised_distances([example.image], [sketch], float(ALPHA_BAR[t]), np.random.default_rng(1))
+        for t in (1, 100, 900)
+    ]
+    assert found[0]["divergence"] > 0.05, "texture against one grey value"
+    assert found[0]["divergence"] > 10 * found[2]["divergence"]
+    assert found[0]["wasserstein"] > 0.03 > 0.2 * found[0]["wasserstein"]
+    same = start_sweep.noised_distances([example.image] * 9, [example.image] * 9, 0.5, np.random.default_rng(1))
+    assert same["divergence"] < 1e-3
+
+
+def test_divergence_of_two_levels_is_one_bit():
+    black, white = np.full((50, 50), -0.9), np.full((50, 50), 0.9)
+    found = start_sweep.noised_distances([black], [white], 1.0, np.random.default_rng(1))
+    assert found["divergence"] == pytest.approx(1)
+    assert found["wasserstein"] == pytest.approx(1.8)
+
+
+def test_score_of_the_image_itself_and_of_a_noisy_one(example):
+    voxel_size = SHAPES[example.image.shape]
+    settings = {"stain": "nuclei", "min_contrast": 3.0}
+    itself = start_sweep.score([example], [example.image], voxel_size, **settings)
+    assert (itself["psnr"], itself["histogram"], itself["spectrum"]) == (np.inf, 0, 0)
+    assert itself["zncc"] == pytest.approx(1)
+    assert (itself["cells"], itself["lost"]) == (2, 0)
+    assert itself["displacement"] < 0.3
+    noisy = example.image + np.random.default_rng(2).normal(0, 0.2, example.image.shape)
+    other = start_sweep.score([example], [noisy], voxel_size, **settings)
+    inside = example.labels > 0
+    assert other["psnr"] == pytest.approx(psnr(noisy, example.image, inside))
+    assert other["psnr"] == pytest.approx(10 * np.log10(4 / 0.04), abs=0.3)
+    assert other["zncc"] == pytest.approx(np.corrcoef(noisy[inside], example.image[inside])[0, 1])
+    assert other["spectrum"] > 1.5
+    nothing = start_sweep.score([example._replace(labels=0 * example.labels)], [noisy], voxel_size, **settings)
+    assert np.isnan(nothing["psnr"])
+    assert nothing["cells"] == 0
+
+
+def test_sweep_asks_for_every_point_with_the_same_noise(example):
+    asked = []
+
+    def make_generator(t_start):
+        def generate(sketch, key):
+            asked.append((t_start, round(10 * (float(sketch.min()) + 0.9)), key))
+            return sketch
+
+        return generate
+
+    points = list(
+        start_sweep.sweep(
+            [example, example],
+            drawn,
+            make_generator,
+            ALPHA_BAR,
+            SHAPES[example.image.shape],
+            t_starts=[100, 300],
+            sigmas=[0, 2],
+            key=[7, 8],
+            stain="nuclei",
+            min_contrast=3.0,
+        )
+    )
+    assert asked == [(t, s, [7, 8, n]) for s in (0, 2) for t in (100, 300) for n in (0, 1)]
+    rows = pd.DataFrame([row for row, _, _ in points])
+    assert list(zip(rows["t_start"], rows["sigma"], strict=True)) == [(100, 0), (300, 0), (100, 2), (300, 2)]
+    assert rows.loc[0, "divergence"] > rows.loc[1, "divergence"], "noise hides what the sketch lacks"
+    np.testing.assert_array_equal(points[2][1], drawn(example, 2))
+    np.testing.assert_array_equal(points[2][2], drawn(example, 2))
+
+
+def test_typical_example(example):
+    window = start_sweep.typical_example(example.image, example.labels, [2, 24, 24][-example.image.ndim :])
+    assert window.image.shape == window.labels.shape == (2, 24, 24)[-example.image.ndim :]

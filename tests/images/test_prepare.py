@@ -1,0 +1,497 @@
+import errno
+import json
+import os
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sketchscope.images.prepare
+import tifffile
+from sketchscope.errors import InputError
+from sketchscope.images.intensity import intensity_limits
+from sketchscope.images.manifest import load_normalised, load_references, read_manifest
+from sketchscope.images.prepare import parse_ordinals, prepare, read_dataset, split_images
+from sketchscope.io.images import image_files, read_image, write_image
+from sketchscope.labels import integer_labels
+from snakemake.iocontainers import Namedlist
+
+SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "prepare_images.py"
+SHAPES = {2: (24, 32), 3: (4, 24, 32)}
+VOXELS = {2: (0.5, 0.25), 3: (2.0, 0.5, 0.25)}
+both_dimensions = pytest.mark.parametrize("dimensions", [2, 3])
+
+
+def random_image(shape, dtype="uint16", seed=0):
+    return np.random.default_rng(seed).integers(10, 200, shape).astype(dtype)
+
+
+def write(path, image, **options):
+    tifffile.imwrite(path, image, photometric="minisblack", **options)
+    return path
+
+
+def prepare_in(folder, images, dimensions, **options):
+    options = {"voxel_size": VOXELS[dimensions]} | options
+    out = folder / "results"
+    return prepare(images, out / "images", out / "labels", out / "manifest.csv", dimensions=dimensions, **options)
+
+
+def assert_refused(folder, images, dimensions, message, **options):
+    """Refused with this message, and nothing is left under a final name nor a temporary one."""
+    with pytest.raises(InputError, match=message):
+        prepare_in(folder, images, dimensions, **options)
+    assert [path for path in (folder / "results").rglob("*")] == []
+
+
+@both_dimensions
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_frames_keep_their_intensities_and_get_a_voxel_size(tmp_path, dimensions, dtype):
+    frames = random_image((10, *SHAPES[dimensions]), dtype)
+    path = write(tmp_path / "a.tif", frames, compression="zlib")
+    rows = prepare_in(tmp_path, [path], dimensions, axes="TYX" if dimensions == 2 else "TZYX")
+    assert [row.image for row in rows] == [f"{ordinal:04d}" for ordinal in range(10)]
+    assert [row.split for row in rows] == ["train"] * 8 + ["test"] * 2
+    assert rows == read_manifest(tmp_path / "results" / "manifest.csv")
+    written = image_files(tmp_path / "results" / "images")
+    for row, frame in zip(rows, frames, strict=True):
+        image = read_image(written[row.image])
+        assert image.dtype == frame.dtype
+        np.testing.assert_array_equal(image, frame)
+        assert row[2:7] == (str(path), row.frame, frame.shape, dtype, VOXELS[dimensions])
+        assert (row.low, row.high) == pytest.approx(np.percentile(frame, (0.1, 99.9)))
+        assert not row.labelled
+    with tifffile.TiffFile(written["0000"]) as tiff:
+        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]
+    assert (pixels["PhysicalSizeY"], pixels["PhysicalSizeX"]) == (0.5, 0.25)
+    assert os.listdir(tmp_path / "results" / "labels") == []
+
+
+@both_dimensions
+def test_normalised_image_spans_minus_one_to_one(tmp_path, dimensions):
+    path = write(tmp_path / "a.tif", random_image(SHAPES[dimensions]))
+    (row,) = prepare_in(tmp_path, [path], dimensions, percentiles=(0, 100))
+    image = load_normalised(row, tmp_path / "results" / "images")
+    assert row.split == "both"
+    assert image.shape == SHAPES[dimensions]
+    assert (image.min(), image.max()) == pytest.approx((-1, 1), abs=1e-6)
+
+
+@both_dimensions
+def test_frames_of_several_files_count_in_order_and_unused_ones_are_left_out(tmp_path, dimensions):
+    first = random_image((3, *SHAPES[dimensions]), seed=1)
+    second = random_image(SHAPES[dimensions], seed=2)
+    paths = [write(tmp_path / "a.tif", first), write(tmp_path / "b.tif", second)]
+    axes = "TYX" if dimensions == 2 else "TZYX"
+    rows = prepare_in(tmp_path, paths, dimensions, axes=axes, train_images="1-2", test_images="3")
+    assert [(row.image, row.split, Path(row.source).name, row.frame) for row in rows] == [
+        ("0001", "train", "a.tif", 1),
+        ("0002", "train", "a.tif", 2),
+        ("0003", "test", "b.tif", 0),
+    ]
+    written = image_files(tmp_path / "results" / "images")
+    assert list(written) == ["0001", "0002", "0003"]
+    np.testing.assert_array_equal(read_image(written["0002"]), first[2])
+    np.testing.assert_array_equal(read_image(written["0003"]), second)
+
+
+@both_dimensions
+@pytest.mark.parametrize(
+    ("dtype", "highest", "expected"),
+    [("uint8", 9, "uint16"), ("float32", 9, "uint16"), ("int32", 70000, "uint32")],
+)
+def test_labels_of_test_images_only(tmp_path, dimensions, dtype, highest, expected):
+    shape = (5, *SHAPES[dimensions])
+    labels = np.random.default_rng(3).integers(0, highest, shape, endpoint=True)
+    labels[..., 0, 0] = highest
+    images = [write(tmp_path / "a.tif", random_image(shape)), write(tmp_path / "b.tif", random_image(shape))]
+    truth = write(tmp_path / "a_labels.tif", labels.astype(dtype), compression="zlib")
+    axes = "TYX" if dimensions == 2 else "TZYX"
+    rows = prepare_in(
+        tmp_path,
+        images,
+        dimensions,
+        axes=axes,
+        labels=[truth, None],
+        train_images="0-1,5",
+        test_images="2-3,9",
+    )
+    assert [row.image for row in rows if row.labelled] == ["0002", "0003"]
+    assert [row.split for row in rows if row.image == "0009"] == ["test"]
+    written = image_files(tmp_path / "results" / "labels")
+    assert list(written) == ["0002", "0003"]
+    found = read_image(written["0003"])
+    assert found.dtype == expected
+    np.testing.assert_array_equal(found, labels[3])
+
+
+@both_dimensions
+def test_former_output_is_replaced(tmp_path, dimensions):
+    paths = [write(tmp_path / f"{i}.tif", random_image(SHAPES[dimensions], seed=i)) for i in range(3)]
+    prepare_in(tmp_path, paths, dimensions)
+    prepare_in(tmp_path, paths[:2], dimensions)
+    assert list(image_files(tmp_path / "results" / "images")) == ["0000", "0001"]
+    assert len(read_manifest(tmp_path / "results" / "manifest.csv")) == 2
+
+
+@both_dimensions
+def test_voxel_size_of_the_file_is_used_unless_it_is_set(tmp_path, dimensions):
+    sizes = {f"PhysicalSize{axis}": size for axis, size in zip("ZYX", (3.0, 0.7, 0.6), strict=True)}
+    metadata = {"axes": "ZYX"[-dimensions:], **sizes}
+    path = write(tmp_path / "a.ome.tif", random_image(SHAPES[dimensions]), ome=True, metadata=metadata)
+    (row,) = prepare_in(tmp_path, [path], dimensions, voxel_size=None)
+    assert row.voxel_size == (3.0, 0.7, 0.6)[-dimensions:]
+    (row,) = prepare_in(tmp_path, [path], dimensions)
+    assert row.voxel_size == VOXELS[dimensions]
+
+
+@both_dimensions
+def test_bad_voxel_sizes(tmp_path, dimensions):
+    plain = write(tmp_path / "a.tif", random_image(SHAPES[dimensions]))
+    axes = {2: r"\[y, x\]", 3: r"\[z, y, x\]"}[dimensions]
+    assert_refused(
+        tmp_path, [plain], dimensions, rf"voxel_size: is not set and .*a\.tif .* set {axes}", voxel_size=None
+    )
+    for wrong in ([0.5], [0.5] * 4, [0.0] * dimensions):
+        assert_refused(
+            tmp_path,
+            [plain],
+            dimensions,
+            rf"voxel_size: found .* {dimensions} positive numbers",
+            voxel_size=wrong,
+        )
+    metadata = {"axes": "ZYX"[-dimensions:]} | {f"PhysicalSize{axis}": 0.5 for axis in "ZYX"}
+    image = random_image(SHAPES[dimensions])
+    first = write(tmp_path / "b.ome.tif", image, ome=True, metadata=metadata)
+    other = write(tmp_path / "c.ome.tif", image, ome=True, metadata=metadata | {"PhysicalSizeX": 0.6})
+    assert_refused(
+        tmp_path,
+        [first, other],
+        dimensions,
+        r"c\.ome\.tif: has voxels of .* micrometres but .*b\.ome\.tif",
+        voxel_size=None,
+    )
+
+
+def bad_image(case, shape):
+    image = random_image(shape, "float32")
+    if case == "nan":
+        image[..., 3:5, 2] = np.nan
+    elif case == "infinite":
+        image[..., 0, 0] = np.inf
+    elif case == "constant":
+        image[:] = 7
+    elif case == "sparse":
+        image[:] = 7
+        image[..., 0, 0] = 8
+    return image
+
+
+@both_dimensions
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("nan", r"bad\.tif: {bad} of {size} values are NaN or infinite"),
+        ("infinite", "values are NaN or infinite"),
+        ("constant", r"bad\.tif: is constant, every value is 7"),
+        ("sparse", r"bad\.tif: its percentiles 1 and 99 are 7\.0 and 7\.0, .* set wider percentiles"),
+    ],
+)
+def test_bad_pixels_in_the_last_of_many_files_leave_nothing(tmp_path, dimensions, case, message):
+    shape = SHAPES[dimensions]
+    paths = [write(tmp_path / f"{i}.tif", random_image(shape, "float32", i)) for i in range(3)]
+    paths.append(write(tmp_path / "bad.tif", bad_image(case, shape)))
+    size = int(np.prod(shape))
+    message = message.format(bad=2 * size // (24 * 32), size=size)
+    percentiles = (1, 99) if case == "sparse" else (0.1, 99.9)
+    assert_refused(tmp_path, paths, dimensions, message, percentiles=percentiles)
+
+
+@both_dimensions
+def test_bad_frame_is_named(tmp_path, dimensions):
+    frames = random_image((4, *SHAPES[dimensions]), "float32")
+    frames[2, ..., 5] = np.nan
+    path = write(tmp_path / "a.tif", frames)
+    axes = "TYX" if dimensions == 2 else "TZYX"
+    assert_refused(tmp_path, [path], dimensions, r"a\.tif, frame 2: .* NaN", axes=axes)
+
+
+@both_dimensions
+@pytest.mark.parametrize("dtype", ["complex64", "bool", "float16", "int64"])
+def test_types_that_are_no_intensities_are_refused(tmp_path, dimensions, dtype):
+    path = write(tmp_path / "a.tif", random_image(SHAPES[dimensions], dtype))
+    assert_refused(tmp_path, [path], dimensions, rf"a\.tif: has values of type {dtype}; allowed are uint8, ")
+
+
+@both_dimensions
+@pytest.mark.parametrize("short", [-1, -2])
+def test_image_smaller_than_the_patch_is_refused(tmp_path, dimensions, short):
+    path = write(tmp_path / "a.tif", random_image(SHAPES[dimensions]))
+    patch = list(SHAPES[dimensions])
+    prepare_in(tmp_path, [path], dimensions, min_shape=patch)
+    patch[short] += 1
+    with pytest.raises(InputError, match=r"a\.tif: has images of shape .* smaller than the patch"):
+        prepare_in(tmp_path, [path], dimensions, min_shape=patch)
+    with pytest.raises(InputError, match="patch_shape"):
+        prepare_in(tmp_path, [path], dimensions, min_shape=patch[1:])
+
+
+@both_dimensions
+def test_truncated_file_is_refused_before_anything_is_written(tmp_path, dimensions):
+    paths = [write(tmp_path / f"{i}.tif", random_image(SHAPES[dimensions])) for i in range(2)]
+    os.truncate(paths[1], os.path.getsize(paths[1]) // 2)
+    assert_refused(tmp_path, paths, dimensions, r"1\.tif: (truncated|cannot be read)")
+
+
+def test_colour_and_4d_where_3d_is_due_are_refused(tmp_path):
+    colour = tmp_path / "colour.tif"
+    tifffile.imwrite(colour, random_image((24, 32, 3), "uint8"), photometric="rgb")
+    message = r"colour\.tif: has shape \(24, 32, 3\) \(axes YXS\) where a {} is due"
+    assert_refused(tmp_path, [colour], 2, message.format("2D image"))
+    assert_refused(tmp_path, [colour], 3, message.format("3D stack"))
+    lapse = write(tmp_path / "lapse.tif", random_image((2, 4, 24, 32)))
+    assert_refused(tmp_path, [lapse], 3, r"lapse\.tif: has shape .* 3D stack is due; .* set axes: TZYX")
+
+
+@both_dimensions
+@pytest.mark.parametrize("value", [-1, 0.5, np.nan])
+def test_labels_that_are_no_labels_leave_nothing(tmp_path, dimensions, value):
+    labels = np.zeros(SHAPES[dimensions], "float32")
+    labels[..., 1, 1] = value
+    image = write(tmp_path / "a.tif", random_image(SHAPES[dimensions]))
+    truth = write(tmp_path / "truth.tif", labels)
+    assert_refused(tmp_path, [image], dimensions, r"truth\.tif, labels of .*a\.tif: values", labels=[truth])
+
+
+@both_dimensions
+def test_labels_of_another_shape_or_number_are_refused(tmp_path, dimensions):
+    shape = SHAPES[dimensions]
+    image = write(tmp_path / "a.tif", random_image(shape))
+    truth = write(tmp_path / "truth.tif", random_image((*shape[:-1], 31)))
+    message = r"truth\.tif: labels of shape \(.*31\) for .*a\.tif of shape \(.*32\)"
+    assert_refused(tmp_path, [image], dimensions, message, labels=[truth])
+    message = "labels: 2 files were found for 1 image files"
+    assert_refused(tmp_path, [image], dimensions, message, labels=[truth, truth])
+
+
+@both_dimensions
+def test_no_images_and_a_missing_one(tmp_path, dimensions):
+    assert_refused(tmp_path, [], dimensions, "images: no file was found")
+    assert_refused(tmp_path, [tmp_path / "none.tif"], dimensions, r"none\.tif: no such file")
+
+
+@both_dimensions
+def test_full_disk_leaves_nothing(tmp_path, monkeypatch, dimensions):
+    paths = [write(tmp_path / f"{i}.tif", random_image(SHAPES[dimensions])) for i in range(3)]
+    written, imwrite = [], tifffile.imwrite
+
+    def fill_disk(path, *args, **options):
+        written.append(path)
+        if len(written) == 2:
+            path.write_bytes(b"II*\0")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        imwrite(path, *args, **options)
+
+    monkeypatch.setattr(tifffile, "imwrite", fill_disk)
+    with pytest.raises(OSError, match="No space left"):
+        prepare_in(tmp_path, paths, dimensions)
+    assert os.listdir(tmp_path / "results") == []
+
+
+def test_job_killed_before_the_end_leaves_the_former_output(tmp_path, monkeypatch):
+    paths = [write(tmp_path / f"{i}.tif", random_image((24, 32), seed=i)) for i in range(3)]
+    prepare_in(tmp_path, paths[:2], 2)
+    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "results").rglob("*.*"))
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sketchscope.images.prepare, "_write_labels", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_in(tmp_path, paths, 2)
+    after = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "results").rglob("*.*"))
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", [0]), ("0-3", [0, 1, 2, 3]), (" 7, 2 ,0-1 ", [0, 1, 2, 7]), ("2-3,3", [2, 3]), (4, [4])],
+)
+def test_ordinals(text, expected):
+    assert parse_ordinals(text, 8, "train_images") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", 'train_images: found "", allowed are ordinals from 0 such as 0-11'),
+        ("a", "allowed are ordinals"),
+        ("1,,2", "allowed are ordinals"),
+        ("-1", "allowed are ordinals"),
+        ("1-", "allowed are ordinals"),
+        ("1-2-3", "allowed are ordinals"),
+        ("1.5", "allowed are ordinals"),
+        ("3-1", "from its lower to its upper end"),
+        ("5-8", 'train_images: found "5-8", but there are 8 images, 0 to 7'),
+    ],
+)
+def test_bad_ordinals(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_ordinals(text, 8, "train_images")
+
+
+@pytest.mark.parametrize(
+    ("count", "train", "test", "expected"),
+    [
+        (1, None, None, ["both"]),
+        (1, "0", "0", ["both"]),
+        (2, None, None, ["train", "test"]),
+        (10, None, None, ["train"] * 8 + ["test"] * 2),
+        (4, None, "0", ["test", "train", "train", "train"]),
+        (4, "1", "2-3", [None, "train", "test", "test"]),
+        (4, "0", None, ["train", None, None, "test"]),
+    ],
+)
+def test_split(count, train, test, expected):
+    assert split_images(count, train, test) == expected
+
+
+def test_split_that_mixes_or_starves_is_refused():
+    with pytest.raises(InputError, match="train_images and test_images: share 2, 3 of 5 images"):
+        split_images(5, "0-3", "2-4")
+    with pytest.raises(InputError, match=r"share 4 of 5 images; .* null means the last fifth"):
+        split_images(5, "0-4", None)
+    with pytest.raises(InputError, match="test_images: takes all 5 images"):
+        split_images(5, None, "0-4")
+
+
+def test_limits_are_percentiles():
+    image = np.arange(1001, dtype="uint16").reshape(7, 143)
+    assert intensity_limits(image, (10, 90), "a.tif") == pytest.approx((100, 900))
+
+
+def test_labels_beyond_32_bits_are_refused():
+    assert integer_labels(np.array([[0, 2**32 - 1]]), "a.tif").dtype == np.uint32
+    with pytest.raises(InputError, match="whole numbers from 0"):
+        integer_labels(np.array([[0, 2**32]]), "a.tif")
+
+
+class Job:
+    """What Snakemake hands to a script."""
+
+    def __init__(self, folder, inputs, params):
+        defaults = {
+            "images": None,
+            "labels": None,
+            "dimensions": 2,
+            "axes": "auto",
+            "voxel_size": None,
+            "train_images": None,
+            "test_images": None,
+            "percentiles": [0.1, 99.9],
+            "gamma": 1.0,
+            "min_shape": [16, 16],
+        }
+        outputs = {name: str(folder / "results" / name) for name in ("images", "labels")}
+        outputs["manifest"] = str(folder / "results" / "manifest.csv")
+        self.input = Namedlist(fromdict=inputs)
+        self.output = Namedlist(fromdict=outputs)
+        self.params = Namedlist(fromdict=defaults | params)
+        self.log = [str(folder / "prepare.log")]
+
+
+def run_script(*job):
+    runpy.run_path(str(SCRIPT), init_globals={"snakemake": Job(*job)})
+
+
+def test_script_with_the_users_files(tmp_path):
+    paths = [str(write(tmp_path / f"{i}.tif", random_image((24, 32), seed=i))) for i in range(5)]
+    truth = [str(write(tmp_path / f"{i}_labels.tif", random_image((24, 32), seed=i))) for i in range(5)]
+    params = {"images": paths, "labels": truth, "voxel_size": [0.5, 0.5]}
+    run_script(tmp_path, {"images": paths, "labels": truth}, params)
+    rows = read_manifest(tmp_path / "results" / "manifest.csv")
+    assert [row.labelled for row in rows] == [False] * 4 + [True]
+    assert "5 images, 1 of them with labels" in (tmp_path / "prepare.log").read_text()
+
+
+def write_dataset(folder, **entries):
+    dataset = {"images": ["a/t0.tif", "a/t1.tif"], "labels": [None, "a/l1.tif"]} | entries
+    (folder / "data" / "a").mkdir(parents=True)
+    for name in ("t0", "t1", "l1"):
+        write(folder / "data" / "a" / f"{name}.tif", random_image((3, 24, 32)))
+    (folder / "data" / "dataset.json").write_text(json.dumps(dataset))
+    return str(folder / "data" / "dataset.json")
+
+
+def test_script_with_a_dataset_whose_facts_the_settings_override(tmp_path):
+    dataset = write_dataset(tmp_path, axes="ZYX", voxel_size=[3, 2, 1])
+    run_script(tmp_path, {"dataset": dataset}, {"dimensions": 3, "min_shape": None})
+    rows = read_manifest(tmp_path / "results" / "manifest.csv")
+    assert [(row.shape, row.voxel_size, row.labelled) for row in rows] == [
+        ((3, 24, 32), (3.0, 2.0, 1.0), False),
+        ((3, 24, 32), (3.0, 2.0, 1.0), True),
+    ]
+    run_script(tmp_path, {"dataset": dataset}, {"axes": "TYX", "voxel_size": [0.5, 0.25]})
+    rows = read_manifest(tmp_path / "results" / "manifest.csv")
+    assert [row.shape for row in rows] == [(24, 32)] * 6
+    assert rows[0].voxel_size == (0.5, 0.25)
+
+
+@both_dimensions
+def test_labels_of_the_background_become_0(tmp_path, dimensions):
+    images, shape = [], SHAPES[dimensions]
+    for frame in range(2):
+        images.append(write(tmp_path / f"{frame}.tif", random_image(shape, seed=frame)))
+    stored = np.random.default_rng(0).integers(0, 4, shape).astype(np.uint16)
+    labels = [None, write(tmp_path / "truth.tif", stored)]
+    prepare_in(tmp_path, images, dimensions, labels=labels, background_label=1)
+    (path,) = image_files(tmp_path / "results/labels").values()
+    np.testing.assert_array_equal(read_image(path), np.where(stored == 1, 0, stored))
+
+
+def test_dataset_with_a_background_label(tmp_path):
+    assert read_dataset(write_dataset(tmp_path / "a", background_label=1))["background_label"] == 1
+    assert read_dataset(write_dataset(tmp_path / "b"))["background_label"] == 0
+
+
+def test_dataset_without_labels_axes_and_voxel_size(tmp_path):
+    dataset = read_dataset(write_dataset(tmp_path, labels=None))
+    assert dataset["images"] == [tmp_path / "data" / "a" / "t0.tif", tmp_path / "data" / "a" / "t1.tif"]
+    assert (dataset["labels"], dataset["axes"], dataset["voxel_size"]) == (None, "auto", None)
+
+
+def test_labels_of_single_planes(tmp_path):
+    """From the description of a fetched data set to the labels that are scored."""
+    planes = [{"a/train.tif": 0}, {"a/test.tif": 2}]
+    dataset = write_dataset(tmp_path, labels=[None, None], planes=planes, axes="ZYX", voxel_size=[3, 2, 1])
+    labels = np.arange(24 * 32, dtype="uint16").reshape(24, 32)
+    for path in ("train", "test"):
+        write(tmp_path / f"data/a/{path}.tif", labels[None])
+    run_script(tmp_path, {"dataset": dataset}, {"dimensions": 3, "min_shape": None})
+    results = tmp_path / "results"
+    row = read_manifest(results / "manifest.csv")[1]
+    assert not row.labelled, "the image as a whole has no labels"
+    assert os.listdir(results / "labels") == ["0001_plane0002.ome.tif"]
+    ((found, plane),) = load_references(row, results / "labels")
+    np.testing.assert_array_equal(found, labels)
+    assert plane == 2
+    write_image(results / "labels/0001.ome.tif", np.ones((3, 24, 32), "uint16"), (3.0, 2.0, 1.0))
+    ((found, plane),) = load_references(row, results / "labels")
+    assert (found.shape, plane) == ((3, 24, 32), None)
+
+
+@pytest.mark.parametrize(("shape", "plane"), [((24, 31), 0), ((24, 32), 3), ((3, 24, 32), 0)])
+def test_labels_of_a_plane_that_is_not_there(tmp_path, shape, plane):
+    image = write(tmp_path / "a.tif", random_image((3, 24, 32)))
+    labels = write(tmp_path / "plane.tif", random_image(shape))
+    options = {"axes": "ZYX", "voxel_size": [3, 2, 1], "planes": [{labels: plane}]}
+    assert_refused(tmp_path, [image], 3, rf"plane\.tif: labels of shape .* for plane {plane}, from 0, of ", **options)
+
+
+def test_script_says_one_sentence_on_bad_input(tmp_path, capsys):
+    path = str(write(tmp_path / "a.tif", np.full((24, 32), 7, "uint8")))
+    with pytest.raises(SystemExit) as caught:
+        run_script(tmp_path, {"images": [path]}, {"images": [path], "voxel_size": [1, 1]})
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == f"Error: {path}: is constant, every value is 7\n"
+    assert os.listdir(tmp_path / "results") == []

@@ -1,0 +1,267 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+from sketchscope.labels import keep_labels, label_type
+from sketchscope.masks.nuclei import draw_cell, rasterise, simulate_nuclei
+from skimage.measure import regionprops
+
+# shape, voxel size in micrometres and the density that makes 30 cells
+GEOMETRY = {
+    "2d": ((200, 240), (0.5, 0.5), 25.0),
+    "3d": ((30, 100, 120), (1.0, 0.8, 0.8), 130.0),
+}
+BASE = {
+    "diameter": 8.0,
+    "diameter_cv": 0.15,
+    "elongation": 1.3,
+    "elongation_sd": 0.2,
+    "flatness": 0.8,
+    "roughness": 0.05,
+    "cluster_fraction": 0.3,
+    "cluster_gap_um": 0.5,
+    "layer_um": None,
+}
+ROUND = {"diameter_cv": 0.0, "elongation": 1.0, "elongation_sd": 0.0, "flatness": 1.0, "roughness": 0.0}
+
+
+@pytest.fixture(params=GEOMETRY)
+def geometry(request):
+    return GEOMETRY[request.param]
+
+
+def simulate(geometry, seed=0, **changes):
+    shape, voxel_size, density = geometry
+    settings = {"density": density} | BASE | changes
+    return simulate_nuclei(shape, voxel_size, rng=np.random.default_rng(seed), **settings)
+
+
+def touches_border(box, shape):
+    return any(part.start == 0 or part.stop == size for part, size in zip(box, shape, strict=True))
+
+
+def whole_cells(labels):
+    """Masks of the cells that no border cuts."""
+    boxes = enumerate(ndimage.find_objects(labels), start=1)
+    return [labels[box] == label for label, box in boxes if not touches_border(box, labels.shape)]
+
+
+def outlines(labels, voxel_size):
+    """Properties of the whole cells as seen along z."""
+    masks = (mask if mask.ndim == 2 else mask.any(axis=0) for mask in whole_cells(labels))
+    return [regionprops(mask.astype(np.uint8), spacing=voxel_size[-2:])[0] for mask in masks]
+
+
+def gaps(labels, voxel_size):
+    """Micrometres from each cell to the nearest voxel of another, less the pixel that lies between."""
+    distances = []
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        around = tuple(slice(max(part.start - 30, 0), part.stop + 30) for part in box)
+        others = (labels[around] != 0) & (labels[around] != label)
+        away = ndimage.distance_transform_edt(~others, sampling=voxel_size)
+        distances.append(away[labels[around] == label].min() - min(voxel_size) if others.any() else np.inf)
+    return np.array(distances)
+
+
+def test_same_generator_same_mask(geometry):
+    first = simulate(geometry, seed=3)
+    np.testing.assert_array_equal(first, simulate(geometry, seed=3))
+    assert (first != simulate(geometry, seed=4)).any()
+
+
+def test_labels_are_consecutive_and_each_is_one_piece(geometry):
+    labels = simulate(geometry, cluster_fraction=0.8, density=2 * geometry[2])
+    assert labels.dtype == np.uint16
+    assert labels.shape == geometry[0]
+    assert list(np.unique(labels)) == list(range(labels.max() + 1))
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        assert ndimage.label(labels[box] == label, np.ones((3,) * labels.ndim))[1] == 1
+
+
+def test_no_cell_covers_another(geometry):
+    """Equal discs and balls in a crowd: whatever another had been painted over would be too small."""
+    labels = simulate(geometry, **ROUND, density=3 * geometry[2], cluster_fraction=0.8, cluster_gap_um=0.0)
+    ball = np.pi / 4 * 8**2 if labels.ndim == 2 else np.pi / 6 * 8**3
+    sizes = [mask.sum() * np.prod(geometry[1]) for mask in whole_cells(labels)]
+    assert len(sizes) > 20
+    np.testing.assert_allclose(sizes, ball, rtol=0.08)
+
+
+@pytest.mark.parametrize("cluster_fraction", [0.0, 0.5, 1.0])
+def test_number_of_cells(geometry, cluster_fraction):
+    """A cell of which half shows has its centre inside, so that their number is density times size."""
+    shape, voxel_size, density = geometry
+    settings = ROUND | {"cluster_fraction": cluster_fraction, "min_fraction": 0.5, "flatness": 0.3}
+    found = sum(int(simulate(geometry, seed, **settings).max()) for seed in range(12))
+    expected = 12 * density * np.prod(np.multiply(shape, voxel_size)) / 10 ** (2 * len(shape))
+    assert expected > 300
+    assert abs(found / expected - 1) < 0.2
+
+
+def test_number_of_cells_varies_like_poisson(geometry):
+    counts = [int(simulate(geometry, seed, min_fraction=0.5).max()) for seed in range(12)]
+    assert 0.2 < np.var(counts) / np.mean(counts) < 3
+
+
+def test_size_and_elongation(geometry):
+    changes = {"elongation": 1.8, "roughness": 0.0, "cluster_fraction": 0.0}
+    cells = [cell for seed in range(8) for cell in outlines(simulate(geometry, seed, **changes), geometry[1])]
+    diameters = [cell.equivalent_diameter_area for cell in cells]
+    ratios = [cell.axis_major_length / cell.axis_minor_length for cell in cells]
+    assert len(cells) > 80
+    assert np.mean(diameters) == pytest.approx(8.0, rel=0.06)
+    assert np.std(diameters) == pytest.approx(0.15 * 8.0, rel=0.3)
+    assert np.mean(ratios) == pytest.approx(1.8, rel=0.06)
+    assert np.std(ratios) == pytest.approx(0.2, rel=0.4)
+
+
+def test_orientations_are_even(geometry):
+    changes = {"elongation": 2.0, "roughness": 0.0, "cluster_fraction": 0.0}
+    cells = [cell for seed in range(8) for cell in outlines(simulate(geometry, seed, **changes), geometry[1])]
+    assert abs(np.mean([np.exp(2j * cell.orientation) for cell in cells])) < 0.25
+
+
+@pytest.mark.parametrize("flatness", [0.5, 1.5])
+def test_flatness(flatness):
+    """Height over width from second moments; those of an ellipsoid go with its squared semi-axes."""
+    ratios = []
+    for seed in range(3):
+        labels = simulate(GEOMETRY["3d"], seed, flatness=flatness, roughness=0.0, density=100.0)
+        for mask in whole_cells(labels):
+            spread = np.cov(np.argwhere(mask).T * np.array(GEOMETRY["3d"][1])[:, None])
+            ratios.append(np.sqrt(spread[0, 0] / np.sqrt(np.linalg.det(spread[1:, 1:]))))
+    assert len(ratios) > 15
+    assert np.mean(ratios) == pytest.approx(flatness, rel=0.05)
+    assert np.std(ratios) < 0.1
+
+
+def test_roughness_is_the_spread_of_the_radius(geometry):
+    """Along one ray from the centre of many cells, on a fine grid."""
+    ndim, rng, radius = len(geometry[0]), np.random.default_rng(0), []
+    shape = (1,) * (ndim - 1) + (4000,)
+    for _ in range(300):
+        cell = draw_cell(ndim, 8.0, 0.0, 1.0, 0.0, 1.0, 0.1, rng)
+        _, inside = rasterise(cell, np.zeros(ndim), np.full(ndim, 0.004), shape)
+        radius.append(inside.sum() * 0.004 / 4.0)
+    assert np.std(np.log(radius)) == pytest.approx(0.1, rel=0.15)
+    assert np.mean(np.log(radius)) == pytest.approx(0.0, abs=0.02)
+
+
+def test_a_border_cuts_a_cell_and_changes_nothing_else(geometry):
+    shape, voxel_size = geometry[0], np.array(geometry[1])
+    cell = draw_cell(len(shape), 12.0, 0.0, 1.5, 0.0, 0.8, 0.15, np.random.default_rng(0))
+    shift = np.full(len(shape), 20)
+    whole = np.zeros(np.add(shape, shift), bool)
+    region, inside = rasterise(cell, shift * voxel_size, voxel_size, whole.shape)
+    whole[region] = inside
+    cut = np.zeros(shape, bool)
+    region, inside = rasterise(cell, np.zeros(len(shape)), voxel_size, shape)
+    cut[region] = inside
+    assert cut.any()
+    np.testing.assert_array_equal(cut, whole[tuple(slice(20, None) for _ in shape)])
+
+
+def test_a_cell_outside_is_empty(geometry):
+    cell = draw_cell(len(geometry[0]), 8.0, 0.0, 1.0, 0.0, 1.0, 0.0, np.random.default_rng(0))
+    region, inside = rasterise(cell, np.full(len(geometry[0]), -50.0), np.array(geometry[1]), geometry[0])
+    assert inside.size == 0
+    assert np.zeros(geometry[0])[region].size == 0
+
+
+def test_layer():
+    geometry, heights = ((60, 80, 80), (0.5, 0.8, 0.8), 300.0), []
+    for seed in range(4):
+        labels = simulate(geometry, seed, layer_um=(12.0, 2.0), flatness=0.5, cluster_fraction=0.0)
+        heights += [z * 0.5 for z, _, _ in ndimage.center_of_mass(labels > 0, labels, range(1, labels.max() + 1))]
+    assert len(heights) > 60
+    assert np.mean(heights) == pytest.approx(12.0, abs=0.8)
+    assert np.std(heights) == pytest.approx(2.0, rel=0.3)
+
+
+def test_without_a_layer_cells_are_at_all_heights():
+    labels = simulate(GEOMETRY["3d"], density=300.0)
+    assert ((labels > 0).mean(axis=(1, 2)) > 0.02).all()
+
+
+def test_a_layer_means_nothing_in_two_dimensions():
+    np.testing.assert_array_equal(simulate(GEOMETRY["2d"], layer_um=(3.0, 1.0)), simulate(GEOMETRY["2d"]))
+
+
+def test_clusters(geometry):
+    shares = [
+        np.mean([np.mean(gaps(simulate(geometry, seed, cluster_fraction=f), geometry[1]) < 1.2) for seed in range(2)])
+        for f in (0.0, 0.4, 0.9)
+    ]
+    assert shares[0] + 0.15 < shares[1]
+    assert shares[1] + 0.15 < shares[2]
+
+
+def test_gap_in_clusters(geometry):
+    def upper_quartile(gap):
+        changes = {"cluster_fraction": 0.9, "cluster_gap_um": gap, "density": geometry[2] / 2}
+        found = [gaps(simulate(geometry, seed, **changes), geometry[1]) for seed in range(3)]
+        return np.percentile(np.concatenate(found), 75)
+
+    assert upper_quartile(0.0) < 0.5
+    assert upper_quartile(5.0) > 1.5
+
+
+def test_min_fraction(geometry):
+    def border_sizes(min_fraction):
+        labels = simulate(geometry, **ROUND, density=2 * geometry[2], min_fraction=min_fraction)
+        assert list(np.unique(labels)) == list(range(labels.max() + 1))
+        return np.bincount(labels.ravel())[1:] * np.prod(geometry[1])
+
+    ball = np.pi / 4 * 8**2 if len(geometry[0]) == 2 else np.pi / 6 * 8**3
+    assert border_sizes(0.0).min() < 0.1 * ball
+    assert 0.3 * ball <= border_sizes(0.3).min() < 0.7 * ball
+
+
+def test_a_full_volume_ends(geometry):
+    labels = simulate(((20, 40, 40)[-len(geometry[0]) :], (1.0,) * len(geometry[0]), 1e12), **ROUND)
+    assert 0.3 < (labels > 0).mean() < 0.75
+
+
+EXTREMES = {
+    "round": ROUND,
+    "rough": {"roughness": 0.5},
+    "long": {"elongation": 10.0, "elongation_sd": 5.0},
+    "uneven": {"diameter_cv": 1.0},
+    "flat": {"flatness": 0.01},
+    "tall": {"flatness": 5.0},
+    "all in clusters": {"cluster_fraction": 1.0, "cluster_gap_um": 0.0},
+    "far apart": {"cluster_fraction": 1.0, "cluster_gap_um": 1000.0},
+    "smaller than a voxel": {"diameter": 0.1, "density": 100.0},
+    "larger than the volume": {"diameter": 50.0, "density": 10.0},
+    "above the stack": {"layer_um": (1000.0, 1.0)},
+    "no cell": {"density": 1e-9},
+}
+
+
+@pytest.mark.parametrize("changes", EXTREMES.values(), ids=EXTREMES)
+def test_extreme_parameters(geometry, changes):
+    labels = simulate(((12, 48, 48)[-len(geometry[0]) :], *geometry[1:]), **changes)
+    assert list(np.unique(labels)) in ([*range(labels.max() + 1)], [*range(1, labels.max() + 1)])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (1, 1, 1), (1, 40, 40), (20, 1, 1)])
+def test_smallest_volumes(shape):
+    labels = simulate((shape, (0.5,) * len(shape), 50.0))
+    assert labels.shape == shape
+    assert labels.max() <= labels.size
+
+
+def test_one_voxel_in_a_crowd_is_covered():
+    covered = [simulate(((1, 1), (0.5, 0.5), 1e4), seed, min_fraction=0.0).max() for seed in range(10)]
+    assert set(covered) == {0, 1}
+
+
+def test_more_cells_than_16_bits_number():
+    assert label_type(3) == np.uint16
+    assert label_type(65_535) == np.uint16
+    assert label_type(65_536) == np.uint32
+    labels = np.arange(70_001, dtype=np.uint32).reshape(1, -1)
+    kept = keep_labels(labels, np.repeat([False, True], [1000, 69_000]))
+    assert kept.dtype == np.uint32
+    assert (kept[0, :1001] == 0).all()
+    np.testing.assert_array_equal(kept[0, 1001:], np.arange(1, 69_001))
+    assert keep_labels(labels, np.repeat([False, True], [60_000, 10_000])).dtype == np.uint16

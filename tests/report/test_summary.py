@@ -1,0 +1,250 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from running import run_script
+from sketchscope.errors import InputError
+from sketchscope.images.manifest import ManifestRow, plane_name, write_manifest
+from sketchscope.io.images import write_image
+from sketchscope.report import summary
+from sketchscope.run.cost import Cost
+
+FIGURES = {"ap50", "ap75", "ap90", "ap_mean", *summary.SCORES}
+COMPARED = {
+    **{"model_a": "synthetic", "model_b": "classical", "verdict": "equivalent", "n_images": 4, "margin": 0.05},
+    **{"difference": 0.01, "difference_low": -0.01, "difference_high": 0.03},
+    **{"difference_p": 0.3, "equivalence_p": 0.004, "ranksum_p": 0.2},
+}
+
+
+AUDIT = pd.DataFrame({"cells": [90, 200], "lost": [1, 4], "iou_median": [0.9, 0.8]}, index=["synthetic", "references"])
+
+
+SHAPES = pd.DataFrame(
+    {
+        "synthetic_median": 200.0,
+        "real_median": [210.0],
+        "ks": 0.1,
+        "wasserstein": 12.0,
+        "relative": 0.06,
+        "unit": "µm²",
+    },
+    index=pd.Index(["area"], name="measure"),
+)
+
+
+def scores(**changes):
+    figures = {"ap50": 0.8, "ap75": 0.7, "ap90": 0.2, "ap_mean": 0.65, "average_precision": {}, "per_image": []}
+    figures |= {"seg": 0.75, "iou_median": 0.85, "pq": 0.7, "sq": 0.8, "rq": 0.875, "det": 0.95}
+    figures |= {"n_splits": 3, "n_merges": 2, "size_ratio": 0.98}
+    return {"n_images_scored": 4, "n_cells": 200, "border": 25} | figures | changes
+
+
+def summarised(synthetic=None, baseline=None, **changes):
+    keywords = {
+        "organism": "hela",
+        "scale": "demo",
+        "baseline_name": "classical",
+        "comparison": pd.Series(COMPARED),
+        "fidelity": {"t_start": 400, "sigma": 1.0, "psnr": 22.5, "zncc": 0.8},
+        "audit": AUDIT,
+        "shapes": SHAPES,
+        "costs": {
+            "train_diffusion": Cost(1, 240.0, 812.5, 0.0),
+            "draw_sketches": Cost(2, 1.5, None, 0.0),
+        },
+        "held_out": True,
+    }
+    return summary.summarise(synthetic or scores(), baseline or scores(ap50=0.6), **keywords | changes)
+
+
+def test_summary_has_the_agreed_keys():
+    result = summarised()
+    assert set(result) == {
+        *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
+        *("synthetic", "trainings", "baseline", "comparison", "fidelity", "audit", "shapes", "versions"),
+        *("jobs", "seconds", "peak_memory_mb", "gpu_hours"),
+    }
+    assert set(result["synthetic"]) == FIGURES
+    assert set(result["baseline"]) == FIGURES | {"name"}
+    assert result["baseline"]["name"] == "classical"
+    assert result["border"] == 25
+    assert result["audit"]["synthetic"] == {"cells": 90, "lost": 1, "iou_median": 0.9}
+    assert result["shapes"]["area"]["relative"] == 0.06
+    assert set(result["comparison"]) == {*summary.COMPARISON, "sentence"}
+    assert (result["comparison"]["verdict"], result["comparison"]["n_images"]) == ("equivalent", 4)
+    assert (result["synthetic"]["ap50"], result["baseline"]["ap50"]) == (0.8, 0.6)
+    assert result["seconds"] == {"train_diffusion": 240.0, "draw_sketches": 1.5}
+    assert result["peak_memory_mb"] == {"train_diffusion": 812.5, "draw_sketches": None}
+    assert {"python", "numpy", "cellpose", "sketchscope", "snakemake"} <= set(result["versions"])
+
+
+@pytest.mark.parametrize(("change", "message"), [({"n_cells": 180}, "200.*180"), ({"border": 0}, "25.*0")])
+def test_summary_of_different_cells_is_refused(change, message):
+    one, other = message.split(".*")
+    with pytest.raises(InputError, match=rf"hela: .*{one}.*classical.*{other}"):
+        summarised(baseline=scores(**change))
+
+
+def test_formatted_summary_can_be_read():
+    text = summary.format_summary(summarised())
+    lines = text.splitlines()
+    assert lines[0] == "hela, scale demo: 200 cells in 4 images"
+    precisions = ["AP@0.5", "AP@0.75", "AP@0.9", "AP"]
+    assert lines[1].split() == ["model", *precisions, "PQ", "DET", "SEG", "median", "IoU"]
+    assert lines[2].split() == ["synthetic", "0.800", "0.700", "0.200", "0.650", "0.700", "0.950", "0.750", "0.850"]
+    assert lines[3].split()[:2] == ["classical", "0.600"]
+    assert len({len(line) for line in lines[1:4]}) == 1
+    assert lines[4].startswith("synthetic is equivalent to classical: its mean IoU is 0.010 higher")
+    assert "train_diffusion  240.0 s" in text
+    assert lines[-1] == "all rules 241.5 s, on CPU"
+    used = {"train_diffusion": Cost(1, 240.0, 812.5, 480.0)}
+    assert summary.format_summary(summarised(costs=used)).endswith("all rules 240.0 s, 0.13 GPU hours")
+
+
+def test_spread_over_trainings():
+    result = summarised(replicates=[scores(ap50=0.9), scores(ap50=0.7, seg=None)])["trainings"]
+    assert result["count"] == 3
+    assert set(result["mean"]) == set(result["sd"]) == FIGURES
+    assert (result["mean"]["ap50"], result["sd"]["ap50"]) == pytest.approx((0.8, 0.1))
+    assert (result["mean"]["seg"], result["sd"]["seg"]) == pytest.approx((0.75, 0))
+    single = summarised()["trainings"]
+    assert single["count"] == 1
+    assert single["mean"] == summarised()["synthetic"]
+    assert set(single["sd"].values()) == {None}
+    lines = summary.format_summary(summarised(replicates=[scores(ap50=0.7)])).splitlines()
+    assert lines[4].split()[:6] == ["mean", "of", "2", "trainings", "0.750", "0.700"]
+    assert lines[5].split()[:6] == ["SD", "of", "2", "trainings", "0.071", "0.000"]
+
+
+def test_formatted_summary_without_truth():
+    nothing = scores(n_images_scored=0, n_cells=0) | dict.fromkeys(FIGURES)
+    text = summary.format_summary(summarised(nothing, nothing, held_out=False, costs={}))
+    assert "0 cells in 0 images (not held out" in text
+    assert text.splitlines()[2].split() == ["synthetic", *"--------"]
+
+
+def lay_out(folder, shape, *, labelled):
+    """Two test images (predicted well and badly) and a training image, as the other rules leave them."""
+    (folder / "labels").mkdir()
+    rows = []
+    for name, split in (("000", "train"), ("001", "test"), ("002", "test")):
+        numbers = {"voxel_size": (1.0,) * len(shape), "low": 0.0, "high": 1.0, "gamma": 1.0}
+        labels = labelled and split == "test"
+        rows.append(ManifestRow(name, split, "a.tif", 0, shape, "uint16", labelled=labels, **numbers))
+        if split == "train":
+            continue
+        truth = np.zeros(shape, np.uint16)
+        truth[..., 2:8, 2:8], truth[..., 10:16, 10:16] = 1, 2
+        good, bad = truth.copy(), truth.copy()
+        good[..., 7, 2:8] = 0
+        bad[bad == 2] = 0
+        if labelled:
+            write_image(folder / "labels" / f"{name}.ome.tif", truth, numbers["voxel_size"])
+        for model, prediction in (("synthetic", good), ("classical", bad)):
+            write_image(folder / "predictions" / model / f"{name}.ome.tif", prediction, numbers["voxel_size"])
+    write_manifest(folder / "manifest.csv", rows)
+
+
+def score(folder, model, out, params=()):
+    """Run score_segmentation on the predictions of a model; iou.csv and scores.json go into `out`."""
+    run_script(
+        "score_segmentation",
+        folder,
+        inputs={
+            "predictions": folder / "predictions" / model,
+            "labels": folder / "labels",
+            "manifest": folder / "manifest.csv",
+        },
+        outputs={"iou": out / "iou.csv", "scores": out / "scores.json"},
+        params=params,
+    )
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (3, 20, 20), (1, 20, 20)])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
+    lay_out(tmp_path, shape, labelled=labelled)
+    for model in ("synthetic", "classical"):
+        score(tmp_path, model, tmp_path / model, {"border": 2} if labelled else {})
+    run_script(
+        "compare_models",
+        tmp_path,
+        inputs={"synthetic": tmp_path / "synthetic/iou.csv", "baseline": tmp_path / "classical/iou.csv"},
+        outputs={"statistics": tmp_path / "statistics.csv"},
+        params={"baseline": "classical", "margin": 0.05, "seed": 1},
+    )
+    (tmp_path / "choice.json").write_text('{"t_start": 300, "psnr": 21.5}')
+    SHAPES.to_csv(tmp_path / "shapes.csv")
+    AUDIT.to_csv(tmp_path / "audit.csv", index_label="labels")
+    run_script(
+        "summarise_organism",
+        tmp_path,
+        inputs={
+            "synthetic": tmp_path / "synthetic/scores.json",
+            "baseline": tmp_path / "classical/scores.json",
+            "statistics": tmp_path / "statistics.csv",
+            "audit": tmp_path / "audit.csv",
+            "choice": tmp_path / "choice.json",
+            "shapes": tmp_path / "shapes.csv",
+            "manifest": tmp_path / "manifest.csv",
+            "replicates": [str(tmp_path / "classical/scores.json")],
+        },
+        outputs={"summary": tmp_path / "summary.json"},
+        params={
+            **{"scale": "demo", "baseline": "classical"},
+            **{"benchmarks": tmp_path / "benchmarks", "logs": tmp_path / "logs"},
+        },
+    )
+    result = json.loads((tmp_path / "summary.json").read_text())
+    cells = pd.read_csv(tmp_path / "synthetic/iou.csv", dtype={"image": str})
+    statistics = pd.read_csv(tmp_path / "statistics.csv")
+    assert statistics.shape[0] == 1
+    assert result["held_out"] is True
+    assert result["border"] == (2 if labelled else 0)
+    assert result["fidelity"] == {"t_start": 300, "psnr": 21.5}
+    if labelled:
+        assert cells["image"].tolist() == ["001", "001", "002", "002"]
+        assert (result["n_images_scored"], result["n_cells"]) == (2, 4)
+        assert (result["synthetic"]["ap75"], result["synthetic"]["ap90"]) == pytest.approx((1, 1 / 3))
+        assert result["baseline"]["ap50"] == pytest.approx(0.5)
+        assert statistics.loc[0, "n_cells"] == 4
+        assert result["comparison"]["verdict"] == statistics.loc[0, "verdict"] == "better"
+        assert result["comparison"]["n_images"] == 2
+        assert (result["synthetic"]["n_splits"], result["synthetic"]["det"], result["baseline"]["det"]) == (0, 1, 0.5)
+    else:
+        assert len(cells) == 0
+        assert cells.columns.tolist()[:4] == ["image", "plane", "label", "area"]
+        assert (result["n_images_scored"], result["n_cells"]) == (0, 0)
+        assert set(result["synthetic"].values()) == {None}
+        assert np.isnan(statistics.loc[0, "ranksum_p"])
+        assert result["comparison"]["verdict"] == "undecided"
+        assert result["comparison"]["difference"] is None
+    assert "hela, scale demo" in capsys.readouterr().out
+
+
+def test_scripts_score_sparse_gold_truth(tmp_path):
+    """Planes of a stack with some of their cells, as prepare_images writes them, down to the table of cells."""
+    lay_out(tmp_path, (3, 20, 20), labelled=False)
+    truth = np.zeros((20, 20), np.uint16)
+    truth[2:8, 2:8] = 9  # the other cell of the plane is not annotated
+    write_image(tmp_path / "labels" / plane_name("002", 1), truth, (1.0, 1.0))
+    score(tmp_path, "synthetic", tmp_path)
+    cells = pd.read_csv(tmp_path / "iou.csv", dtype={"image": str})
+    assert cells[["image", "plane", "label"]].to_numpy().tolist() == [["002", 1, 9]]
+    assert cells["seg"].tolist() == pytest.approx([30 / 36])
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert (scores["n_images_scored"], scores["n_planes_scored"]) == (1, 1)
+    assert scores["seg"] == pytest.approx(30 / 36)
+    assert [scores[key] for key in ("ap50", "pq", "det")] == [None] * 3
+
+
+def test_script_reports_bad_labels_in_one_sentence(tmp_path, capsys):
+    lay_out(tmp_path, (20, 20), labelled=True)
+    write_image(tmp_path / "predictions/synthetic/001.ome.tif", np.ones((20, 19), np.uint16), [1, 1])
+    with pytest.raises(SystemExit) as caught:
+        score(tmp_path, "synthetic", tmp_path / "out")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == ("Error: 001: predicted labels have shape (20, 19), the reference (20, 20)\n")
+    assert not (tmp_path / "out").exists()

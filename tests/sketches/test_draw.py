@@ -1,0 +1,255 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+from sketchscope.geometry import sigma_in_voxels
+from sketchscope.sketches.draw import (
+    NUCLEOLUS_DEPTH,
+    draw,
+    draw_grey_values,
+    draw_membrane_sketch,
+    draw_nucleoli,
+    draw_sketch,
+    nearest_other,
+)
+
+GEOMETRY = {"2d": ((40, 50), (0.5, 0.5)), "3d": ((16, 40, 50), (1.0, 0.25, 0.5))}
+
+
+@pytest.fixture(params=GEOMETRY)
+def geometry(request):
+    return GEOMETRY[request.param]
+
+
+@pytest.fixture
+def labels(geometry):
+    """Three boxes, one at the border, two that touch."""
+    labels = np.zeros(geometry[0], np.uint16)
+    labels[..., 5:15, :8] = 1
+    labels[..., 20:30, 20:30] = 2
+    labels[..., 20:30, 30:40] = 3
+    if labels.ndim == 3:
+        labels[:4] = 0
+    return labels
+
+
+GREY = np.array([-0.5, 0.0, 0.75], np.float32)
+
+
+def test_unblurred_each_cell_has_its_value(labels):
+    sketch = draw_sketch(labels, GREY, -1.0, (0,) * labels.ndim)
+    assert sketch.dtype == np.float32
+    assert sketch.shape == labels.shape
+    for label, value in enumerate([-1.0, *GREY]):
+        assert (sketch[labels == label] == value).all()
+
+
+@pytest.mark.parametrize("sigma", [0.7, 2.0])
+def test_blur_is_one_of_each_axis(labels, geometry, sigma):
+    expected = np.select([labels == label for label in (1, 2, 3)], GREY, default=-0.9)
+    for axis, width in enumerate(sigma_in_voxels(sigma, geometry[1])):
+        expected = ndimage.gaussian_filter1d(expected, width, axis)
+    sketch = draw_sketch(labels, GREY, -0.9, sigma_in_voxels(sigma, geometry[1]))
+    np.testing.assert_allclose(sketch, expected, atol=1e-5)
+
+
+def test_blur_is_as_wide_in_micrometres_along_all_axes(geometry):
+    """The variance of a blurred point is the square of sigma."""
+    shape, voxel_size = geometry
+    labels = np.zeros(tuple(4 * n for n in shape), np.uint8)
+    middle = tuple(n // 2 for n in labels.shape)
+    labels[middle] = 1
+    weight = draw_sketch(labels, [1.0], -1.0, sigma_in_voxels(4.0, voxel_size)).astype(float) + 1
+    for axis, size in enumerate(voxel_size):
+        others = tuple(other for other in range(labels.ndim) if other != axis)
+        profile = weight.sum(axis=others)
+        position = (np.arange(profile.size) - middle[axis]) * size
+        assert np.sqrt((profile * position**2).sum() / profile.sum()) == pytest.approx(4 * min(voxel_size), rel=0.02)
+
+
+def test_sigma_in_voxels():
+    assert sigma_in_voxels(2.0, (0.5, 0.5)) == (2.0, 2.0)
+    assert sigma_in_voxels(2.0, (1.0, 0.25, 0.5)) == (0.5, 2.0, 1.0)
+    assert sigma_in_voxels(0.0, (1.0, 0.25)) == (0.0, 0.0)
+
+
+def test_clipped(labels):
+    sketch = draw_sketch(labels, [-3.0, 0.0, 3.0], -2.0, (0,) * labels.ndim)
+    assert sketch.min() == -1.0
+    assert sketch.max() == 1.0
+    assert (sketch[labels == 2] == 0).all()
+
+
+@pytest.mark.parametrize("background", [-1.0, -0.8])
+def test_empty_mask(geometry, background):
+    labels = np.zeros(geometry[0], np.uint16)
+    grey_values = draw_grey_values(GREY, labels.max(), background, np.random.default_rng(0))
+    assert grey_values.shape == (0,)
+    sketch = draw_sketch(labels, grey_values, background, (1.5,) * labels.ndim)
+    np.testing.assert_allclose(sketch, background, atol=1e-6)
+
+
+def test_wide_labels(geometry):
+    labels = np.zeros(geometry[0], np.uint32)
+    labels[..., 5, 5] = 70_000
+    sketch = draw_sketch(labels, np.linspace(-1, 1, 70_000), -1.0, (0,) * labels.ndim)
+    assert (sketch[..., 5, 5] == 1).all()
+    assert np.count_nonzero(sketch != -1) == sketch[..., 5, 5].size
+
+
+def test_grey_values_are_drawn_from_the_real_ones():
+    real = np.array([-0.9, -0.2, 0.1, 0.4, 1.3])
+    drawn = draw_grey_values(real, 5000, -1.0, np.random.default_rng(0))
+    assert drawn.dtype == np.float32
+    values, counts = np.unique(drawn, return_counts=True)
+    np.testing.assert_allclose(values, real, rtol=1e-6)
+    np.testing.assert_allclose(counts, 1000, rtol=0.15)
+
+
+def test_darker_values_are_raised():
+    drawn = draw_grey_values(np.array([-0.9, -0.7, 0.4]), 300, -0.6, np.random.default_rng(0))
+    np.testing.assert_allclose(np.unique(drawn), [-0.6, 0.4], rtol=1e-6)
+    assert 60 < np.count_nonzero(drawn > 0) < 140
+
+
+def test_same_generator_same_grey_values():
+    first, again, other = (
+        draw_grey_values(np.linspace(-1, 1, 99), 50, -1, np.random.default_rng(s)) for s in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_nucleoli_lie_inside_and_are_as_many_as_their_probabilities_say(geometry):
+    shape, voxel_size = geometry
+    labels = np.zeros(shape, np.uint16)
+    labels[tuple(slice(n // 8, -n // 8) for n in shape)] = 1
+    rng = np.random.default_rng(2)
+    assert not draw_nucleoli(labels, [1.0], (1.0, 2.0), voxel_size, rng).any()
+    counts = []
+    for _ in range(20):
+        spots = draw_nucleoli(labels, [0, 1.0], (1.0, 2.0), voxel_size, rng)
+        assert not spots[labels == 0].any()
+        counts.append(ndimage.label(spots)[1])
+        extent = np.ptp(np.argwhere(spots) * voxel_size, axis=0)
+        assert (extent <= 2.0).all()
+    assert counts == [1] * 20
+
+
+def test_nucleoli_are_darker_than_their_nucleus_and_brighter_than_the_background(labels):
+    spots = np.zeros(labels.shape, bool)
+    spots[tuple(np.argwhere(labels == 1)[0])] = True
+    sketch = draw_sketch(labels, np.full(labels.max(), 0.5), -0.5, [0] * labels.ndim, spots)
+    np.testing.assert_allclose(sketch[spots], 0.5 - NUCLEOLUS_DEPTH, atol=1e-6)
+    np.testing.assert_allclose(sketch[(labels == 1) & ~spots], 0.5)
+
+
+def test_contrast_decays_along_z():
+    labels = np.ones((9, 4, 4), np.uint16)
+    sketch = draw_sketch(labels, [0.5], -0.5, [0, 0, 0], decay=4.0)
+    np.testing.assert_allclose(sketch[:, 0, 0], -0.5 + np.exp(-np.arange(9) / 4), rtol=1e-5)
+    np.testing.assert_array_equal(
+        draw_sketch(labels[0], [0.5], -0.5, [0, 0], decay=4.0), draw_sketch(labels[0], [0.5], -0.5, [0, 0])
+    )
+
+
+@pytest.fixture
+def tissue(geometry):
+    """Cells that touch, and background in a corner."""
+    shape, voxel_size = geometry
+    sites = np.random.default_rng(0).uniform(0, np.multiply(shape, voxel_size), (12, len(shape)))
+    position = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) * voxel_size
+    labels = np.linalg.norm(position[..., None, :] - sites, axis=-1).argmin(axis=-1).astype(np.uint16)
+    assert labels.max() == 11
+    return labels
+
+
+@pytest.mark.parametrize("distance", [0.1, 0.5, 1.2])
+def test_nearest_other_against_its_definition(tissue, geometry, distance):
+    voxel_size = np.array(geometry[1])
+    beyond = nearest_other(tissue, distance, voxel_size)
+    away = np.array([ndimage.distance_transform_edt(tissue != label, voxel_size) for label in range(12)])
+    away[tissue, *np.indices(tissue.shape)] = np.inf
+    shifted = (np.roll(np.pad(tissue, 1, "edge"), step, axis) for axis in range(tissue.ndim) for step in (1, -1))
+    faces = np.any([other[(slice(1, -1),) * tissue.ndim] != tissue for other in shifted], axis=0)
+    near = away.min(axis=0) <= distance + voxel_size.min() / 2 + 1e-9
+    membrane = beyond != tissue
+    assert membrane[near].all()
+    assert (near | faces)[membrane].all()
+    chosen = np.take_along_axis(away, beyond[None].astype(int), axis=0)[0]
+    np.testing.assert_allclose(chosen[near], away.min(axis=0)[near])
+
+
+def test_a_membrane_is_as_wide_as_it_should_be():
+    labels = np.ones((5, 100), np.uint16)
+    labels[:, 50:] = 2
+    for width in (1.0, 2.0, 3.0):
+        assert ((nearest_other(labels, width / 2, (0.25, 0.25)) != labels).sum(axis=1) * 0.25 == width).all()
+
+
+def test_each_pair_of_neighbours_has_one_grey_value(tissue, geometry):
+    sketch = draw_membrane_sketch(
+        tissue, lambda count: np.linspace(0, 1, count), -0.75, [0] * tissue.ndim, 0.5, geometry[1]
+    )
+    beyond = nearest_other(tissue, 0.25, geometry[1])
+    membrane = beyond != tissue
+    np.testing.assert_array_equal(sketch >= 0, membrane)
+    assert (sketch[~membrane] == -0.75).all()
+    pairs = np.sort([tissue[membrane], beyond[membrane]], axis=0)
+    values = {(a, b): set() for a, b in pairs.T.tolist()}
+    for (a, b), value in zip(pairs.T.tolist(), sketch[membrane].tolist(), strict=True):
+        values[a, b].add(value)
+    assert all(len(found) == 1 for found in values.values())
+    assert len(set.union(*values.values())) == len(values)
+
+
+def test_one_cell_that_fills_the_image_has_no_membrane(geometry):
+    sketch = draw_membrane_sketch(
+        np.ones(geometry[0], np.uint16), np.zeros, -0.5, [1.0] * len(geometry[0]), 5.0, geometry[1]
+    )
+    np.testing.assert_allclose(sketch, -0.5)
+
+
+SETTINGS = {
+    "measured": np.array([0.0, 0.5]),
+    "measured_background": -0.8,
+    "sigma": 1.0,
+    "background": None,
+    "min_contrast": 0.2,
+    "nucleoli": [0.5, 0.5],
+    "nucleolus_um": [1.0, 2.0],
+    "membrane_um": 1.0,
+    "decay_um": 8.0,
+}
+
+
+@pytest.mark.parametrize("stain", ["nuclei", "membranes"])
+def test_draw(tissue, geometry, stain):
+    first, again, other = (
+        draw(tissue, geometry[1], stain=stain, rng=np.random.default_rng(seed), **SETTINGS) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert first.dtype == np.float32
+    assert -0.81 < first.min() < first.max() <= 1
+
+
+def test_lost_nuclei_are_drawn_as_bright_as_usual(labels, geometry):
+    settings = {"stain": "nuclei", "measured": np.array([-0.6, 0.2, 0.9]), "measured_background": -0.8}
+    settings |= {"sigma": 0.0, "background": None, "min_contrast": 0.1, "nucleoli": [1.0], "nucleolus_um": (1, 2)}
+    settings |= {"membrane_um": 1.0, "decay_um": None}
+
+    def drawn(lost):
+        return draw(labels, geometry[1], rng=np.random.default_rng(2), lost=lost, **settings)
+
+    before, after = drawn([]), drawn([1, 3])
+    for label in (1, 3):
+        assert after[labels == label][0] == np.float32(max(before[labels == label][0], 0.2))
+    np.testing.assert_array_equal(after[np.isin(labels, (0, 2))], before[np.isin(labels, (0, 2))])
+    assert (after != before).any()
+
+
+def test_membranes_are_drawn_where_cells_meet(tissue, geometry):
+    sketch = draw(tissue, geometry[1], stain="membranes", rng=np.random.default_rng(0), **SETTINGS | {"sigma": 0.0})
+    membrane = nearest_other(tissue, 0.5, geometry[1]) != tissue
+    assert sketch[membrane].min() > -0.8
+    np.testing.assert_allclose(sketch[~membrane], -0.8, rtol=1e-6)

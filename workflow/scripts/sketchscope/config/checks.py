@@ -1,0 +1,107 @@
+"""What no schema can say of the settings of one organism."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InputError
+from .layers import Settings
+from .schema import joined
+
+SHAPES = (
+    "voxel_size",
+    "volume_shape",
+    "simulation.specimen.size_um",
+    "diffusion.patch_shape",
+    "generation.tile_shape",
+    "generation.overlap",
+    "generation.slab_shape",
+)
+
+
+def check_shapes(settings: Settings, key: str) -> None:
+    """Check that everything given per axis has an entry for every axis."""
+    dimensions = settings["dimensions"]
+    for name in SHAPES:
+        value = _lookup(settings, name)
+        if value is not None and len(value) != dimensions:
+            raise InputError(
+                f"{key}.{name}: found {value}; with dimensions: {dimensions} it needs {dimensions} entries,"
+                f" {', '.join('zyx'[-dimensions:])}"
+            )
+    axes = settings["axes"]
+    if axes != "auto" and len(axes.replace("T", "")) != dimensions:
+        fitting = ["auto", "YX", "TYX"] if dimensions == 2 else ["auto", "ZYX", "TZYX"]
+        raise InputError(f"{key}.axes: found {axes}; with dimensions: {dimensions} allowed is {joined(fitting)}")
+
+
+def _lookup(settings: Mapping, name: str) -> Any:
+    for part in name.split("."):
+        settings = settings[part]
+    return settings
+
+
+def check_selections(settings: Settings, key: str) -> None:
+    """Check percentiles, probabilities and ranges of images; a single position becomes a text like the rest."""
+    low, high = settings["percentiles"]
+    if low >= high:
+        raise InputError(f"{key}.percentiles: found [{low}, {high}]; the first must be below the second")
+    total = sum(settings["sketch"]["nucleoli"])
+    if abs(total - 1) > 1e-6:
+        raise InputError(f"{key}.sketch.nucleoli: found probabilities that sum to {total:g}; they must sum to 1")
+    smallest, largest = settings["sketch"]["nucleolus_um"]
+    if smallest > largest:
+        raise InputError(f"{key}.sketch.nucleolus_um: found [{smallest}, {largest}]; the first must not be larger")
+    for name in ("train_images", "test_images"):
+        if settings[name] is None:
+            continue
+        settings[name] = "".join(str(settings[name]).split())
+        for first, last in re.findall(r"(\d+)-(\d+)", settings[name]):
+            if int(first) > int(last):
+                raise InputError(f"{key}.{name}: found {first}-{last}; a range must not run backwards")
+
+
+def with_tiles(generation: Settings, patch_shape: list[int]) -> Settings:
+    """Settings of the generation with the tile, and the overlap that follows from it, filled in."""
+    tile = generation["tile_shape"] or list(patch_shape)
+    overlap = generation["overlap"] or [size // 4 for size in tile]
+    return generation | {"tile_shape": tile, "overlap": overlap}
+
+
+def check_generation(settings: Settings, key: str) -> None:
+    """Check that all starts lie in the schedule, the steps before them, and the overlap in the tiles."""
+    generation, sweep, last = settings["generation"], settings["sweep"], settings["diffusion"]["timesteps"]
+    name, starts = "generation.t_start", [generation["t_start"]]
+    if starts == ["auto"]:
+        name, starts = "sweep.t_start", sweep["t_start"]
+    if max(starts) > last:
+        raise InputError(f"{key}.{name}: found {max(starts)}; allowed is 1 to diffusion.timesteps, which is {last}")
+    first = min(starts)
+    for section, steps in (("generation", generation["steps"]), ("sweep", sweep["steps"])):
+        if steps is not None and steps > first:
+            null = ", or null" if section == "generation" else ""
+            raise InputError(f"{key}.{section}.steps: found {steps}; allowed is 1 to t_start, which is {first}{null}")
+    tile, overlap = generation["tile_shape"], generation["overlap"]
+    if any(shared >= size for shared, size in zip(overlap, tile, strict=True)):
+        raise InputError(
+            f"{key}.generation.overlap: found {overlap}; along every axis it must be smaller than the tile,"
+            f" which is {tile}"
+        )
+
+
+def check_redrawing(settings: Settings, key: str) -> None:
+    """Check that lost cells can be drawn anew where that is wanted."""
+    for name, hindered in (
+        ("stain: membranes", settings["stain"] == "membranes"),
+        ("generation.slab_shape", settings["generation"]["slab_shape"] is not None),
+    ):
+        if hindered and settings["audit"]["lost"] == "redraw":
+            raise InputError(f"{key}.audit.lost: found redraw; with {name} allowed is keep or drop")
+
+
+def check_fit(settings: Settings, key: str) -> None:
+    """Check that a density can be fitted where that is wanted: that the specimen fills the images."""
+    simulation = settings["simulation"]
+    shape = simulation["specimen"]["shape"]
+    if simulation["fit"] and settings["stain"] == "nuclei" and shape != "box":
+        raise InputError(f"{key}.simulation.fit: found true; with specimen.shape: {shape} allowed is false")

@@ -1,0 +1,98 @@
+"""Files that the configuration names."""
+
+import glob
+import os
+import re
+from collections.abc import Mapping
+
+from ..errors import InputError
+from .layers import Settings
+from .schema import joined, unknown
+
+
+def find_files(settings: Settings, key: str, datasets: Mapping) -> Settings:
+    """Check where the images come from and list the files that the globs match.
+
+    Returns
+    -------
+    dict
+        `images` and `labels`: lists of files, or None.
+    """
+    images, dataset, labels = settings["images"], settings["dataset"], settings["labels"]
+    if (images is None) == (dataset is None):
+        found = "neither" if images is None else "both"
+        raise InputError(f"{key}: found {found} of images (your files) and dataset (public); exactly one is needed")
+    if dataset is not None and dataset not in datasets:
+        raise InputError(f"{key}.dataset: {unknown(dataset, datasets)}")
+    if dataset is not None and labels is not None:
+        raise InputError(f"{key}.labels: are allowed only with images; the data set {dataset} brings its own")
+    checkpoint = settings["diffusion"]["checkpoint"]
+    if checkpoint is not None:
+        matched_files(glob.escape(checkpoint), f"{key}.diffusion.checkpoint")
+    files = {
+        "images": matched_files(images, f"{key}.images"),
+        "labels": matched_files(labels, f"{key}.labels"),
+    }
+    if labels is not None and len(files["labels"]) != len(files["images"]):
+        raise InputError(
+            f"{key}.labels: found {len(files['labels'])} files for {len(files['images'])} image files;"
+            " allowed is one for each image file"
+        )
+    return files
+
+
+def find_masks(settings: Settings, key: str, sources: Mapping) -> Settings:
+    """Check where the masks come from and list the files that their globs match.
+
+    Returns
+    -------
+    dict
+        The section masks; `labels` is a list of files, or None.
+    """
+    masks, dataset, key = settings["masks"], settings["dataset"], f"{key}.masks"
+    source, labels = masks["source"], masks["labels"]
+    if source == "cellpose" and masks["model"] not in sources.get("models", {}):
+        check_model(masks["model"], key, sources)
+    if source == "files" and labels is None:
+        raise InputError(f"{key}.labels: found null; source: files needs globs of your label images")
+    if source != "files" and labels is not None:
+        raise InputError(f"{key}.labels: are allowed only with source: files; found source: {source}")
+    if source == "silver" and dataset is None:
+        raise InputError(f"{key}.source: found silver, which only a dataset brings; take files for labels of your own")
+    if source == "silver" and sources["datasets"][dataset]["truth"] == "none":
+        raise InputError(f"{key}.source: found silver, but the data set {dataset} brings no labels of whole images")
+    return masks | {"labels": matched_files(labels, f"{key}.labels")}
+
+
+def check_model(model: str, key: str, sources: Mapping) -> None:
+    """Check that a Cellpose model that is not published is a file."""
+    if not os.path.isfile(os.path.expanduser(model)):
+        published = joined([*sources.get("models", {})])
+        raise InputError(f"{key}.model: found '{model}', no file in {os.getcwd()}; allowed is a file or {published}")
+
+
+def matched_files(patterns: str | list[str] | None, key: str) -> list[str] | None:
+    """Files that globs match, relative to the working directory unless absolute.
+
+    Numbers in names count as numbers: t9 comes before t10. Files of an earlier pattern come first.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches no file.
+    """
+    if patterns is None:
+        return None
+    files: list[str] = []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True), key=_natural)
+        found = [match for match in matches if os.path.isfile(match)]
+        if not found:
+            folder = f"; it is a folder, add a pattern: {pattern.rstrip('/')}/*.tif" if matches else ""
+            raise InputError(f"{key}: found no file that matches '{pattern}' in {os.getcwd()}{folder}")
+        files += found
+    return list(dict.fromkeys(files))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

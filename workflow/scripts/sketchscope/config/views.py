@@ -1,0 +1,58 @@
+"""Parts of the checked configuration, as rules and reports need them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .layers import Settings
+
+# the keys of the section simulation that mean nothing to one stain; changing one simulates nothing again
+MEANINGLESS = {
+    "nuclei": ("layers", "size_gradient"),
+    "membranes": (
+        *("elongation", "elongation_sd", "flatness", "roughness", "surface", "mitotic_fraction", "mitotic_elongation"),
+        *("density", "cluster_fraction", "cluster_gap_um", "layer_um"),
+    ),
+}
+
+# the keys of the section simulation that are fitted to the images where simulation.fit says so
+FITTED = ("diameter_cv", "elongation", "elongation_sd", "density")
+
+# the keys of an organism that have no part in its synthetic images, or name files of the user
+UNSEEN = ("images", "labels", "baseline", "cellpose", "evaluation")
+
+
+def simulation_settings(organism: Mapping) -> Settings:
+    """The section simulation of an organism, as far as it matters to its stain and is not fitted."""
+    others = ["fit", *MEANINGLESS[organism["stain"]], *(FITTED if organism["simulation"]["fit"] else [])]
+    return {key: value for key, value in organism["simulation"].items() if key not in others}
+
+
+def effective_settings(organism: Mapping) -> Settings:
+    """The settings of an organism as far as they mean anything to it, for people to read."""
+    if organism["masks"]["source"] == "simulated":
+        simulation = {"fit": organism["simulation"]["fit"], **simulation_settings(organism)}
+        return {**organism, "simulation": simulation, "masks": {"source": "simulated"}}
+    return {key: value for key, value in organism.items() if key != "simulation"}
+
+
+def synthetic_settings(organism: Mapping) -> Settings:
+    """The settings that have a part in the synthetic images, without the names of the user's files."""
+    settings = {key: value for key, value in effective_settings(organism).items() if key not in UNSEEN}
+    masks = {key: value for key, value in settings["masks"].items() if key != "labels"}
+    if "model" in masks:
+        masks["model"] = Path(masks["model"]).name
+    return settings | {"masks": masks}
+
+
+def batches(volumes: int, volumes_per_job: int) -> dict[str, dict[str, int]]:
+    """Volumes of each job: names and positions over all volumes.
+
+    >>> batches(3, 2)
+    {'batch_000': {'volume_0000': 0, 'volume_0001': 1}, 'batch_001': {'volume_0002': 2}}
+    """
+    return {
+        f"batch_{batch:03d}": {
+            f"volume_{index:04d}": index for index in range(first, min(first + volumes_per_job, volumes))
+        }
+        for batch, first in enumerate(range(0, volumes, volumes_per_job))
+    }

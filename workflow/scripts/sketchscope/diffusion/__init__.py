@@ -1,0 +1,1 @@
+"""The diffusion model: trained on real images, then made to turn sketches into images."""

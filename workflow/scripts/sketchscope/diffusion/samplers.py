@@ -1,0 +1,147 @@
+"""One function per step of a sampler, and the loop that takes the steps."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from .schedule import Schedule
+
+
+def predict_x_0(x_t: torch.Tensor, eps: torch.Tensor, alpha_bar: float) -> torch.Tensor:
+    """The clean image that x_t and the predicted noise imply, clipped to the image range [-1, 1]."""
+    return ((x_t - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5).clamp(-1, 1)
+
+
+def ddim_step(
+    x_t: torch.Tensor,
+    x_0: torch.Tensor,
+    noise: torch.Tensor | float,
+    alpha_bar: float,
+    alpha_bar_prev: float,
+    eta: float,
+) -> torch.Tensor:
+    """One step of DDIM (Song et al. 2021, eqs. 12 and 16); eta = 0 is deterministic, eta = 1 is DDPM-like.
+
+    Parameters
+    ----------
+    x_t, x_0 : tensor
+        Where the process is, and the clean image predicted there by `predict_x_0`; of one shape.
+    noise : tensor like x_t, or float
+        Standard normal; without effect where eta = 0.
+    alpha_bar, alpha_bar_prev : float
+        Of this step and of the one that follows.
+    eta : float
+        Randomness, from 0 to 1.
+
+    Returns
+    -------
+    tensor like x_t
+    """
+    eps = (x_t - alpha_bar**0.5 * x_0) / (1 - alpha_bar) ** 0.5  # consistent with the clipped x_0
+    variance = eta**2 * (1 - alpha_bar_prev) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_prev)
+    direction = (1 - alpha_bar_prev - variance) ** 0.5 * eps
+    return alpha_bar_prev**0.5 * x_0 + direction + variance**0.5 * noise
+
+
+def ddpm_step(
+    x_t: torch.Tensor, x_0: torch.Tensor, noise: torch.Tensor, alpha_bar: float, alpha_bar_prev: float
+) -> torch.Tensor:
+    """One ancestral step (Ho et al. 2020, eqs. 6-7), variance beta_t ('fixedlarge', the paper's choice).
+
+    The step to the clean image adds no noise. The parameters are those of `ddim_step`.
+    """
+    alpha = alpha_bar / alpha_bar_prev
+    mean = (alpha_bar_prev**0.5 * (1 - alpha) * x_0 + alpha**0.5 * (1 - alpha_bar_prev) * x_t) / (1 - alpha_bar)
+    return mean if alpha_bar_prev == 1 else mean + (1 - alpha) ** 0.5 * noise
+
+
+def dpm_solver_step(
+    x_t: torch.Tensor,
+    x_0: torch.Tensor,
+    x_0_before: torch.Tensor | None,
+    noise: torch.Tensor | float,
+    alpha_bar: float,
+    alpha_bar_prev: float,
+    alpha_bar_before: float | None,
+    eta: float,
+) -> torch.Tensor:
+    """One step of DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095), of second order.
+
+    eta = 0 is deterministic (algorithm 2), eta = 1 is SDE-DPM-Solver++ 2M (eq. 18); between them the rest shrinks as
+    the noise grows, so that the marginals stay.
+
+    Parameters
+    ----------
+    x_t, x_0 : tensor
+        Where the process is, and the clean image predicted there by `predict_x_0`; of one shape.
+    x_0_before : tensor like x_0, or None
+        Clean image predicted at the step before; None at the first step, which is of first order.
+    noise : tensor like x_t, or float
+        Standard normal; without effect where eta = 0.
+    alpha_bar, alpha_bar_prev, alpha_bar_before : float
+        Of this step, of the one that follows and of the one before.
+    eta : float
+        Randomness, from 0 to 1.
+
+    Returns
+    -------
+    tensor like x_t
+    """
+    if alpha_bar_prev == 1:
+        return x_0  # the limit of the step of first order; the log-SNR of the clean image is infinite
+    h = _half_log_snr(alpha_bar_prev) - _half_log_snr(alpha_bar)
+    if x_0_before is not None:
+        ratio = h / (_half_log_snr(alpha_bar) - _half_log_snr(alpha_bar_before)) / 2
+        x_0 = (1 + ratio) * x_0 - ratio * x_0_before
+    shrink = ((1 - alpha_bar_prev) / (1 - alpha_bar)) ** 0.5 * math.exp(-eta * h)
+    deviation = (-(1 - alpha_bar_prev) * math.expm1(-2 * eta * h)) ** 0.5
+    return shrink * x_t - alpha_bar_prev**0.5 * math.expm1(-(1 + eta) * h) * x_0 + deviation * noise
+
+
+def _half_log_snr(alpha_bar: float) -> float:
+    """Logarithm of signal over noise, the lambda of the DPM-Solver papers."""
+    return 0.5 * math.log(alpha_bar / (1 - alpha_bar))
+
+
+def p_sample_loop(
+    x_t: torch.Tensor,
+    schedule: Schedule,
+    predict_eps: Callable[[torch.Tensor, int], torch.Tensor],
+    noise: Callable[[int], torch.Tensor],
+    sampler: str,
+    eta: float = 0.0,
+) -> torch.Tensor:
+    """The reverse process, from x_t at the first step of a schedule to the clean image.
+
+    Parameters
+    ----------
+    x_t : tensor
+        At the first step, of any shape.
+    schedule : Schedule
+    predict_eps : callable
+        From x_t and the step number to the predicted noise, like x_t.
+    noise : callable
+        From the step number to standard normal noise like x_t; called only where the sampler needs it.
+    sampler : {'ddim', 'ddpm', 'dpm-solver++'}
+    eta : float
+        Randomness of DDIM and DPM-Solver++.
+
+    Returns
+    -------
+    tensor like x_t
+        The clean image.
+    """
+    x_0_before, alpha_bar_before = None, None
+    for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
+        x_0 = predict_x_0(x_t, predict_eps(x_t, t), alpha_bar)
+        if sampler == "ddpm":
+            x_t = ddpm_step(x_t, x_0, noise(t), alpha_bar, alpha_bar_prev)
+        elif sampler == "ddim":
+            x_t = ddim_step(x_t, x_0, noise(t) if eta > 0 else 0.0, alpha_bar, alpha_bar_prev, eta)
+        else:
+            fresh = noise(t) if eta > 0 else 0.0
+            x_t = dpm_solver_step(x_t, x_0, x_0_before, fresh, alpha_bar, alpha_bar_prev, alpha_bar_before, eta)
+        x_0_before, alpha_bar_before = x_0, alpha_bar
+    return x_t

@@ -1,0 +1,1 @@
+"""Scores, comparisons of models, and the audit of synthetic labels."""

@@ -1,0 +1,219 @@
+"""Where to start, and how much to blur: real images are compared with what their own sketches become."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+from scipy.spatial.distance import jensenshannon
+
+from ..config.auto import AUTO
+from ..images.windows import crop_typical
+from ..sketches.depth import at_surface, slice_depths
+from .audit import audit_cells, summarise_audit
+from .image_similarity import histogram_distance, psnr, spectrum_distance, zncc
+
+
+def choose_start(
+    scores: pd.DataFrame,
+    max_divergence: float,
+    max_spectrum: float,
+    *,
+    t_start: int | str = AUTO,
+    sigma: float | str = AUTO,
+) -> dict[str, Any]:
+    """Choose the earliest t_start, and for it the smallest sigma, of those that are good enough.
+
+    Good enough is where noised sketches cannot be told from noised images, a divergence of at most `max_divergence`
+    (or the least there is), and of these, where the generated images have the texture of real ones, a spectrum at most
+    `max_spectrum` farther from theirs than the best. The earliest such start keeps cells closest to their masks.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Rows of `sweep.sweep`.
+    max_divergence : float
+        Bits.
+    max_spectrum : float
+        dB.
+    t_start, sigma : number or 'auto'
+        A number is set already, and must be in the grid.
+
+    Returns
+    -------
+    dict
+        t_start, sigma, and all other columns of the row chosen.
+    """
+    for name, value in (("t_start", t_start), ("sigma", sigma)):
+        if value != AUTO:
+            scores = scores[np.isclose(scores[name], value)]
+    alike = scores[scores["divergence"] <= max(max_divergence, scores["divergence"].min())]
+    good = alike[alike["spectrum"] <= alike["spectrum"].min() + max_spectrum]
+    chosen = good.sort_values(["t_start", "sigma"]).iloc[0]
+    return {name: chosen[name].item() for name in scores.columns} | {"t_start": int(chosen["t_start"])}
+
+
+BINS, WIDEST = 200, 4.0  # of the histograms of noised intensities, whose standard deviation is about 1
+AUDITED = {
+    "displacement": "displacement_abs_median",
+    "iou": "iou_median",
+    "iou_above_0.7": "iou_above_0.7",
+    "cells": "cells",
+    "lost": "lost",
+}
+
+
+class Example(NamedTuple):
+    """A real image and its labels, arrays of one shape, (Z, Y, X) or (Y, X)."""
+
+    image: np.ndarray
+    labels: np.ndarray
+
+
+def typical_example(image: np.ndarray, labels: np.ndarray, shape: Sequence[int]) -> Example:
+    """A window of typical brightness, of at most the given shape."""
+    window = crop_typical(image, shape)
+    return Example(image[window], labels[window])
+
+
+def grey_at_surface(
+    example: Example, voxel_size: Sequence[float], background: float, decay_um: float | None
+) -> np.ndarray:
+    """Mean intensity of each cell as in the first slice (see `depth.at_surface`).
+
+    Returns
+    -------
+    float32 array (labels,)
+        Anything for a number that no cell has.
+    """
+    numbers = np.arange(1, example.labels.max() + 1)
+    depth = np.broadcast_to(slice_depths(example.labels.shape, voxel_size), example.labels.shape)
+    count = np.maximum(np.bincount(example.labels.ravel(), minlength=len(numbers) + 1)[1:], 1)
+    grey, depth_um = (ndimage.sum_labels(values, example.labels, numbers) / count for values in (example.image, depth))
+    return at_surface(grey, depth_um, background, decay_um).astype(np.float32)
+
+
+def noised_distances(
+    images: Sequence[np.ndarray], sketches: Sequence[np.ndarray], alpha_bar: float, rng: np.random.Generator
+) -> dict[str, float]:
+    """How far the intensities of noised sketches are from those of noised images.
+
+    At a start where the two cannot be told apart the network is given what it was trained on.
+
+    Parameters
+    ----------
+    images, sketches : sequences of arrays
+        Normalised intensities.
+    alpha_bar : float
+        Of the step up to which they are noised.
+    rng : numpy Generator
+
+    Returns
+    -------
+    dict
+        divergence, of Jensen and Shannon (Lin 1991, IEEE Trans. Inf. Theory 37), in bits, less that of the images
+        from themselves under other noise; wasserstein, in units of intensity.
+    """
+
+    def noised(group: Sequence[np.ndarray]) -> np.ndarray:
+        clean = np.concatenate([image.ravel() for image in group]).astype(np.float64)
+        return np.sqrt(alpha_bar) * clean + np.sqrt(1 - alpha_bar) * rng.standard_normal(clean.size)
+
+    first, again, other = noised(images), noised(images), noised(sketches)
+    counts = [
+        np.histogram(np.clip(values, -WIDEST, WIDEST), BINS, (-WIDEST, WIDEST))[0] for values in (first, again, other)
+    ]
+    of_chance, between = (jensenshannon(counts[0], count, 2) ** 2 for count in counts[1:])
+    return {
+        "divergence": float(max(between - of_chance, 0)),
+        "wasserstein": histogram_distance([first], [other]),
+    }
+
+
+def score(
+    examples: Sequence[Example], generated: Sequence[np.ndarray], voxel_size: Sequence[float], **audit: Any
+) -> dict[str, float]:
+    """Compare images generated from sketches of real ones with these.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Real images, normalised, with labels.
+    generated : sequence of arrays
+        One for each.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    **audit
+        Of `audit.audit_cells`: stain and min_contrast.
+
+    Returns
+    -------
+    dict
+        psnr (dB) and zncc inside the labelled regions, means over the images; histogram (intensity) and spectrum (dB),
+        distances of all generated images from all real ones; displacement (voxels, median of the absolute value), iou,
+        iou_above_0.7, cells and lost of `audit.summarise_audit`.
+    """
+    pairs = list(zip(examples, generated, strict=True))
+    images = [example.image for example in examples]
+    inside = [(image, example.image, example.labels > 0) for example, image in pairs if example.labels.any()]
+    cells = [audit_cells(image, example.labels, voxel_size, **audit) for example, image in pairs]
+    audited = summarise_audit(pd.concat(cells))
+    return {
+        "psnr": float(np.mean([psnr(*three) for three in inside])) if inside else np.nan,
+        "zncc": float(np.mean([zncc(*three) for three in inside])) if inside else np.nan,
+        "histogram": histogram_distance(generated, images),
+        "spectrum": spectrum_distance(generated, images),
+        **{key: audited[name] for key, name in AUDITED.items()},
+    }
+
+
+def sweep(
+    examples: Sequence[Example],
+    draw: Callable[[Example, float], np.ndarray],
+    make_generator: Callable[[int], Callable[..., np.ndarray]],
+    alpha_bar: np.ndarray,
+    voxel_size: Sequence[float],
+    *,
+    t_starts: Sequence[int],
+    sigmas: Sequence[float],
+    key: Sequence[int],
+    **audit: Any,
+) -> Iterator[tuple[dict[str, float], np.ndarray, np.ndarray]]:
+    """Score every start and blur of a grid.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Real images, normalised, with labels.
+    draw : callable
+        From an example and sigma to its sketch.
+    make_generator : callable
+        From t_start to a generator, see `generate.load_generator`.
+    alpha_bar : array
+        Of every step.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    t_starts, sigmas : sequences
+        The grid.
+    key : sequence of int
+        Seed and organism, for all noise; it is the same at every point of the grid.
+    **audit
+        See `score`.
+
+    Yields
+    ------
+    dict
+        One row: t_start, sigma, and what `noised_distances` and `score` give.
+    sketch, image : arrays
+        Of the first example.
+    """
+    images = [example.image for example in examples]
+    for sigma in sigmas:
+        sketches = [draw(example, sigma) for example in examples]
+        for t_start in t_starts:
+            generator = make_generator(t_start=t_start)
+            made = [generator(sketch, key=[*key, number]) for number, sketch in enumerate(sketches)]
+            distances = noised_distances(images, sketches, float(alpha_bar[t_start]), np.random.default_rng(key))
+            row = {"t_start": t_start, "sigma": sigma} | distances | score(examples, made, voxel_size, **audit)
+            yield row, sketches[0], made[0]

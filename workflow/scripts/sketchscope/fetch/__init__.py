@@ -1,0 +1,1 @@
+"""Public data sets and published models, fetched and checked."""

@@ -1,0 +1,1 @@
+"""Real images: prepared, normalised, listed in a manifest."""

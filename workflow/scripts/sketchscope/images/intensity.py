@@ -1,0 +1,72 @@
+"""Intensities between the units of the microscope and the range -1 to 1 of the network."""
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..errors import InputError
+
+
+def normalise(image: np.ndarray, low: float, high: float, gamma: float = 1.0) -> np.ndarray:
+    """Map the intensities low..high to -1..1 without clipping, so that it can be undone.
+
+    Parameters
+    ----------
+    image : array of any shape and real dtype
+    low, high : float
+        Limits of the image, low < high.
+    gamma : float
+        Exponent of the intensity above `low` as a share of high - low; what lies below `low` is mirrored.
+
+    Returns
+    -------
+    array of float32
+    """
+    share = (image.astype(np.float64) - low) / (high - low)
+    return (2.0 * _signed_power(share, gamma) - 1.0).astype(np.float32)
+
+
+def denormalise(normalised: np.ndarray, low: float, high: float, dtype: DTypeLike, gamma: float = 1.0) -> np.ndarray:
+    """Undo `normalise`: integers are rounded and clipped to the range of `dtype`.
+
+    The round trip is exact for integers of 8 and 16 bits.
+    """
+    dtype = np.dtype(dtype)
+    share = _signed_power((normalised.astype(np.float64) + 1.0) / 2.0, 1.0 / gamma)
+    image = share * (high - low) + low
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        image = np.clip(np.rint(image), limits.min, limits.max)
+    return image.astype(dtype)
+
+
+def _signed_power(values: np.ndarray, exponent: float) -> np.ndarray:
+    return values if exponent == 1.0 else np.sign(values) * np.abs(values) ** exponent
+
+
+def intensity_limits(image: np.ndarray, percentiles: tuple[float, float], name: str) -> tuple[float, float]:
+    """The intensities that become -1 and 1.
+
+    Parameters
+    ----------
+    image : array (Z, Y, X) or (Y, X)
+    percentiles : (float, float)
+    name : str
+        The file and frame, for the error.
+
+    Raises
+    ------
+    InputError
+        If a value is not finite, or the image is constant, altogether or between the percentiles.
+    """
+    invalid = image.size - np.count_nonzero(np.isfinite(image))
+    if invalid:
+        raise InputError(f"{name}: {invalid} of {image.size} values are NaN or infinite")
+    if image.min() == image.max():
+        raise InputError(f"{name}: is constant, every value is {image.min()}")
+    low, high = (float(limit) for limit in np.percentile(image, percentiles))
+    if not low < high:
+        raise InputError(
+            f"{name}: its percentiles {percentiles[0]} and {percentiles[1]} are {low} and {high},"
+            " the first must be less; set wider percentiles"
+        )
+    return low, high

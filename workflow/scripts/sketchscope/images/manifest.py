@@ -1,0 +1,146 @@
+"""The table of prepared images, and their intensities in [-1, 1] and back."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..io.atomic import PathLike, atomic_path
+from ..io.images import read_image
+from .intensity import denormalise, normalise
+
+
+class ManifestRow(NamedTuple):
+    """One prepared image."""
+
+    image: str
+    """Name: the file is {image}.ome.tif."""
+    split: str
+    """train, test, or both (a single image serves as both)."""
+    source: str
+    """The user's file it comes from."""
+    frame: int
+    """Its position in that file, from 0."""
+    shape: tuple[int, ...]
+    """Voxels along (Z, Y, X) or (Y, X)."""
+    dtype: str
+    """Type of the original intensities."""
+    voxel_size: tuple[float, ...]
+    """Micrometres along each axis."""
+    low: float
+    """Intensity that becomes -1."""
+    high: float
+    """Intensity that becomes 1."""
+    gamma: float
+    """Exponent of the intensities between them."""
+    labelled: bool
+    """Whether there is a label image of the same name."""
+
+
+def as_real(normalised: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
+    """A generated image with the intensities and the dtype of the real ones it is to resemble."""
+    return denormalise(normalised, *typical_limits(rows), rows[0].dtype, rows[0].gamma)
+
+
+def from_real(image: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
+    """Undo `as_real`, as far as its dtype allows."""
+    return normalise(image, *typical_limits(rows), rows[0].gamma)
+
+
+def write_manifest(path: PathLike, rows: Iterable[ManifestRow]) -> None:
+    """Write the rows as CSV, whole or not at all."""
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(ManifestRow._fields)
+        for row in rows:
+            shape, voxel_size = _joined(row.shape), _joined(row.voxel_size)
+            writer.writerow(row._replace(shape=shape, voxel_size=voxel_size))
+
+
+def read_manifest(path: PathLike) -> list[ManifestRow]:
+    """Read what `write_manifest` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no manifest.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as handle:
+            return [_parsed(row) for row in csv.DictReader(handle)]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (KeyError, TypeError, ValueError) as error:
+        columns = ", ".join(ManifestRow._fields)
+        raise InputError(f"{path}: is no manifest with the columns {columns} ({error!r})") from error
+
+
+def training_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
+    """Rows of the images to learn from."""
+    return [row for row in rows if row.split in ("train", "both")]
+
+
+def held_out_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
+    """Rows of the images to segment and score."""
+    return [row for row in rows if row.split in ("test", "both")]
+
+
+def load_image(row: ManifestRow, folder: PathLike) -> np.ndarray:
+    """The image or the labels of a row, whichever `folder` holds: array (Z, Y, X) or (Y, X) as stored."""
+    return read_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
+
+
+def plane_name(image: str, plane: int) -> str:
+    """Name of the file with the labels of a single plane of an image.
+
+    >>> plane_name("0003", 12)
+    '0003_plane0012.ome.tif'
+    """
+    return f"{image}_plane{plane:04d}.ome.tif"
+
+
+def load_references(row: ManifestRow, folder: PathLike) -> Iterator[tuple[np.ndarray, int | None]]:
+    """Yield the labels of an image as stored, with None, or those of each annotated plane with its position.
+
+    Labels of the whole image come before those of planes; nothing is yielded where there are neither.
+    """
+    whole = Path(folder) / f"{row.image}.ome.tif"
+    if whole.exists():
+        yield read_image(whole), None
+        return
+    for path in sorted(Path(folder).glob(f"{row.image}_plane*.ome.tif")):
+        yield read_image(path), int(path.name.removesuffix(".ome.tif").rpartition("_plane")[2])
+
+
+def typical_limits(rows: Sequence[ManifestRow]) -> tuple[float, float]:
+    """Median low and median high of images: the limits that synthetic images are given."""
+    low, high = np.median([[row.low, row.high] for row in rows], axis=0)
+    return float(low), float(high)
+
+
+def load_normalised(row: ManifestRow, folder: PathLike) -> np.ndarray:
+    """The image of a row as float32, its limits at -1 and 1: array (Z, Y, X) or (Y, X)."""
+    return normalise(load_image(row, folder), row.low, row.high, row.gamma)
+
+
+def _joined(values: Sequence[float]) -> str:
+    return "x".join(str(value) for value in values)
+
+
+def _parsed(row: dict[str, str]) -> ManifestRow:
+    return ManifestRow(
+        image=row["image"],
+        split=row["split"],
+        source=row["source"],
+        frame=int(row["frame"]),
+        shape=tuple(int(size) for size in row["shape"].split("x")),
+        dtype=row["dtype"],
+        voxel_size=tuple(float(size) for size in row["voxel_size"].split("x")),
+        low=float(row["low"]),
+        high=float(row["high"]),
+        gamma=float(row["gamma"]),
+        labelled=row["labelled"] == "True",
+    )

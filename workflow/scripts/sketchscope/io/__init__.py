@@ -1,0 +1,1 @@
+"""Files: images, tables and folders, whole or not at all."""

@@ -1,0 +1,129 @@
+"""Label images: integers (Z, Y, X) or (Y, X) in which 0 is background and every other number one cell."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import regionprops
+from skimage.segmentation import relabel_sequential
+
+from .errors import InputError
+
+
+def without(labels: np.ndarray, lost: Sequence[int]) -> np.ndarray:
+    """Labels with some cells made background; the others keep their numbers.
+
+    >>> without(np.array([0, 1, 2, 3]), [2])
+    array([0, 1, 0, 3])
+    """
+    return np.where(np.isin(labels, lost), 0, labels)
+
+
+def cell_boxes(labels: np.ndarray) -> Iterator[tuple[int, tuple[slice, ...]]]:
+    """Label and bounding box of each cell, by label; 0 is background."""
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is not None:
+            yield label, box
+
+
+def outline_shape(mask: np.ndarray, pixel_size: Sequence[float]) -> dict[str, float]:
+    """Equivalent diameter (micrometres), elongation (long over short axis) and solidity of a mask (Y, X)."""
+    region = regionprops(mask.astype(np.uint8), spacing=tuple(pixel_size))[0]
+    short = max(region.axis_minor_length, min(pixel_size))
+    return {
+        "equivalent_diameter": region.equivalent_diameter_area,
+        "elongation": max(region.axis_major_length / short, 1.0),
+        "solidity": region.solidity,
+    }
+
+
+def largest_component(mask: np.ndarray) -> np.ndarray:
+    """Largest face-connected component of a non-empty mask, bool array of its shape."""
+    parts, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    return parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+
+
+def fill_holes(mask: np.ndarray) -> np.ndarray:
+    """Fill holes plane by plane: a nucleolus that reaches the first or last plane is a hole as well."""
+    if mask.ndim == 2:
+        return ndimage.binary_fill_holes(mask)
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in mask])
+
+
+def clean_labels(labels: np.ndarray, min_fraction: float) -> np.ndarray:
+    """Make labels fit to be masks.
+
+    Of each label the largest face-connected piece is kept; pieces below `min_fraction` of the median size are
+    removed; holes in a slice are filled where no other cell lies in them; what is left is numbered 1, 2, ...
+
+    Parameters
+    ----------
+    labels : int array (Z, Y, X) or (Y, X)
+        0 is background.
+    min_fraction : float
+        Smallest cell as a fraction of the median size.
+
+    Returns
+    -------
+    uint16 array, uint32 if it holds more cells than that can number
+    """
+    labels = relabel_sequential(labels)[0]
+    pieces = np.zeros(labels.shape, label_type(labels.max(initial=0)))
+    sizes = np.zeros(int(labels.max(initial=0)))
+    for label, box in cell_boxes(labels):
+        piece = largest_component(labels[box] == label)
+        pieces[box][piece] = label
+        sizes[label - 1] = piece.sum()
+    for label, box in cell_boxes(pieces):
+        cell = pieces[box] == label
+        filled = cell | (fill_holes(cell) & (pieces[box] == 0))
+        pieces[box][ndimage.binary_propagation(cell, mask=filled)] = label
+    smallest = min_fraction * np.median(sizes[sizes > 0]) if sizes.any() else 0
+    return keep_labels(pieces, (sizes > 0) & (sizes >= smallest))
+
+
+def integer_labels(labels: np.ndarray, name: str, background_label: int = 0) -> np.ndarray:
+    """Labels as uint16, or uint32 where they do not fit, the background 0.
+
+    Parameters
+    ----------
+    labels : array of any shape
+        Integers, perhaps stored as floats; 0 is background.
+    name : str
+        The file, for the error.
+    background_label : int
+        What is background beside 0.
+
+    Raises
+    ------
+    InputError
+        If a value is negative, fractional, or beyond 32 bits.
+    """
+    low, high = labels.min(), labels.max()
+    if not (low >= 0 and high <= np.iinfo(np.uint32).max and np.all(labels == np.floor(labels))):
+        raise InputError(f"{name}: values from {low} to {high}; whole numbers from 0, one a cell, are needed")
+    labels = labels.astype(np.uint16 if high <= np.iinfo(np.uint16).max else np.uint32)
+    labels[labels == background_label] = 0
+    return labels
+
+
+def label_type(count: int) -> np.dtype:
+    """Unsigned integers that hold `count` labels: uint16 as a rule, wider ones where they overflow."""
+    return np.promote_types(np.uint16, np.min_scalar_type(count))
+
+
+def keep_labels(labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Labels 1, 2, ... of those that are kept, in their order; the rest becomes background.
+
+    Parameters
+    ----------
+    labels : int array
+        0 is background.
+    kept : bool array (at least labels.max(),)
+        Of labels 1, 2, ...
+    """
+    kept = np.concatenate([[False], kept])
+    number = np.where(kept, np.cumsum(kept), 0).astype(label_type(kept.sum()))
+    return number[labels]

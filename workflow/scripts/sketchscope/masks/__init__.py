@@ -1,0 +1,1 @@
+"""Masks of synthetic cells: simulated, or rearranged from segmented images."""

@@ -1,0 +1,335 @@
+"""Simulated instance masks of tissue: cells that touch, each a weighted Voronoi cell inside a specimen."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from ..geometry import ball_volume
+from ..labels import cell_boxes, keep_labels, label_type
+from .nuclei import BOX
+from .specimen import Region, Specimen, draw_specimen, find_region
+
+SAMPLES = 30  # points a cell by which its size and centre are estimated
+ROUNDS = 6  # in which centres move to the middle of their cells
+BEYOND = 0.75  # diameters that the tissue goes on beyond the volume, which cuts its cells
+REGION_STEP = 0.25  # of a specimen's places, in diameters
+FAR = 100  # diameters by which layers are kept apart while their cells are placed
+FIRST_CANDIDATES = 16  # nearest cells a block of voxels is compared with
+SETTLING_ROUNDS = 10  # after which what is still loose becomes background
+CHUNK = 2**18  # voxels that are worked on at a time, few enough for the processor's cache
+
+
+def simulate_tissue(
+    shape: Sequence[int],
+    voxel_size: Sequence[float],
+    *,
+    diameter: float,
+    diameter_cv: float,
+    layers: int = 0,
+    size_gradient: float = 0.0,
+    specimen: Mapping[str, Any] = BOX,
+    min_fraction: float = 0.1,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Simulate the mask of one volume of tissue, as its membranes show it.
+
+    The cells are a power diagram (Aurenhammer 1987, SIAM J. Comput. 16) of centres that lie evenly in the specimen,
+    after the weighted Voronoi cells of Eschweiler et al. 2021, PLOS ONE 16(12).
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Voxels, (Z, Y, X) or (Y, X).
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    diameter : float
+        Mean diameter of the disc or ball of a cell's size, micrometres; at the specimen's surface.
+    diameter_cv : float
+        Coefficient of variation of the diameter (log-normal).
+    layers : int
+        Layers of cells that lie side by side below the specimen's surface, each a diameter thick; a box has none.
+    size_gradient : float
+        Growth of the diameter with each 100 micrometres below the surface, as a fraction.
+    specimen : mapping
+        See `specimen.draw_specimen`.
+    min_fraction : float
+        Cells smaller than this fraction of a mean one, at borders for example, fall to their neighbours.
+    rng : numpy Generator
+
+    Returns
+    -------
+    uint16 array of `shape`, uint32 if it holds more cells than that can number
+        Labels 1, 2, ... without gaps, each one face-connected piece; 0 is outside the specimen.
+    """
+    voxel_size = np.asarray(voxel_size, float)
+    extent = shape * voxel_size
+    body = draw_specimen(0 * extent, extent, cell_diameter=diameter, rng=rng, **specimen)
+    places = find_region(body, 0 * extent - BEYOND * diameter, extent + BEYOND * diameter, REGION_STEP * diameter, 0.0)
+    centres, weights = place_cells(places, body, diameter, diameter_cv, layers, size_gradient, rng)
+    if not len(centres):
+        return np.zeros(shape, np.uint16)
+    labels = power_diagram(shape, voxel_size, centres, weights, body)
+    smallest = min_fraction * ball_volume(diameter / 2, len(shape)) / voxel_size.prod()
+    settle(labels, smallest, voxel_size)
+    return keep_labels(labels, np.array([box is not None for box in ndimage.find_objects(labels)], bool))
+
+
+def place_cells(
+    places: Region,
+    body: Specimen,
+    diameter: float,
+    diameter_cv: float,
+    layers: int,
+    size_gradient: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Place the centres of cells evenly and weigh them so that their sizes are spread as they should be.
+
+    Lloyd's algorithm on random points, as in Balzer et al. 2009 (ACM Trans. Graph. 28): each round, a centre moves to
+    the middle of its points, and its weight grows with what its cell lacks.
+
+    Returns
+    -------
+    centres : array (n, ndim)
+        Micrometres.
+    weights : array (n,)
+        Square micrometres.
+    """
+    ndim, spread = len(places.step), np.sqrt(np.log1p(diameter_cv**2))
+    mean_size = ball_volume(diameter / 2, ndim) * np.exp(ndim * (ndim - 1) / 2 * spread**2)
+    points, number = _draw_points(places, body, mean_size, diameter, size_gradient, rng)
+    if not number:
+        return points[:0], np.zeros(0)
+    wanted = np.exp(spread * rng.standard_normal(number))
+    wanted /= np.mean(wanted**ndim) ** (1 / ndim)
+    layer = _layer(body.depth(points), diameter, layers)
+    centres, weights = points[:number], np.zeros(number)
+    radius = diameter / 2 * _growth(body.depth(centres), size_gradient)
+    apart = layer[:, None] * FAR * diameter if layers else np.zeros((len(points), 0))
+    lifted = np.column_stack([points, np.zeros(len(points)), apart])
+    for _ in range(ROUNDS):
+        sites = np.column_stack([centres, np.sqrt(weights.max() - weights), apart[:number]])
+        owner = cKDTree(sites).query(lifted)[1]
+        count = np.bincount(owner, minlength=number)
+        total = np.stack([np.bincount(owner, axis, number) for axis in points.T], axis=1)
+        centres = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], centres)
+        found = (count * number / len(points)) ** (1 / ndim)
+        weights += (wanted**2 - found**2) * radius**2
+    layered = layer[:number] < layers
+    off = (layer[:number] + 0.5) * diameter - body.depth(centres)
+    return _move_down(centres, np.where(layered, off, 0), body, diameter), weights
+
+
+def _draw_points(
+    places: Region, body: Specimen, mean_size: float, diameter: float, size_gradient: float, rng: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    """Points in random order, about `SAMPLES` a cell wherever it is, and the number of cells."""
+    ndim = len(places.step)
+    crowding = _growth(body.depth(places.centres), size_gradient) ** -ndim
+    number = rng.poisson(places.volume / mean_size * crowding.mean()) if len(crowding) else 0
+    points = places.draw(int(SAMPLES * number / crowding.mean()) if number else 0, rng)
+    points = points[rng.random(len(points)) < _growth(body.depth(points), size_gradient) ** -ndim]
+    return points, min(number, len(points))
+
+
+def _growth(depth: np.ndarray, size_gradient: float) -> np.ndarray:
+    """Diameter of a cell at a depth over that of one at the surface."""
+    return 1 + size_gradient / 100 * np.where(np.isfinite(depth), np.maximum(depth, 0), 0)
+
+
+def _layer(depth: np.ndarray, diameter: float, layers: int) -> np.ndarray:
+    """Number of the layer at a depth, from 0; `layers` below them all."""
+    return np.clip(np.minimum(depth, layers * diameter) // diameter, 0, layers)
+
+
+def _move_down(points: np.ndarray, distance: np.ndarray, body: Specimen, diameter: float) -> np.ndarray:
+    """Move points so far down, along the gradient of the depth."""
+    moving = distance != 0
+    shifts = np.eye(points.shape[1]) * diameter / 100
+    slope = np.stack([body.depth(points[moving] + s) - body.depth(points[moving] - s) for s in shifts], axis=1)
+    slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-12)
+    moved = points.copy()
+    moved[moving] += slope * distance[moving, None]
+    return moved
+
+
+def power_diagram(
+    shape: Sequence[int],
+    voxel_size: np.ndarray,
+    centres: np.ndarray,
+    weights: np.ndarray,
+    body: Specimen,
+) -> np.ndarray:
+    """Label each voxel of the specimen with the cell of least power, the squared distance less the weight.
+
+    Worked out for blocks of voxels: the difference of two powers is linear in place, so that most cells are ruled
+    out for a block as a whole.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Voxels along each axis.
+    voxel_size : array (ndim,)
+        Micrometres.
+    centres : array (n, ndim)
+        Micrometres; voxel 0 is at 0.
+    weights : array (n,)
+        Square micrometres.
+    body : Specimen
+
+    Returns
+    -------
+    uint array of `shape`
+        1, 2, ... for the first, second, ... centre; 0 outside the specimen.
+    """
+    spacing = np.sqrt(np.prod(np.ptp(centres, axis=0) + 1e-9) ** (2 / len(shape))) / len(centres) ** (1 / len(shape))
+    block = np.clip(np.rint(spacing / 2 / voxel_size), 2, 8).astype(int)
+    counts = -(-np.array(shape) // block)
+    blocked = np.zeros((counts.prod(), *block), label_type(len(centres)))
+    local = [(np.arange(size) - (size - 1) / 2) * step for size, step in zip(block, voxel_size, strict=True)]
+    corners = np.stack(np.unravel_index(np.arange(counts.prod()), counts), axis=1) * block
+    middles = (corners + (block - 1) / 2) * voxel_size
+    half = (block - 1) / 2 * voxel_size
+    clearance = body.clearance(middles)
+    reach = 2 * np.linalg.norm(half)  # twice as far as the corners, as the depth is only right to first order
+    inside = np.flatnonzero(clearance > -reach)
+    for rows, found in _least_power(middles[inside], half, local, centres, weights):
+        blocked[inside[rows]] = found + 1
+    for rows in _chunks(np.flatnonzero(np.abs(clearance) <= reach), block):
+        blocked[rows] *= _contained(body, middles[rows], local)
+    return _unblock(blocked, counts, block)[tuple(slice(size) for size in shape)]
+
+
+def _chunks(rows: np.ndarray, block: np.ndarray) -> list[np.ndarray]:
+    """Rows of blocks, cut into parts of about `CHUNK` voxels."""
+    size = max(1, CHUNK // int(block.prod()))
+    return np.split(rows, range(size, len(rows), size))
+
+
+def _contained(body: Specimen, middles: np.ndarray, local: Sequence[np.ndarray]) -> np.ndarray:
+    """Whether each voxel of some blocks is in the specimen, bool (rows, *block)."""
+    ndim, size = len(local), [len(positions) for positions in local]
+    grid = np.stack(np.broadcast_arrays(*np.ix_(*local)), axis=-1)
+    points = middles.reshape(-1, *[1] * ndim, ndim) + grid
+    return body.contains(points.reshape(-1, ndim)).reshape(-1, *size)
+
+
+def _unblock(blocked: np.ndarray, counts: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """From (blocks, *block) to an array of the volume."""
+    ndim = len(block)
+    order = [axis + side * ndim for axis in range(ndim) for side in (0, 1)]
+    return blocked.reshape(*counts, *block).transpose(order).reshape(counts * block)
+
+
+def _least_power(
+    middles: np.ndarray, half: np.ndarray, local: Sequence[np.ndarray], centres: np.ndarray, weights: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of blocks, and for each of their voxels the cell of least power: int arrays (rows,), (rows, *block)."""
+    candidates, gaps, away, last = _candidates(middles, half, centres, weights)
+    order = np.argsort(last, kind="stable")
+    for rows in _chunks(order, np.array([len(positions) for positions in local])):
+        shape = (len(rows), *map(len, local))
+        least, winner = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
+        winner += candidates[rows, 0].reshape(-1, *[1] * len(local))
+        for rank in range(1, last[rows].max() + 1 if len(rows) else 1):
+            power = _linear(gaps[rows, rank], -2 * away[rows, rank], local)
+            less = power < least
+            np.copyto(least, power, where=less)
+            np.copyto(winner, candidates[rows, rank].reshape(-1, *[1] * len(local)), where=less)
+        yield rows, winner
+
+
+def _linear(constant: np.ndarray, slope: np.ndarray, local: Sequence[np.ndarray]) -> np.ndarray:
+    """constant + slope . place, float32 (n, *block)."""
+    value = constant
+    for axis, positions in enumerate(local):
+        term = slope[:, axis].reshape(-1, *[1] * (axis + 1)) * positions
+        value = value[..., None] + term.astype(np.float32)
+    return value
+
+
+def _candidates(
+    middles: np.ndarray, half: np.ndarray, centres: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The cells that can have least power somewhere in a block, the one of its middle first.
+
+    Returns
+    -------
+    candidates : int array (blocks, k)
+    gaps : float32 array (blocks, k)
+        Their power in the middle, less that of the first.
+    away : float32 array (blocks, k, ndim)
+        Their centres, seen from the first one's.
+    last : int array (blocks,)
+        How many there are after the first.
+    """
+    sites = np.column_stack([centres, np.sqrt(weights.max() - weights)])
+    tree, asked = cKDTree(sites), np.column_stack([middles, np.zeros(len(middles))])
+    k = min(FIRST_CANDIDATES, len(centres))
+    while True:
+        distance, candidates = (found.reshape(len(asked), k) for found in tree.query(asked, k))
+        gaps = distance**2 - distance[:, :1] ** 2
+        away = centres[candidates] - centres[candidates[:, :1]]
+        possible = gaps <= 2 * np.abs(away) @ half
+        if k == len(centres) or not possible[:, -1].any():
+            break
+        k = min(2 * k, len(centres))
+    order = np.argsort(~possible, axis=1, kind="stable")
+    rows = np.arange(len(asked))[:, None]
+    last = possible.sum(axis=1) - 1
+    kept = order[:, : last.max(initial=0) + 1]
+    return candidates[rows, kept], gaps[rows, kept].astype(np.float32), away[rows, kept].astype(np.float32), last
+
+
+def settle(labels: np.ndarray, smallest: float, voxel_size: Sequence[float]) -> None:
+    """Give what is small or cut off to the neighbours, in place, until each label is one piece and large enough.
+
+    Parameters
+    ----------
+    labels : int array (Z, Y, X) or (Y, X)
+        0 is background. A piece without a neighbour becomes background too.
+    smallest : float
+        Voxels of the smallest cell.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    """
+    suspects: set[int] | None = None
+    for _ in range(SETTLING_ROUNDS):
+        loose = []
+        for label, box in cell_boxes(labels):
+            if suspects is None or label in suspects:
+                loose += [(box, piece) for piece in _loose_pieces(labels[box] == label, smallest)]
+        for box, piece in loose:
+            labels[box][piece] = 0
+        suspects = set()
+        for box, piece in loose:
+            suspects |= _give_away(labels, box, piece, voxel_size)
+        if not suspects:
+            return
+    for label, box in cell_boxes(labels):
+        for piece in _loose_pieces(labels[box] == label, smallest):
+            labels[box][piece] = 0
+
+
+def _loose_pieces(cell: np.ndarray, smallest: float) -> list[np.ndarray]:
+    """Face-connected pieces of a cell that must go: all but the largest, and that too if it is small."""
+    parts, count = ndimage.label(cell)
+    sizes = np.bincount(parts.ravel())[1:]
+    kept = int(np.argmax(sizes)) + 1 if sizes.max() >= max(smallest, 1) else 0
+    return [parts == part for part in range(1, count + 1) if part != kept]
+
+
+def _give_away(labels: np.ndarray, box: tuple[slice, ...], piece: np.ndarray, voxel_size: Sequence[float]) -> set[int]:
+    """Give each voxel of a piece to the nearest cell around; returns who has received any."""
+    around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
+    grown = np.pad(piece, [(part.start - wide.start, 1) for part, wide in zip(box, around, strict=True)])
+    part = labels[around]
+    grown = grown[tuple(slice(size) for size in part.shape)]
+    if not part.any():
+        return set()
+    nearest = ndimage.distance_transform_edt(part == 0, voxel_size, return_distances=False, return_indices=True)
+    part[grown] = part[tuple(nearest)][grown]
+    return set(np.unique(part[grown]).tolist())

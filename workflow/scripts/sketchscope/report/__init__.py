@@ -1,0 +1,1 @@
+"""What people read: figures, summary, report and data set card."""

@@ -1,0 +1,187 @@
+"""The report of one organism: one HTML file that holds everything and asks nothing of the network."""
+
+import base64
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from docutils.core import publish_parts
+from docutils.utils import SystemMessage
+
+from ..errors import InputError
+from ..io.atomic import PathLike
+from .templates import fill
+
+PNG = b"\x89PNG\r\n\x1a\n"
+SCALE = 96 / 160  # pixels of the page for one of a figure: letters of all figures have one size, near that of the text
+MEASURES = {
+    "ap_mean": "average precision, mean over IoU 0.5 to 0.95",
+    "iou_median": "median IoU of a cell",
+    "pq": "panoptic quality (PQ)",
+    "sq": "segmentation quality (SQ)",
+    "rq": "recognition quality (RQ)",
+    "seg": "SEG",
+    "det": "DET",
+    "n_splits": "cells split",
+    "n_merges": "cells merged",
+    "size_ratio": "size of a predicted cell over its reference",
+}
+COUNTS = ("n_splits", "n_merges")
+
+
+class Illustration(NamedTuple):
+    """A figure as the page holds it."""
+
+    name: str
+    title: str
+    source: str
+    """The PNG as a data address."""
+    width: int
+    height: int
+    """Pixels of the page."""
+    caption: str
+    """HTML."""
+
+
+class Measure(NamedTuple):
+    """A line of the table of scores."""
+
+    title: str
+    synthetic: float | None
+    baseline: float | None
+    mean: float | None
+    """Of all trainings on synthetic images, as the standard deviation."""
+    sd: float | None
+    digits: int
+
+
+class RuleCost(NamedTuple):
+    """A line of the table of costs."""
+
+    rule: str
+    jobs: int
+    seconds: float
+    peak_memory_mb: float | None
+
+
+def caption(path: PathLike, values: Mapping[str, Any]) -> str:
+    """Fill in a caption and make HTML of its reStructuredText, as `snakemake --report` does; raw HTML is refused.
+
+    Parameters
+    ----------
+    path : path
+        The caption, a template of Jinja in reStructuredText.
+    values : mapping
+        What it names, such as snakemake.
+
+    Raises
+    ------
+    InputError
+        If it names what is not there, or is no reStructuredText.
+    """
+    strict = {"halt_level": 2, "report_level": 5, "raw_enabled": False, "file_insertion_enabled": False}
+    text = fill(path, escape=False, **values)
+    try:
+        return publish_parts(text, writer="html5", settings_overrides=strict)["body"]
+    except SystemMessage as error:
+        raise InputError(f"{path}: is no valid reStructuredText ({error})") from error
+
+
+def illustration(path: PathLike, title: str, text: str) -> Illustration:
+    """Read a PNG for the page.
+
+    Raises
+    ------
+    InputError
+        If the file is no PNG.
+    """
+    data = Path(path).read_bytes()
+    if len(data) < 24 or not data.startswith(PNG):
+        raise InputError(f"{path}: is no PNG")
+    width, height = struct.unpack(">II", data[16:24])
+    source = "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+    return Illustration(Path(path).stem, title, source, round(width * SCALE), round(height * SCALE), text)
+
+
+def measures(summary: Mapping[str, Any]) -> list[Measure]:
+    """The scores of both models, average precisions first and in the order of their thresholds."""
+    trainings = summary["trainings"]
+    columns = summary["synthetic"], summary["baseline"], trainings["mean"], trainings["sd"]
+    synthetic = columns[0]
+    precisions = [key for key in synthetic if key.startswith("ap") and key != "ap_mean"]
+    thresholds = sorted(precisions, key=lambda key: float(key.removeprefix("ap")))
+    others = [key for key in MEASURES if key in synthetic]
+    return [
+        Measure(_title(key), *(column[key] for column in columns), digits=0 if key in COUNTS else 3)
+        for key in (*thresholds, *others)
+    ]
+
+
+def _title(key: str) -> str:
+    return MEASURES.get(key) or f"average precision at IoU {float(key.removeprefix('ap')) / 100:g}"
+
+
+def slowest_first(summary: Mapping[str, Any]) -> list[RuleCost]:
+    """What each rule took, the slowest first."""
+    seconds = sorted(summary["seconds"].items(), key=lambda item: -item[1])
+    return [RuleCost(rule, summary["jobs"][rule], value, summary["peak_memory_mb"][rule]) for rule, value in seconds]
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> duration(42.4), duration(654), duration(86399)
+    ('42 s', '10 min 54 s', '23 h 59 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def render(
+    template: PathLike,
+    summary: Mapping[str, Any],
+    statistics: pd.Series,
+    figures: Sequence[Illustration],
+    **values: Any,
+) -> str:
+    """Make the page.
+
+    Parameters
+    ----------
+    template : path
+        A template of Jinja, which escapes what it is given.
+    summary : dict
+        From `summary.summarise`.
+    statistics : Series
+        The row of `statistics.compare_models`.
+    figures : sequence of Illustration
+        In the order of reading.
+    **values
+        What else the template names.
+
+    Returns
+    -------
+    str
+        HTML 5.
+    """
+    costs = slowest_first(summary)
+    return fill(
+        template,
+        summary=summary,
+        statistics={key: _plain(value) for key, value in statistics.items()},
+        figures=figures,
+        measures=measures(summary),
+        costs=costs,
+        total=duration(sum(cost.seconds for cost in costs)),
+        **values,
+    )
+
+
+def _plain(value: Any) -> str:
+    """A number of the statistics to four digits; an en dash for none."""
+    if pd.isna(value):
+        return "–"
+    return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)

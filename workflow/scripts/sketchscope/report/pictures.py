@@ -1,0 +1,161 @@
+"""Figures that show images."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .style import (
+    COLOURS,
+    PANEL,
+    VERMILION,
+    _legend,
+    _panels,
+    _scale_bar,
+    colour_labels,
+    display_limits,
+    flatten,
+    outline,
+    show,
+)
+
+
+class Pair(NamedTuple):
+    """A real image and a generated one, all of one shape, (Z, Y, X) or (Y, X)."""
+
+    real: np.ndarray
+    sketch: np.ndarray
+    synthetic: np.ndarray
+    mask: np.ndarray
+
+
+class Overlay(NamedTuple):
+    """A test image and its labels, all of one shape, (Z, Y, X) or (Y, X); reference may be None."""
+
+    name: str
+    image: np.ndarray
+    reference: np.ndarray | None
+    synthetic: np.ndarray
+    baseline: np.ndarray
+
+
+class Panels(NamedTuple):
+    """A mask, its sketch and the image made of it, all of one shape, (Z, Y, X) or (Y, X), in micrometres a voxel."""
+
+    mask: np.ndarray
+    sketch: np.ndarray
+    synthetic: np.ndarray
+    voxel_size: Sequence[float]
+
+
+def plot_pairs(pairs: Sequence[Pair], voxel_size: Sequence[float]) -> Figure:
+    """Draw real crops beside sketch, synthetic image, and synthetic image with the outline of its mask.
+
+    A stack shows its middle plane above a section along z through its middle row.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        Real and synthetic intensities normalised with the same limits, one grey scale serves both.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    """
+    headings = ("real", "sketch", "synthetic", "synthetic and mask")
+    axes = _panels(len(pairs), headings, flatten(pairs[0].real, voxel_size).shape)
+    limits = display_limits([pair.real for pair in pairs])
+    for row, pair in zip(axes, pairs, strict=True):
+        sketch = flatten(pair.sketch, voxel_size)
+        synthetic = flatten(pair.synthetic, voxel_size)
+        show(row[0], flatten(pair.real, voxel_size), limits)
+        show(row[1], sketch, (-1, 1))
+        show(row[2], synthetic, limits)
+        show(row[3], synthetic, limits)
+        outline(row[3], flatten(pair.mask, voxel_size), VERMILION)
+    _scale_bar(axes[0, 0], pairs[0].real.shape, voxel_size[-1])
+    return axes[0, 0].figure
+
+
+def plot_samples(samples: np.ndarray, voxel_size: Sequence[float], columns: int = 4) -> Figure:
+    """Draw samples (N, [Z,] Y, X) in [-1, 1], each on its own, in rows of `columns`."""
+    pictures = [flatten(sample, voxel_size) for sample in samples]
+    rows = -(-len(pictures) // columns)
+    axes = _panels(rows, [""] * columns, pictures[0].shape, size=1.6)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, picture in zip(axes.flat, pictures, strict=False):
+        show(ax, picture, (-1, 1))
+    return axes[0, 0].figure
+
+
+def plot_overlays(overlays: Sequence[Overlay], voxel_size: Sequence[float], baseline: str = "baseline") -> Figure:
+    """Draw test images with the outlines of the reference and of both models.
+
+    A stack takes two rows: its brightest plane, and the one halfway from there to the farther end.
+
+    Parameters
+    ----------
+    overlays : sequence of Overlay
+        Intensities of any scale.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    baseline : str
+        Name of the baseline.
+    """
+    planes = [plane for overlay in overlays for plane in _overlay_planes(overlay)]
+    headings = ("test image", "trained on synthetic", f"baseline: {baseline}")
+    axes = _panels(len(planes), headings, planes[0].image.shape, size=3.8)
+    for row, plane in zip(axes, planes, strict=True):
+        limits = display_limits([plane.image])
+        for ax in row:
+            show(ax, plane.image, limits)
+            if plane.reference is not None:
+                outline(ax, plane.reference, COLOURS["reference"])
+        outline(row[1], plane.synthetic, COLOURS["synthetic"])
+        outline(row[2], plane.baseline, COLOURS["baseline"])
+        row[0].set_ylabel(plane.name, fontsize=10)
+    _scale_bar(axes[0, 0], planes[0].image.shape, voxel_size[-1])
+    referenced = any(overlay.reference is not None for overlay in overlays)
+    _legend(axes[0, 0].figure, {"reference": referenced, headings[1]: True, headings[2]: True})
+    return axes[0, 0].figure
+
+
+def plot_contact(organisms: Mapping[str, Panels]) -> Figure:
+    """Draw mask, sketch and synthetic image of every organism, one a row; of stacks the middle plane.
+
+    Parameters
+    ----------
+    organisms : mapping of str to Panels
+        Intensities of sketch and synthetic image are on one scale, of any kind.
+    """
+    figure = Figure(figsize=(3 * PANEL, PANEL * len(organisms)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    axes = figure.subplots(len(organisms), 3, squeeze=False)
+    for row, (name, panels) in zip(axes, organisms.items(), strict=True):
+        mask, sketch, synthetic = (array if array.ndim == 2 else array[len(array) // 2] for array in panels[:3])
+        row[0].imshow(colour_labels(mask), interpolation="nearest")
+        row[0].set(xticks=[], yticks=[], ylabel=name)
+        limits = display_limits([synthetic])
+        show(row[1], sketch, limits)
+        show(row[2], synthetic, limits)
+        _scale_bar(row[2], synthetic.shape, panels.voxel_size[-1])
+    for ax, heading in zip(axes[0], ("mask", "sketch", "synthetic"), strict=True):
+        ax.set_title(heading, fontsize=12)
+    return figure
+
+
+def _overlay_planes(overlay: Overlay) -> list[Overlay]:
+    """The planes to show of an image, as Overlays (Y, X)."""
+    if overlay.image.ndim == 2:
+        return [overlay]
+    depth = len(overlay.image)
+    brightest = int(np.argmax(overlay.image.mean(axis=(1, 2))))
+    farther_end = 0 if brightest > (depth - 1) / 2 else depth - 1
+    chosen = dict.fromkeys((brightest, round((brightest + farther_end) / 2)))
+    return [
+        Overlay(
+            f"{overlay.name}, plane {plane + 1} of {depth}",
+            *(None if array is None else array[plane] for array in overlay[1:]),
+        )
+        for plane in chosen
+    ]

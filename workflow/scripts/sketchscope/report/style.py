@@ -1,0 +1,135 @@
+"""What all figures share: colours, panels, scale bars, outlines."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection
+from matplotlib.colors import hsv_to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from skimage.measure import find_contours
+
+from ..io.atomic import PathLike, atomic_path
+from ..labels import cell_boxes
+
+# Okabe & Ito 2008, Color Universal Design: safe for colour-blind readers
+SKY, YELLOW, BLUE, VERMILION, GREEN = "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#009E73"
+COLOURS = {"reference": YELLOW, "synthetic": SKY, "baseline": VERMILION}
+GAMMA = 0.4  # lifts dim cells
+PANEL = 2.9  # inches
+GAP = 4  # pixels between the plane and the section of a stack
+SCALE_BARS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # micrometres
+
+
+def save(figure: Figure, path: PathLike, dpi: int = 180) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi, facecolor="white", bbox_inches="tight")
+
+
+def colour_labels(labels: np.ndarray) -> np.ndarray:
+    """A colour for each label, always the same, float array (Y, X, 3); the background is black."""
+    hues = labels * 0.618034 % 1  # the golden section keeps hues of consecutive labels apart
+    values = np.stack([hues, np.full(labels.shape, 0.65), np.where(labels > 0, 0.95 - 0.25 * (labels % 3) / 2, 0)], -1)
+    return hsv_to_rgb(values)
+
+
+def message(text: str) -> Figure:
+    """A figure that says in words why there is nothing to see."""
+    figure = Figure(figsize=(5, 3))
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=13)
+    return figure
+
+
+def flatten(volume: np.ndarray, voxel_size: Sequence[float]) -> np.ndarray:
+    """Bring a stack into one picture: the middle plane above the XZ section through its middle row.
+
+    Parameters
+    ----------
+    volume : array (Z, Y, X) or (Y, X)
+        Intensities, or integer labels, which stay labels.
+    voxel_size : sequence of float
+        Micrometres along each axis; the section is stretched to the pixels of the plane.
+
+    Returns
+    -------
+    array (Y', X)
+        NaN (0 in labels) fills the gap between plane and section. An image (Y, X) stays as it is.
+    """
+    if volume.ndim == 2:
+        return volume
+    depth, height, width = volume.shape
+    section = volume[:, height // 2]
+    rows = max(1, round(depth * voxel_size[0] / voxel_size[2]))
+    section = section[np.arange(rows) * depth // rows]
+    is_labels = np.issubdtype(volume.dtype, np.integer)
+    gap = np.full((GAP, width), 0 if is_labels else np.nan, volume.dtype)
+    return np.concatenate([volume[depth // 2], gap, section])
+
+
+def display_limits(images: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Intensities to show as black and white: percentiles 0.5 and 99.5 of all images together."""
+    low, high = np.percentile(np.concatenate([image.ravel() for image in images]), (0.5, 99.5))
+    return float(low), float(max(high, low + 1e-6))
+
+
+def show(ax: Axes, image: np.ndarray, limits: tuple[float, float]) -> None:
+    """Draw an image in grey between the limits, gamma 0.4, NaN white, without ticks."""
+    low, high = limits
+    shown = np.clip((image.astype(np.float64) - low) / (high - low), 0, 1) ** GAMMA
+    ax.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def outline(ax: Axes, labels: np.ndarray, colour: str) -> None:
+    """Draw the outline of each label of an image (Y, X) around its pixels."""
+    lines = []
+    for label, box in cell_boxes(labels):
+        start = np.array([axis.start - 1 for axis in box])
+        mask = np.pad(labels[box] == label, 1).astype(float)
+        lines += [(line + start)[:, ::-1] for line in find_contours(mask, 0.5)]
+    ax.add_collection(LineCollection(lines, colors=colour, linewidths=1.1))
+
+
+def _panels(rows: int, headings: Sequence[str], shape: Sequence[int], size: float = PANEL) -> np.ndarray:
+    """Axes (rows, columns) for pictures of one shape, headings on top."""
+    height = size * shape[0] / shape[1]
+    figure = Figure(figsize=(size * len(headings), height * rows), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    axes = figure.subplots(rows, len(headings), squeeze=False)
+    for ax, heading in zip(axes[0], headings, strict=True):
+        ax.set_title(heading, fontsize=12)
+    return axes
+
+
+def _scale_bar(ax: Axes, shape: Sequence[int], pixel_size: float) -> None:
+    """A bar of a round length, about a quarter of the width, lower left in the plane of an image."""
+    height, width = shape[-2:]
+    fitting = [length for length in SCALE_BARS if length <= 0.3 * width * pixel_size]
+    length = fitting[-1] if fitting else SCALE_BARS[0]
+    left, right, y = 0.05 * width, 0.05 * width + length / pixel_size, 0.95 * height
+    ax.plot([left, right], [y, y], color="white", linewidth=3, solid_capstyle="butt")
+    text = ax.annotate(
+        f"{length} µm", ((left + right) / 2, y), (0, 5), textcoords="offset points", color="white", ha="center"
+    )
+    text.set_path_effects([withStroke(linewidth=3, foreground="black")])
+
+
+def _legend(figure: Figure, entries: Mapping[str, bool]) -> None:
+    """A legend below the panels; `entries` says which lines, in the order of COLOURS, are drawn."""
+    drawn = [
+        Line2D([], [], color=colour, linewidth=2, label=name)
+        for (name, shown), colour in zip(entries.items(), COLOURS.values(), strict=True)
+        if shown
+    ]
+    figure.legend(handles=drawn, loc="outside lower center", ncols=len(drawn), frameon=False, fontsize=11)
+
+
+def _plain_log_ticks(axis: Axis) -> None:
+    """Write the numbers of a log axis as they are, 0.02 instead of a power of ten."""
+    for set_formatter in (axis.set_major_formatter, axis.set_minor_formatter):
+        set_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else "")

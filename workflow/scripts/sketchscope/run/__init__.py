@@ -1,0 +1,1 @@
+"""How a job runs: its log, signals, device, processes and cost."""

@@ -1,0 +1,59 @@
+"""Which device computes, and in which precision."""
+
+import platform
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+def choose_device(device: str) -> torch.device:
+    """Device for a setting 'auto', 'cpu' or 'cuda'.
+
+    Raises
+    ------
+    InputError
+        If CUDA is asked for and there is none: never a silent run on the CPU.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        reason = "it offers no CUDA device" if torch.version.cuda else f"torch {torch.__version__} has no CUDA"
+        raise InputError(
+            f"device: a GPU is asked for on {platform.node()}, but {reason}; ask the scheduler for a GPU,"
+            " install torch with CUDA, or set device: cpu"
+        )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def describe(device: torch.device) -> str:
+    """Name of a device for people: 'cpu', or 'cuda (NVIDIA H100 80GB HBM3)'."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+def _fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def choose_precision(precision: str, device: torch.device) -> torch.dtype:
+    """Dtype for a setting 'auto', 'bf16', 'fp16' or 'fp32'; auto takes bf16 where the hardware has it."""
+    if precision == "auto":
+        return torch.bfloat16 if _fast_bf16(device) else torch.float32
+    return PRECISIONS[precision]
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
+    """Mixed precision for the body, or nothing for float32."""
+    return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype)
+
+
+def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Copy an array to a device, to a GPU from pinned memory and without waiting."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -1,0 +1,1 @@
+"""Masks drawn as sketches: one grey value per cell or membrane, blurred."""

@@ -1,0 +1,251 @@
+"""Sketches: one grey value for each nucleus or membrane of a mask, blurred."""
+
+from collections.abc import Callable, Sequence
+from itertools import product
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+from ..geometry import sigma_in_voxels
+from ..labels import cell_boxes
+
+NUCLEOLUS_DEPTH = 0.6
+
+
+def draw(
+    labels: np.ndarray,
+    voxel_size: Sequence[float],
+    *,
+    stain: str,
+    measured: np.ndarray,
+    measured_background: float,
+    sigma: float,
+    background: float | None,
+    min_contrast: float,
+    nucleoli: Sequence[float],
+    nucleolus_um: Sequence[float],
+    membrane_um: float,
+    decay_um: float | None,
+    lost: Sequence[int] = (),
+    grey_values: np.ndarray | None = None,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw the sketch of one mask.
+
+    Parameters
+    ----------
+    labels : int array (Z, Y, X) or (Y, X)
+        0 is background.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    stain : str
+        nuclei or membranes.
+    measured : array (N,)
+        Mean normalised intensities of real cells or membranes, to draw from.
+    measured_background : float
+        Mean normalised intensity of the real background, taken where `background` is None.
+    sigma, background, min_contrast, nucleoli, nucleolus_um, membrane_um, decay_um
+        See the section sketch of the configuration.
+    lost : sequence of int
+        Nuclei that are drawn as bright as the median of those measured at least.
+    grey_values : array (labels.max(),), optional
+        Of the nuclei, in place of drawing them from `measured`.
+    rng : numpy Generator
+
+    Returns
+    -------
+    float32 array like `labels`
+    """
+    background = measured_background if background is None else background
+    blur = sigma_in_voxels(sigma, voxel_size)
+    decay = None if decay_um is None else decay_um / voxel_size[0]
+
+    def draw_grey(count: int) -> np.ndarray:
+        return draw_grey_values(measured, count, background + min_contrast, rng)
+
+    if stain == "membranes":
+        return draw_membrane_sketch(labels, draw_grey, background, blur, membrane_um, voxel_size, decay)
+    if grey_values is None:
+        grey_values = draw_grey(labels.max())
+    else:
+        grey_values = np.maximum(grey_values, background + min_contrast).astype(np.float32)
+    faint = np.asarray(lost, int) - 1
+    grey_values[faint] = np.maximum(grey_values[faint], np.median(measured))
+    spots = draw_nucleoli(labels, nucleoli, nucleolus_um, voxel_size, rng)
+    return draw_sketch(labels, grey_values, background, blur, spots, decay)
+
+
+def draw_grey_values(grey_values: np.ndarray, labels: int, darkest: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw a grey value for each label from those measured in real images.
+
+    Parameters
+    ----------
+    grey_values : array (N,)
+        Mean normalised intensities of rough real cells.
+    labels : int
+        How many to draw.
+    darkest : float
+        Darker values are raised to this one: cells that drown in the noise of t_start would be lost.
+    rng : numpy Generator
+
+    Returns
+    -------
+    float32 array (labels,)
+    """
+    return np.maximum(rng.choice(grey_values, labels), darkest).astype(np.float32)
+
+
+def draw_nucleoli(
+    labels: np.ndarray,
+    probabilities: Sequence[float],
+    diameters: Sequence[float],
+    voxel_size: Sequence[float],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Place round dark spots inside nuclei, away from their boundaries.
+
+    Parameters
+    ----------
+    labels : int array (Z, Y, X) or (Y, X)
+        0 is background.
+    probabilities : sequence of float
+        Of 0, 1, 2, ... nucleoli in a nucleus; they sum to 1.
+    diameters : (float, float)
+        Smallest and largest diameter of a nucleolus in micrometres.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    rng : numpy Generator
+
+    Returns
+    -------
+    bool array like `labels`
+        True inside nucleoli.
+    """
+    spots = np.zeros(labels.shape, bool)
+    for label, box in cell_boxes(labels):
+        nucleus = labels[box] == label
+        depth = distance_transform_edt(np.pad(nucleus, 1), sampling=voxel_size)[(slice(1, -1),) * labels.ndim]
+        inner = np.argwhere(depth >= depth.max() / 2) * voxel_size
+        position = np.argwhere(nucleus)
+        for _ in range(rng.choice(len(probabilities), p=probabilities)):
+            centre, radius = inner[rng.integers(len(inner))], rng.uniform(*diameters) / 2
+            near = np.linalg.norm(position * voxel_size - centre, axis=1) <= radius
+            spots[box][tuple(position[near].T)] = True
+    return spots
+
+
+def draw_sketch(
+    labels: np.ndarray,
+    grey_values: np.ndarray,
+    background: float,
+    sigma: Sequence[float],
+    nucleoli: np.ndarray | None = None,
+    decay: float | None = None,
+) -> np.ndarray:
+    """Paint each cell with its grey value and blur the whole volume (Eschweiler et al. 2024, section 2.2).
+
+    Parameters
+    ----------
+    labels : int array (Z, Y, X) or (Y, X)
+        0 is background.
+    grey_values : array (labels.max(),)
+        Normalised intensity of labels 1, 2, ...
+    background : float
+        Normalised intensity of the background.
+    sigma : sequence of float
+        Standard deviation of the Gaussian blur in voxels, one an axis.
+    nucleoli : bool array like `labels`, optional
+        Where `NUCLEOLUS_DEPTH` of a cell's contrast to the background is taken away.
+    decay : float, optional
+        Slices down which the contrast to the background falls to 1/e; None keeps it. 3D only.
+
+    Returns
+    -------
+    float32 array like `labels`
+        Clipped to [-1, 1].
+    """
+    lut = np.concatenate([[background], grey_values]).astype(np.float32)
+    image = lut[labels]
+    if nucleoli is not None:
+        image[nucleoli] -= NUCLEOLUS_DEPTH * (image[nucleoli] - np.float32(background))
+    return _finish(image, background, sigma, decay)
+
+
+def draw_membrane_sketch(
+    labels: np.ndarray,
+    draw_grey: Callable[[int], np.ndarray],
+    background: float,
+    sigma: Sequence[float],
+    width_um: float,
+    voxel_size: Sequence[float],
+    decay: float | None = None,
+) -> np.ndarray:
+    """Paint the membrane between each two cells, and around the tissue, and blur the whole volume.
+
+    Parameters
+    ----------
+    labels : int array (Z, Y, X) or (Y, X)
+        Cells that touch; 0 is outside the tissue.
+    draw_grey : function
+        From a number of membranes to as many normalised intensities; a pair of neighbours is one membrane.
+    background : float
+        Normalised intensity between the membranes.
+    sigma, decay
+        See `draw_sketch`.
+    width_um : float
+        Thickness of a membrane, micrometres; one voxel on either side of a boundary at least.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+
+    Returns
+    -------
+    float32 array like `labels`
+        Clipped to [-1, 1].
+    """
+    beyond = nearest_other(labels, width_um / 2, voxel_size)
+    membrane = np.nonzero(beyond != labels)
+    sides = np.sort([labels[membrane], beyond[membrane]], axis=0).astype(np.int64)
+    pairs, pair = np.unique(sides[0] * (int(labels.max()) + 1) + sides[1], return_inverse=True)
+    image = np.full(labels.shape, background, np.float32)
+    image[membrane] = np.asarray(draw_grey(len(pairs)), np.float32)[pair]
+    return _finish(image, background, sigma, decay)
+
+
+def nearest_other(labels: np.ndarray, distance_um: float, voxel_size: Sequence[float]) -> np.ndarray:
+    """Find for each voxel the label beyond the nearest boundary, or its own if none is so near.
+
+    Parameters
+    ----------
+    labels : int array (Z, Y, X) or (Y, X)
+        0 counts as a label.
+    distance_um : float
+        From a voxel's centre to the boundary, micrometres; neighbours along an axis always count.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    """
+    beyond = labels.copy()
+    for offset in _offsets_outside_in(distance_um + min(voxel_size) / 2, voxel_size):
+        here, there = zip(*(_overlap(step, size) for step, size in zip(offset, labels.shape, strict=True)), strict=True)
+        np.copyto(beyond[here], labels[there], where=labels[there] != labels[here])
+    return beyond
+
+
+def _offsets_outside_in(reach: float, voxel_size: Sequence[float]) -> list[tuple[int, ...]]:
+    """Offsets to voxels within reach and to the neighbours along the axes, the farthest first."""
+    steps = [range(-int(max(reach / size, 1)), int(max(reach / size, 1)) + 1) for size in voxel_size]
+    length = {offset: float(np.linalg.norm(np.multiply(offset, voxel_size))) for offset in product(*steps)}
+    near = [offset for offset in length if length[offset] <= reach or np.abs(offset).sum() == 1]
+    return sorted((offset for offset in near if any(offset)), key=lambda offset: -length[offset])
+
+
+def _overlap(step: int, size: int) -> tuple[slice, slice]:
+    """Where an axis overlaps with itself shifted by a step: here, and there."""
+    return slice(max(-step, 0), max(size - step, 0)), slice(max(step, 0), max(size + step, 0))
+
+
+def _finish(image: np.ndarray, background: float, sigma: Sequence[float], decay: float | None) -> np.ndarray:
+    """Let the contrast decay along z, blur and clip."""
+    if decay is not None and image.ndim == 3:
+        fading = np.exp(-np.arange(len(image)) / decay).astype(np.float32)[:, None, None]
+        image = np.float32(background) + (image - np.float32(background)) * fading
+    return np.clip(gaussian_filter(image, sigma), -1, 1)
