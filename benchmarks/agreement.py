@@ -2,8 +2,8 @@
 
     python benchmarks/agreement.py results/hela benchmarks/agreement-hela.json
 
-Each cell is segmented anew by a threshold half way between its inside and the background around it; the IoU of that
-with its mask is what the annotation is worth. A cell whose contrast is less than LOST, normalised, is lost.
+Each cell is segmented again by a threshold halfway between its inside and the background around it. The IoU of the
+result with its mask is what the annotation is worth. A cell whose normalised contrast is less than LOST is lost.
 """
 
 import argparse
@@ -30,7 +30,7 @@ INNER, GAP, REACH = 2, 2, 4  # pixels: how deep the inside begins, and where the
 
 
 def cell_agreement(image: np.ndarray, mask: np.ndarray) -> list[tuple[float, float]]:
-    """IoU with its mask and contrast to the background, of each cell that has both an inside and a background."""
+    """Return IoU with its mask and contrast to the background, for each cell that has an inside and a background."""
     found = []
     padded_mask, padded = np.pad(mask, REACH), np.pad(image, REACH, "edge")
     for label, box in cell_boxes(padded_mask):

@@ -1,9 +1,9 @@
-"""Gather what a finished run cost and reached into one JSON file.
+"""Gather the cost and the scores of a finished run in one JSON file.
 
     python benchmarks/demo.py results/hela benchmarks/demo-hela.json
 
-Seconds and peak memory are the summary's, which Snakemake measured for each job; jobs of one rule are added up, of
-their memory the largest counts.
+Seconds and peak memory are those of the summary, which Snakemake measured for each job. The seconds of all jobs of a
+rule are added up; its memory is that of its largest job.
 """
 
 import argparse

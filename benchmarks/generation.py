@@ -3,12 +3,12 @@
     python benchmarks/generation.py --device cpu --quick benchmarks/generation-cpu.json
 
 The network is the authors' (F = 16, random weights: the time does not depend on them), the volume 512 x 512 x 180.
-Their recipe: patches of 32 x 128 x 128 one by one, fp32, 400 ancestral steps; it is timed on a few passes and
-multiplied out. Ours: overlapping tiles in batches, in the precision that the device is fast at, few steps; the whole
-volume is generated, with --quick a part of it for a few steps, and the time is multiplied out by the passes.
+Their recipe: patches of 32 x 128 x 128 one by one, fp32, 400 ancestral steps. It is timed on a few passes and
+extrapolated. Ours: overlapping tiles in batches, in the precision that the device is fast at, few steps. The whole
+volume is generated; with --quick only a part of it for a few steps, and the time is extrapolated by the passes.
 
-Random weights make no images worth a score: with --quality FILE, what benchmarks/quality.py has measured for both
-recipes with a trained network stands beside the times.
+Random weights make no images worth a score. With --quality FILE the output also has what benchmarks/quality.py has
+measured for both recipes with a trained network.
 """
 
 import argparse
@@ -38,7 +38,7 @@ MATRIX = 2048
 
 
 def wait(device: torch.device) -> None:
-    """Wait for the device, which works on its own."""
+    """Wait for the device, which works asynchronously."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -57,7 +57,7 @@ def seconds_of(work: Callable[[], object], device: torch.device, repeats: int) -
 
 
 def matrix_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a matrix product."""
+    """Floating-point operations per second of a matrix product."""
     size = MATRIX if device.type == "cpu" else 4 * MATRIX
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     return 2 * size**3 / seconds_of(lambda: a @ b, device, 5)
@@ -72,7 +72,7 @@ def pass_flops(network: torch.nn.Module, shape: Sequence[int], device: torch.dev
 
 
 def patches_of_theirs(shape: Sequence[int]) -> int:
-    """Patches of the authors' recipe, which begin and end beyond the volume by what is cropped and overlaps."""
+    """Count the patches of the authors' recipe, which extend beyond the volume by what is cropped and overlaps."""
     return math.prod(math.ceil((n + 2 * rim) / step) for n, rim, step in zip(shape, RIM, ADVANCE, strict=True))
 
 
@@ -168,7 +168,7 @@ def quality_of_both(measured: dict) -> dict:
 
 
 def peak_memory(device: torch.device) -> float:
-    """GiB that the device, or on the CPU this process, has used at most."""
+    """Peak memory of the device, or of this process on the CPU, in GiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,9 +1,9 @@
-"""Memory and time of volumes that are large for the machine, on the CPU, each in a process of its own.
+"""Memory and time of volumes that are large for the machine, on the CPU, each in its own process.
 
     python benchmarks/large.py results/cho/diffusion/model.safetensors benchmarks/large.json
 
-A stack of 180 x 512 x 512 voxels in one piece, and one slab of a volume of 512 x 2048 x 2048 whose sketch lies on the
-disk as OME-Zarr; two steps each, since memory does not grow with steps, multiplied out to ten.
+A stack of 180 x 512 x 512 voxels in one piece, and one slab of a volume of 512 x 2048 x 2048 whose sketch lies on disk
+as OME-Zarr. Each runs for two steps, since memory does not grow with steps; the time is extrapolated to ten.
 """
 
 import argparse
@@ -31,12 +31,12 @@ STACK, VOLUME, SLAB = (180, 512, 512), (512, 2048, 2048), (32, 256, 256)
 
 
 def peak() -> float:
-    """GiB that this process has used at most."""
+    """Peak memory of this process, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def generate_part(model: Path, sketch: np.ndarray, origin: list[int]) -> dict:
-    """Generate an image, and say what it took."""
+    """Generate an image and return what it took."""
     device = devices.choose_device("cpu")
     generator = generate.load_generator(
         model,
@@ -68,7 +68,7 @@ def stack(model: Path) -> dict:
 
 
 def one_slab(model: Path) -> dict:
-    """Generate a slab in the middle of a large volume, its sketch from a file of empty chunks."""
+    """Generate a slab in the middle of a large volume whose sketch is a file of empty chunks."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/sketch.ome.zarr"
         with create_image(path, VOLUME, np.float32, (1.0, 0.2, 0.2)) as array:
@@ -83,7 +83,7 @@ def one_slab(model: Path) -> dict:
 
 
 def main() -> None:
-    """Read the arguments, measure each case in a process of its own, print and write the file."""
+    """Read the arguments, measure each case in its own process, print and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", type=Path, help="trained 3D network, such as results/cho/diffusion/model.safetensors")
     parser.add_argument("output", type=Path, help="JSON file to write")

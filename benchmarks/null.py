@@ -1,12 +1,13 @@
-"""How often each test calls two models different that are not, when the cells of an image resemble each other.
+"""How often each test calls two equal models different, when the cells of an image resemble each other.
 
     python benchmarks/null.py benchmarks/null.json --table docs/statistics.md
 
-Both models see the same simulated cells. The IoU of a cell is a logistic function of its own difficulty, of its image
-and of how the model fares with this image, which cells of the image share; some cells are lost. Without an effect the
-models are exchangeable, so whoever rejects more or less often than 5 % does not keep the level. With an effect the same
-tests show their power; shifted by the margin, the equivalence test its level. Coverage is how often the 95 % interval
-holds the truth.
+Both models see the same simulated cells. The IoU of a cell is a logistic function of three terms: its own difficulty,
+its image, and how well the model does on this image. The cells of an image share the last two. Some cells are lost.
+
+Without an effect the models are exchangeable, so a test that rejects more or less often than 5 % does not keep its
+level. With an effect the same rates show the power of the tests; with an effect as large as the margin they show the
+level of the equivalence test. Coverage is how often the 95 % interval contains the true value.
 """
 
 import argparse
@@ -43,7 +44,7 @@ class Setting(NamedTuple):
     name: str
     images: int
     scatter: float
-    """Standard deviation between images of how a model fares, on the logit scale."""
+    """Standard deviation between images of how well a model does, on the logit scale."""
     shift: float
     """True difference of the mean IoU."""
 
@@ -82,7 +83,7 @@ def correlation(differences: np.ndarray, images: np.ndarray) -> float:
 
 
 def one_experiment(setting: Setting, rng: np.random.Generator) -> dict[str, float]:
-    """Which tests reject, and which intervals hold the truth."""
+    """Return which tests reject, and which intervals contain the true value."""
     iou_a, iou_b, images = draw(setting, rng)
     difference = iou_a - iou_b
     clusters = [difference[images == image] for image in range(setting.images)]

@@ -1,8 +1,8 @@
-"""Picture of a simulated mask and its sketch for every preset of the paper's organisms, one slice each.
+"""Draw a simulated mask and its sketch for every preset of the paper's organisms, one slice each.
 
     python benchmarks/organisms.py docs/organisms.png
 
-Grey values are drawn from a normal distribution, where the workflow draws them from real images.
+Grey values are drawn from a normal distribution; the workflow draws them from real images.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""What scoring a large pair of label volumes costs: seconds and peak memory.
+"""Seconds and peak memory of scoring a large pair of label volumes.
 
     python benchmarks/scoring.py benchmarks/scoring.json
 
-2,000 cells of rough outline in 180 x 512 x 512 voxels, and a prediction of them that is shifted and has merged, split
-and lost cells. The seconds are the best of three runs in this process, by the clock and of the processor (a busy
-machine makes the first longer); the memory is what the scoring takes at most besides the two volumes.
+The volumes hold 2,000 cells of rough outline in 180 x 512 x 512 voxels. The prediction is shifted and has merged, split
+and lost cells. Seconds are the best of three runs in this process, of the clock and of the processor (on a busy machine
+the clock shows more). Memory is the peak of the scoring, without the two volumes.
 """
 
 import argparse

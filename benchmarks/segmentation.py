@@ -1,11 +1,11 @@
-"""Seconds and peak memory of Cellpose on stacks, flows followed in 3D, each size in a process of its own.
+"""Seconds and peak memory of Cellpose on stacks, with flows followed in 3D, each size in its own process.
 
     python benchmarks/segmentation.py benchmarks/segmentation.json
 
-The stacks hold simulated nuclei of 15 micrometres, drawn as sketches, with noise; the model is trained on two of them
-first, for a minute or two, so that it finds about as many nuclei as there are. Cellpose resamples a stack to nuclei of
-30 pixels and, along z, to cubic voxels: what memory depends on is the number of voxels after that. What the process
-holds before is taken off.
+The stacks hold simulated nuclei of 15 micrometres, drawn as sketches, with noise. The model is first trained on two of
+them for a minute or two, so that it finds about as many nuclei as there are. Cellpose resamples a stack to nuclei of 30
+pixels and, along z, to cubic voxels; memory depends on the number of voxels after that. What the process holds before
+is subtracted.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def train(model: Path) -> None:
 
 
 def peak() -> float:
-    """Return the MiB that this process has held at most."""
+    """Return the peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -85,7 +85,7 @@ def measure(model: Path, shape: tuple[int, ...]) -> dict:
 
 
 def run(*options: object) -> str:
-    """Run this script with options in a process of its own, which starts small; returns what it prints last."""
+    """Run this script with options in its own process, which starts small; returns what it prints last."""
     command = [sys.executable, __file__, *map(str, options)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.splitlines()[-1]

@@ -1,10 +1,10 @@
-"""Seconds and peak memory of one simulated mask of each kind, on one core, each case in a process of its own.
+"""Seconds and peak memory of one simulated mask of each kind, on one core, each case in its own process.
 
     python benchmarks/simulation.py benchmarks/simulation.json
 
-The settings are those of the presets; the density is set so that as many cells come out as in the case that the
-authors' code was timed on. Seconds are those of the processor, which other work on the machine changes less, and those
-of the clock beside them; the median of three masks, each of another seed. The peak is that of the whole process.
+The settings are those of the presets. The density is set so that a mask holds as many cells as in the case that the
+authors' code was timed on. Seconds are given of the processor, which other work on the machine changes less, and of the
+clock: the median of three masks with different seeds. The peak is that of the whole process.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SEEDS = (1, 2, 3)
 
 
 class Case(NamedTuple):
-    """What is simulated, and what it may cost: seconds, GiB (None: no goal), and seconds of the authors' code."""
+    """What is simulated and what it may cost: seconds, GiB (None: no goal), and seconds of the authors' code."""
 
     preset: str
     shape: tuple[int, ...]
@@ -80,7 +80,7 @@ def measure(case: Case) -> dict:
 
 
 def measure_apart(name: str) -> dict:
-    """Measure a case in a process of its own, on one core; returns the figures beside the goals."""
+    """Measure a case in its own process, on one core; returns the figures beside the goals."""
     case = CASES[name]
     one_core = {key: "1" for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     command = [sys.executable, __file__, "--case", name]

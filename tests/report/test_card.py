@@ -110,7 +110,7 @@ def test_card_says_what_the_files_say(made):
     form = {".ome.tif": "OME-TIFF", ".ome.zarr": "OME-Zarr"}[suffix]
     for words in (
         *("4 synthetic images of nuclei", "6 cells in all", "learnt from 3 real images", f"4, uint16, {form}"),
-        *(f"| {'ZYX'[-dimensions:]}, {shape} |", f"| {size} micrometres |", "| 6, 1 to 2 an image |", "seed 5"),
+        *(f"| {'ZYX'[-dimensions:]}, {shape} |", f"| {size} micrometres |", "| 6, 1 to 2 per image |", "seed 5"),
         *("step 400 of 1000", "10 steps of the sampler dpm-solver++", "Somebody, Cells & <nuclei> (2020)"),
         *("The terms of Fluo-X: Cite; see https://data.example/terms", "numpy 2.0.2"),
     ):

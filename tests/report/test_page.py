@@ -122,7 +122,7 @@ def test_numbers_are_those_of_the_summary(made):
 def test_captions_are_filled_in(made):
     words = Page(made[3]).text
     assert "{{" not in made[3]
-    assert "Images that the diffusion model of hela makes out of pure noise" in words
+    assert "Images that the diffusion model of hela makes from pure noise" in words
     assert "two one-sided tests whether they differ by less than 0.05 of the IoU" in words
 
 

@@ -1,0 +1,100 @@
+"""The pages for people: what they name is there, and they are as long and as new as they should be."""
+
+import re
+import runpy
+
+import pytest
+from running import REPOSITORY
+
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
+MADE_BY_A_RUN = ("results/", "resources/downloads/", ".venv/", ".snakemake/")
+EXAMPLES = {"profiles/my-site"}
+STANDS_FOR_A_NAME = re.compile(r"[{<]|\.\.\.|NAME")
+
+
+def read(page):
+    return (REPOSITORY / page).read_text(encoding="utf-8")
+
+
+def fenced_code(text):
+    return re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+
+
+def inline_code(text):
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def links(text):
+    return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+
+
+def anchors(text):
+    """Names by which GitHub links to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def named_paths(text):
+    """Paths in backticks that begin with something that lies at the top of the repository."""
+    top = {path.name for path in REPOSITORY.iterdir() if path.is_dir()}
+    words = [word.rstrip(".,;:") for code in inline_code(text) for word in code.split()]
+    return [
+        word
+        for word in words
+        if word.partition("/")[0] in top
+        and "/" in word
+        and not word.startswith(MADE_BY_A_RUN)
+        and not STANDS_FOR_A_NAME.search(word)
+        and word not in EXAMPLES
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    text = read(page)
+    for link in links(text):
+        name, _, anchor = link.partition("#")
+        target = (REPOSITORY / page).parent / name if name else REPOSITORY / page
+        assert target.exists(), f"{page}: {link}"
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{page}: {link}"
+
+
+# docs/extending.md describes the library in packages; once these are there, take this mark away
+AHEAD = [pytest.mark.xfail(strict=True, reason="the packages are not there yet")]
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, marks=AHEAD if "extending" in page else []) for page in PAGES])
+def test_named_files_exist(page):
+    missing = [path for path in named_paths(read(page)) if not any(REPOSITORY.glob(path.rstrip("/")))]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_exist(page):
+    targets = set(re.findall(r"^([a-z0-9-]+):", read("Makefile"), re.MULTILINE))
+    code = "\n".join([*fenced_code(read(page)), *inline_code(read(page))])
+    assert set(re.findall(r"\bmake ([a-z][a-z0-9-]*)", code)) <= targets
+
+
+def test_what_is_looked_for_is_found():
+    """The searches above see what they are to see."""
+    text = "Run `python benchmarks/demo.py results/hela` and see [x](docs/a.md#b-c), `tests/no.py`, `docs/*.md`.\n"
+    text += "# B: c\n```bash\nmake demo  # `docs/in-a-fence.md`\n```\n"
+    assert links(text) == ["docs/a.md#b-c"]
+    assert named_paths(text) == ["benchmarks/demo.py", "tests/no.py", "docs/*.md"]
+    assert fenced_code(text) == ["make demo  # `docs/in-a-fence.md`\n"]
+    assert "b-c" in anchors(text)
+    assert sum(len(links(read(page))) for page in PAGES) > 50
+    assert sum(len(named_paths(read(page))) for page in PAGES) > 20
+
+
+def test_readme_is_short_and_links_every_page():
+    text = read("README.md")
+    assert len(text.split()) <= 1000
+    assert set(PAGES) - {"README.md"} <= {link.partition("#")[0] for link in links(text)}
+
+
+def test_list_of_keys_is_that_of_the_schemas():
+    make_page = runpy.run_path(str(REPOSITORY / "docs/make_configuration.py"))["make_page"]
+    assert read("docs/configuration.md") == make_page(), "run python docs/make_configuration.py"
