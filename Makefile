@@ -64,3 +64,6 @@ lint: install  ## Check the style of everything
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
+	$(BIN)/codespell
+	PYTHONPATH=workflow/scripts $(BIN)/lint-imports --no-cache
+	$(BIN)/mypy

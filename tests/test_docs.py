@@ -60,11 +60,7 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(target.read_text(encoding="utf-8")), f"{page}: {link}"
 
 
-# docs/extending.md describes the library in packages; once these are there, take this mark away
-AHEAD = [pytest.mark.xfail(strict=True, reason="the packages are not there yet")]
-
-
-@pytest.mark.parametrize("page", [pytest.param(page, marks=AHEAD if "extending" in page else []) for page in PAGES])
+@pytest.mark.parametrize("page", PAGES)
 def test_named_files_exist(page):
     missing = [path for path in named_paths(read(page)) if not any(REPOSITORY.glob(path.rstrip("/")))]
     assert not missing

@@ -8,7 +8,6 @@ import pandas as pd
 from scipy import ndimage
 from scipy.spatial.distance import jensenshannon
 
-from ..config.auto import AUTO
 from ..images.windows import crop_typical
 from ..sketches.depth import at_surface, slice_depths
 from .audit import audit_cells, summarise_audit
@@ -20,8 +19,8 @@ def choose_start(
     max_divergence: float,
     max_spectrum: float,
     *,
-    t_start: int | str = AUTO,
-    sigma: float | str = AUTO,
+    t_start: int | None = None,
+    sigma: float | None = None,
 ) -> dict[str, Any]:
     """Choose the earliest t_start, and for it the smallest sigma, of those that are good enough.
 
@@ -37,8 +36,8 @@ def choose_start(
         Bits.
     max_spectrum : float
         dB.
-    t_start, sigma : number or 'auto'
-        A number is set already, and must be in the grid.
+    t_start, sigma : number, optional
+        Where one is set already; it must be in the grid.
 
     Returns
     -------
@@ -46,7 +45,7 @@ def choose_start(
         t_start, sigma, and all other columns of the row chosen.
     """
     for name, value in (("t_start", t_start), ("sigma", sigma)):
-        if value != AUTO:
+        if value is not None:
             scores = scores[np.isclose(scores[name], value)]
     alike = scores[scores["divergence"] <= max(max_divergence, scores["divergence"].min())]
     good = alike[alike["spectrum"] <= alike["spectrum"].min() + max_spectrum]
