@@ -495,3 +495,12 @@ def test_script_says_one_sentence_on_bad_input(tmp_path, capsys):
     assert caught.value.code == 1
     assert capsys.readouterr().err == f"Error: {path}: is constant, every value is 7\n"
     assert os.listdir(tmp_path / "results") == []
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [(2, 1), (3, 1), (4, 1), (5, 1), (9, 1), (10, 2), (14, 2), (15, 3), (19, 3), (20, 4), (24, 4), (100, 20)],
+)
+def test_the_last_fifth_is_tested_on_and_at_least_one(count, kept):
+    assert split_images(count, None, None) == ["train"] * (count - kept) + ["test"] * kept
+    assert split_images(count, "0", None) == ["train"] + [None] * (count - kept - 1) + ["test"] * kept
