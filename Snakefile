@@ -19,6 +19,7 @@ container: SETTINGS["container"]
 
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/prepare.smk"
+include: "workflow/rules/rough.smk"
 include: "workflow/rules/diffusion.smk"
 include: "workflow/rules/masks.smk"
 include: "workflow/rules/shapes.smk"

@@ -9,7 +9,14 @@ import pytest
 import yaml
 from running import REPOSITORY, run, snakemake
 
-ONE_OF_EACH = {"prepare_images", "measure_cells", "train_diffusion", "train_cellpose", "segment_images"}
+ONE_OF_EACH = {
+    "prepare_images",
+    "segment_rough",
+    "measure_cells",
+    "train_diffusion",
+    "train_cellpose",
+    "segment_images",
+}
 
 FETCHED = ["hela", "cho", "arabidopsis", "elegans", "tribolium", "gowt1"]
 ON_CYTO3 = ["deep", "arabidopsis", "flat-tissue", "deep-tissue"]

@@ -39,9 +39,9 @@ def test_every_frame_of_every_file_is_read(tmp_path, dimensions, dtype):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.full((20, 30), 0.5, np.float32), "whole numbers from 0, one a cell, are needed"),
-        (np.full((20, 30), -1, np.int16), "whole numbers from 0, one a cell, are needed"),
-        (np.ones((20, 30), np.complex64), "labels of type complex64; one integer a cell is needed"),
+        (np.full((20, 30), 0.5, np.float32), "whole numbers from 0, one per cell, are needed"),
+        (np.full((20, 30), -1, np.int16), "whole numbers from 0, one per cell, are needed"),
+        (np.ones((20, 30), np.complex64), "labels of type complex64; one integer per cell is needed"),
         (np.ones((20, 30, 3), np.uint8), "a 2D image"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sketchscope.sketches import depth
-from sketchscope.sketches.draw import draw_sketch
+from sketchscope.sketches.draw import paint_cells
 
 BACKGROUND, VOXEL_SIZE = -0.8, (2.0, 0.5, 0.5)
 
@@ -16,7 +16,7 @@ def stack():
     labels = np.zeros((10, 60, 60), np.uint16)
     for number in range(1, 10):
         labels[number - 1 : number + 2, 6 * number - 6 : 6 * number, 20:40] = number
-    image = draw_sketch(labels, rng.uniform(0.2, 0.8, 9), BACKGROUND, (0, 0, 0), decay=6.0)
+    image = depth.fade(paint_cells(labels, rng.uniform(0.2, 0.8, 9), BACKGROUND), BACKGROUND, 12.0, VOXEL_SIZE)
     return image + rng.normal(0, 0.05, image.shape), labels
 
 
@@ -78,7 +78,7 @@ def test_profiles_of_images_are_pooled_by_voxels():
 
 def test_measured_grey_is_read_as_at_the_surface(tmp_path):
     cells = tmp_path / "cells.csv"
-    pd.DataFrame({"grey": [0.0, 0.4], "depth_um": [0.0, 12.0], "background_mean": [-0.9, -0.7]}).to_csv(cells)
+    pd.DataFrame({"grey": [0.0, 0.4], "depth_um": [0.0, 12.0], "background": [-0.9, -0.7]}).to_csv(cells)
     grey, background = depth.read_measured(cells, 48.0)
     assert background == pytest.approx(-0.8)
     assert grey == pytest.approx([0.0, -0.8 + 1.2 * np.exp(0.25)])

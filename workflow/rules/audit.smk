@@ -147,8 +147,8 @@ use rule draw_sketches as redraw_sketches with:
     input:
         masks="results/{organism}/masks/{batch}",
         manifest="results/{organism}/manifest.csv",
-        cells="results/{organism}/sketches/cells.csv",
-        depth="results/{organism}/sketches/depth.json",
+        cells="results/{organism}/rough/cells.csv",
+        depth="results/{organism}/rough/depth.json",
         choice=choice_for("sketch", "sigma"),
         audit="results/{organism}/audit/drafts/{batch}.csv",
     log:

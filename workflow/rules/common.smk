@@ -170,6 +170,11 @@ def is_stitched(wildcards):
     return ORGANISMS[wildcards.organism]["cellpose"]["stitch_threshold"] is not None
 
 
+def tiles_together(wildcards):
+    """Tiles that go through the network together; 0, since a resource is a number, for as many as fit."""
+    return ORGANISMS[wildcards.organism]["generation"]["batch_size"] or 0
+
+
 def slab_parts(wildcards):
     """What the jobs that share out the slabs of one batch make."""
     parts = range(ORGANISMS[wildcards.organism]["generation"]["slab_jobs"])
@@ -187,16 +192,32 @@ def raw_images(wildcards):
     }
 
 
+def membrane_um(wildcards):
+    """Thickness of the membranes of an organism; None where cells themselves are stained."""
+    return ORGANISMS[wildcards.organism]["sketch"].get("membrane_um")
+
+
+def rough_labels(wildcards):
+    """Roughly segmented images to measure cells in; membranes are measured without."""
+    needed = membrane_um(wildcards) is None
+    return f"results/{wildcards.organism}/rough/labels" if needed else []
+
+
+def rough_images(wildcards):
+    """Which training images are segmented roughly: all where masks are made from them, else some."""
+    source = ORGANISMS[wildcards.organism]["masks"]["source"]
+    return "train" if source == "classical" else "typical"
+
+
 def segmented_images(wildcards):
     """What the masks of an organism are made of where they are not simulated."""
     masks = ORGANISMS[wildcards.organism]["masks"]
     if masks["source"] == "silver":
         return raw_images(wildcards)
     if masks["source"] == "files":
-        return {"segmented": masks["labels"]}
-    if masks["source"] == "cellpose":
-        return {"predicted": f"results/{wildcards.organism}/segmented_cellpose"}
-    return {"images": f"results/{wildcards.organism}/images"}
+        return {"files": masks["labels"]}
+    folders = {"cellpose": "segmented_cellpose", "classical": "rough/labels"}
+    return {"segmented": f"results/{wildcards.organism}/{folders[masks['source']]}"}
 
 
 def masks_model(wildcards):

@@ -1,4 +1,4 @@
-"""How the contrast of cells decays with depth: measured in real images, and taken out of their grey values."""
+"""How the contrast of cells fades with depth: measured in real images, taken out of grey values, put into sketches."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,9 +18,9 @@ class Measured(NamedTuple):
 
 
 def read_measured(cells: PathLike, decay_um: float | None) -> Measured:
-    """Read the grey values from the table of `measure_cells` (grey, depth_um, background_mean); see `at_surface`."""
+    """Read the grey values from a table with the columns grey, depth_um and background; see `at_surface`."""
     table = pd.read_csv(cells)
-    background = float(table["background_mean"].mean())
+    background = float(table["background"].mean())
     grey = at_surface(table["grey"].to_numpy(), table["depth_um"].to_numpy(), background, decay_um)
     return Measured(grey, background)
 
@@ -51,7 +51,7 @@ def depth_profile(
     Returns
     -------
     DataFrame
-        One row a slice that has any: depth_um, voxels, and contrast, their mean intensity less the background.
+        One row per slice that has any: depth_um, voxels, and contrast, their mean intensity less the background.
     """
     slices = zip(slice_depths(image.shape, voxel_size).ravel(), *map(_as_slices, (image, stained)), strict=True)
     rows = [
@@ -95,7 +95,7 @@ def fit_decay(profiles: Sequence[pd.DataFrame]) -> dict[str, Any]:
 
 
 def at_surface(grey: np.ndarray, depth_um: np.ndarray, background: float, decay_um: float | None) -> np.ndarray:
-    """Grey values as they would be in the first slice, at most 1.
+    """Grey values as they would be in the first slice, at most 1; the inverse of `fade`.
 
     Parameters
     ----------
@@ -108,4 +108,17 @@ def at_surface(grey: np.ndarray, depth_um: np.ndarray, background: float, decay_
     """
     if decay_um is None:
         return grey
-    return np.minimum(background + (grey - background) * np.exp(depth_um / decay_um), 1.0)
+    return np.minimum(background + (grey - background) / remaining_contrast(depth_um, decay_um), 1.0)
+
+
+def fade(image: np.ndarray, background: float, decay_um: float | None, voxel_size: Sequence[float]) -> np.ndarray:
+    """Let the contrast of an image (Z, Y, X) to its background fall with depth; in 2D it stays as it is."""
+    if decay_um is None or image.ndim == 2:
+        return image
+    remaining = remaining_contrast(slice_depths(image.shape, voxel_size), decay_um).astype(np.float32)
+    return np.float32(background) + (image - np.float32(background)) * remaining
+
+
+def remaining_contrast(depth_um: np.ndarray, decay_um: float) -> np.ndarray:
+    """Share of the contrast that is left at a depth, by Beer and Lambert's law."""
+    return np.exp(-depth_um / decay_um)
