@@ -62,7 +62,7 @@ test-browser: install  ## Run the tests in headless Chromium (it is installed as
 lint: install  ## Check the style of everything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 	$(BIN)/codespell
 	PYTHONPATH=workflow/scripts $(BIN)/lint-imports --no-cache

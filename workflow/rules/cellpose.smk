@@ -63,6 +63,7 @@ rule segment_images:
 
 
 use rule segment_images as segment_published with:
+    """Segment the test images with a published model."""
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
@@ -81,8 +82,8 @@ use rule segment_images as segment_published with:
         seed=SETTINGS["seed"],
 
 
-# the training images, for masks made of them
 use rule segment_images as segment_training with:
+    """Segment the training images with a Cellpose model, for masks made from them."""
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
@@ -104,6 +105,7 @@ use rule segment_images as segment_training with:
 
 
 use rule segment_rough as segment_classical with:
+    """Segment the test images without a trained model."""
     output:
         predictions=directory("results/{organism}/predictions/classical"),
     log:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+# of this file, not of the main Snakefile: this workflow may be a module of another one
+REPOSITORY = Path(workflow.current_basedir).parents[1]
+
+sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve
 from sketchscope.config.views import (
@@ -21,17 +24,17 @@ from sketchscope.config.views import (
 from sketchscope.errors import InputError
 
 try:
-    SETTINGS = resolve(config, workflow.basedir)
+    SETTINGS = resolve(config, REPOSITORY)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 ORGANISMS = SETTINGS["organisms"]
 DOWNLOADS = Path(SETTINGS["downloads"]["folder"]).expanduser()
-SOURCES = read_yaml(Path(workflow.basedir) / "resources" / "datasets.yaml")
+SOURCES = read_yaml(REPOSITORY / "resources" / "datasets.yaml")
 GPUS = 0 if SETTINGS["device"] == "cpu" else 1
 
 # captions and templates of the reports
-TEXTS = Path(workflow.basedir) / "workflow" / "report"
+TEXTS = REPOSITORY / "workflow" / "report"
 
 # the figures of an organism in the order of reading, with their titles; of these, what the training draws
 FIGURES = {
