@@ -14,7 +14,7 @@ from sketchscope.config.resolve import organism_settings, resolve
 from sketchscope.config.views import simulation_settings
 from sketchscope.images.prepare import prepare
 from sketchscope.io.images import image_files, read_image
-from sketchscope.sketches.draw import nearest_other
+from sketchscope.sketches.draw import find_nearest_other
 
 PRESETS = sorted(path.stem for path in (REPOSITORY / "resources/organisms").glob("*.yaml"))
 
@@ -101,7 +101,7 @@ def test_scripts(tmp_path, preset):
     assert [mask.shape for mask in masks] == [sketch.shape for sketch in sketches] == [tuple(shape)] * 2
     assert (masks[0] != masks[1]).any()
     for mask, sketch in zip(masks, sketches, strict=True):
-        stained = mask > 0 if settings["stain"] == "nuclei" else nearest_other(mask, 0.1, voxel_size) != mask
+        stained = mask > 0 if settings["stain"] == "nuclei" else find_nearest_other(mask, 0.1, voxel_size) != mask
         assert sketch[stained].mean() > sketch[~stained].mean() + 0.3
 
 

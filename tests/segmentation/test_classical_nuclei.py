@@ -139,7 +139,7 @@ def test_holes_are_filled_and_specks_removed(geometry):
 def test_background_level_ignores_the_cells():
     values = np.random.default_rng(0).normal(50, 3, 100_000)
     values[:40_000] += np.linspace(20, 400, 40_000)
-    mode, sd = classical_nuclei.background_level(values)
+    mode, sd = classical_nuclei.find_background_level(values)
     assert mode == pytest.approx(50, abs=1.5)
     assert sd == pytest.approx(3, rel=0.3)
 

@@ -22,7 +22,7 @@ def stack():
 
 def test_profile_holds_the_contrast_of_each_slice(stack):
     image, labels = stack
-    profile = depth.depth_profile(image, labels > 0, BACKGROUND, VOXEL_SIZE)
+    profile = depth.measure_profile(image, labels > 0, BACKGROUND, VOXEL_SIZE)
     assert profile["depth_um"].tolist() == [2.0 * z for z in range(10)]
     assert profile["voxels"].tolist() == [(labels[z] > 0).sum() for z in range(10)]
     inside = image[3][labels[3] > 0]
@@ -31,15 +31,15 @@ def test_profile_holds_the_contrast_of_each_slice(stack):
 
 def test_profile_of_an_image_is_one_slice(stack):
     image, labels = stack
-    profile = depth.depth_profile(image[0], labels[0] > 0, BACKGROUND, VOXEL_SIZE[1:])
+    profile = depth.measure_profile(image[0], labels[0] > 0, BACKGROUND, VOXEL_SIZE[1:])
     assert profile["depth_um"].tolist() == [0]
     assert depth.fit_decay([profile])["decay_um"] is None
-    assert depth.depth_profile(image[0], np.zeros((60, 60), bool), BACKGROUND, VOXEL_SIZE[1:]).empty
+    assert depth.measure_profile(image[0], np.zeros((60, 60), bool), BACKGROUND, VOXEL_SIZE[1:]).empty
 
 
 def test_decay_is_found(stack):
     image, labels = stack
-    profile = depth.depth_profile(image, labels > 0, BACKGROUND, VOXEL_SIZE)
+    profile = depth.measure_profile(image, labels > 0, BACKGROUND, VOXEL_SIZE)
     assert depth.fit_decay([profile, profile])["decay_um"] == pytest.approx(12, rel=0.2)
 
 
@@ -59,10 +59,10 @@ def test_grey_at_the_surface_undoes_the_fading(stack):
     image, labels = stack
     numbers, depths = [1, 5, 9], np.array([2.0, 10.0, 18.0])  # of their middle slices
     grey = np.array([image[number][labels[number] == number].mean() for number in numbers])
-    found = depth.at_surface(grey, depths, BACKGROUND, 12.0)
+    found = depth.undo_fading(grey, depths, BACKGROUND, 12.0)
     assert found == pytest.approx(np.random.default_rng(0).uniform(0.2, 0.8, 9)[[0, 4, 8]], abs=0.1)
-    np.testing.assert_array_equal(depth.at_surface(grey, depths, BACKGROUND, None), grey)
-    assert depth.at_surface(np.array([0.9]), np.array([90.0]), BACKGROUND, 12.0) == 1, "as bright as can be"
+    np.testing.assert_array_equal(depth.undo_fading(grey, depths, BACKGROUND, None), grey)
+    assert depth.undo_fading(np.array([0.9]), np.array([90.0]), BACKGROUND, 12.0) == 1, "as bright as can be"
 
 
 def test_profiles_of_images_are_pooled_by_voxels():

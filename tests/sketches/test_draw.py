@@ -11,8 +11,8 @@ from sketchscope.sketches.draw import (
     draw_membranes,
     draw_nuclei,
     draw_nucleoli,
+    find_nearest_other,
     finish_sketch,
-    nearest_other,
     paint_cells,
     paint_membranes,
 )
@@ -174,7 +174,7 @@ def tissue(geometry):
 @pytest.mark.parametrize("distance", [0.1, 0.5, 1.2])
 def test_nearest_other_against_its_definition(tissue, geometry, distance):
     voxel_size = np.array(geometry[1])
-    beyond = nearest_other(tissue, distance, voxel_size)
+    beyond = find_nearest_other(tissue, distance, voxel_size)
     away = np.array([ndimage.distance_transform_edt(tissue != label, voxel_size) for label in range(12)])
     away[tissue, *np.indices(tissue.shape)] = np.inf
     shifted = (np.roll(np.pad(tissue, 1, "edge"), step, axis) for axis in range(tissue.ndim) for step in (1, -1))
@@ -191,12 +191,12 @@ def test_a_membrane_is_as_wide_as_it_should_be():
     labels = np.ones((5, 100), np.uint16)
     labels[:, 50:] = 2
     for width in (1.0, 2.0, 3.0):
-        assert ((nearest_other(labels, width / 2, (0.25, 0.25)) != labels).sum(axis=1) * 0.25 == width).all()
+        assert ((find_nearest_other(labels, width / 2, (0.25, 0.25)) != labels).sum(axis=1) * 0.25 == width).all()
 
 
 def test_each_pair_of_neighbours_has_one_grey_value(tissue, geometry):
     sketch = paint_membranes(tissue, lambda count: np.linspace(0, 1, count), -0.75, 0.5, geometry[1])
-    beyond = nearest_other(tissue, 0.25, geometry[1])
+    beyond = find_nearest_other(tissue, 0.25, geometry[1])
     membrane = beyond != tissue
     np.testing.assert_array_equal(sketch >= 0, membrane)
     assert (sketch[~membrane] == -0.75).all()
@@ -246,6 +246,6 @@ def test_lost_nuclei_are_drawn_as_bright_as_usual(labels, geometry):
 def test_membranes_are_drawn_where_cells_meet(tissue, geometry):
     sharp = MEMBRANES._replace(sigma=0.0)
     sketch = draw_membranes(tissue, geometry[1], sharp, MEASURED, np.random.default_rng(0))
-    membrane = nearest_other(tissue, 0.5, geometry[1]) != tissue
+    membrane = find_nearest_other(tissue, 0.5, geometry[1]) != tissue
     assert sketch[membrane].min() > -0.8
     np.testing.assert_allclose(sketch[~membrane], -0.8, rtol=1e-6)

@@ -54,10 +54,10 @@ OF_TRAINING = ["samples", "loss"]
 SLABS = ["slab_shape", "slab_jobs"]
 IN_SLABS = {name for name in ORGANISMS if ORGANISMS[name]["generation"]["slab_shape"]}
 
-# the organisms of which cells that are lost in their images are drawn anew
+# the organisms whose lost cells are redrawn
 REDRAWN = {name for name in ORGANISMS if ORGANISMS[name]["audit"]["lost"] == "redraw"}
 
-# the organisms whose masks are made of segmented images
+# the organisms whose masks are made from segmented images
 SEGMENTED = {
     name for name in ORGANISMS if ORGANISMS[name]["masks"]["source"] != "simulated"
 }
@@ -213,7 +213,7 @@ def rough_images(wildcards):
 
 
 def segmented_images(wildcards):
-    """What the masks of an organism are made of where they are not simulated."""
+    """What the masks of an organism are made from where they are not simulated."""
     masks = ORGANISMS[wildcards.organism]["masks"]
     if masks["source"] == "silver":
         return raw_images(wildcards)

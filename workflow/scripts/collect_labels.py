@@ -14,9 +14,9 @@ def main(snakemake):
     inputs, params = snakemake.input, snakemake.params
     rows = manifest.read_manifest(inputs.manifest)
     if params.source == "files":
-        segmented = label_sources.labels_of_files(inputs.files, rows[0])
+        segmented = label_sources.read_label_files(inputs.files, rows[0])
     elif params.source == "silver":
-        segmented = label_sources.labels_of_training(prepare.read_dataset(inputs.dataset), rows, params.axes)
+        segmented = label_sources.read_training_labels(prepare.read_dataset(inputs.dataset), rows, params.axes)
     else:
         training = manifest.training_rows(rows)
         segmented = ((row.image, manifest.load_image(row, inputs.segmented)) for row in training)

@@ -20,7 +20,7 @@ def main(snakemake):
             pieces = brightness.find_membranes(image, row.voxel_size, params.membrane_um, params.cell_diameter)
         measured = brightness.measure_brightness(image, pieces, row.voxel_size)
         tables.append(measured.pieces.assign(image=row.image, background=measured.background))
-        profiles.append(depth.depth_profile(image, pieces > 0, measured.background, row.voxel_size))
+        profiles.append(depth.measure_profile(image, pieces > 0, measured.background, row.voxel_size))
         print(f"{row.image}: {len(measured.pieces)} cells or pieces of membrane")
     if not sum(map(len, tables)):
         raise InputError(

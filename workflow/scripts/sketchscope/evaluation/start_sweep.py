@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.spatial.distance import jensenshannon
 
 from ..images.windows import crop_typical
-from ..sketches.depth import Measured, at_surface, slice_depths
+from ..sketches.depth import Measured, slice_depths, undo_fading
 from .audit import audit_cells, summarise_audit
 from .image_similarity import histogram_distance, psnr, spectrum_distance, zncc
 
@@ -76,9 +76,9 @@ def choose_start(
 ) -> dict[str, Any]:
     """Choose the earliest t_start, and for it the smallest sigma, of those that are good enough.
 
-    Good enough is where noised sketches cannot be told from noised images, a divergence of at most `max_divergence`
-    (or the least there is), and of these, where the generated images have the texture of real ones, a spectrum at most
-    `max_spectrum` farther from theirs than the best. The earliest such start keeps cells closest to their masks.
+    A point is good enough if noised sketches look like noised images (a divergence of at most `max_divergence`, or the
+    least there is), and if, among these points, the generated images have nearly the best spectrum (at most
+    `max_spectrum` farther from the real one than the best). The earliest such start keeps cells closest to their masks.
 
     Parameters
     ----------
@@ -114,18 +114,18 @@ def cut_example(image: np.ndarray, labels: np.ndarray, shape: Sequence[int]) -> 
 def grey_at_surface(
     example: Example, voxel_size: Sequence[float], background: float, decay_um: float | None
 ) -> np.ndarray:
-    """Mean intensity of each cell as in the first slice (see `depth.at_surface`).
+    """Compute the mean intensity of each cell, as it would be in the first slice (`depth.undo_fading`).
 
     Returns
     -------
     float32 array (labels,)
-        Anything for a number that no cell has.
+        Where no cell has a number, its entry means nothing.
     """
     numbers = np.arange(1, example.labels.max() + 1)
     depth = np.broadcast_to(slice_depths(example.labels.shape, voxel_size), example.labels.shape)
     count = np.maximum(np.bincount(example.labels.ravel(), minlength=len(numbers) + 1)[1:], 1)
     grey, depth_um = (ndimage.sum_labels(values, example.labels, numbers) / count for values in (example.image, depth))
-    return at_surface(grey, depth_um, background, decay_um).astype(np.float32)
+    return undo_fading(grey, depth_um, background, decay_um).astype(np.float32)
 
 
 def compare_noised(
@@ -168,14 +168,14 @@ def compare_noised(
 def score_examples(
     examples: Sequence[Example], generated: Sequence[np.ndarray], voxel_size: Sequence[float], stain: str
 ) -> dict[str, float]:
-    """Compare images generated from sketches of real ones with these.
+    """Compare real images with those generated from their sketches.
 
     Parameters
     ----------
     examples : sequence of Example
         Real images, normalised, with labels.
     generated : sequence of arrays
-        One for each.
+        One for each example.
     voxel_size : sequence of float
         Micrometres along each axis.
     stain : str
@@ -225,7 +225,7 @@ def sweep(
     draw : callable
         From an example and sigma to its sketch.
     make_generator : callable
-        From t_start to a generator, see `generate.load_generator`.
+        From t_start to a generator, as `generate.make_generator` makes it.
     alpha_bar : array
         Of every step.
     voxel_size : sequence of float

@@ -13,7 +13,7 @@ from ..io.atomic import PathLike
 from ..labels import integer_labels
 
 
-def labels_of_files(paths: Sequence[PathLike], like: ManifestRow) -> Iterator[tuple[str, np.ndarray]]:
+def read_label_files(paths: Sequence[PathLike], like: ManifestRow) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and labels of every frame of the user's label files.
 
     Parameters
@@ -47,7 +47,7 @@ def _check_labels(stack: Stack, like: ManifestRow) -> None:
         )
 
 
-def labels_of_training(
+def read_training_labels(
     dataset: Mapping[str, Any], rows: Iterable[ManifestRow], axes: str = "auto"
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and labels of those training images for which a data set brings labels; never of a test image.

@@ -21,13 +21,13 @@ FULL = 10  # cells in a row without a place, after which the volume counts as fu
 REGION_STEP = 0.25  # of a specimen's places, in diameters
 
 
-def _probes(ndim: int) -> np.ndarray:
-    """The centre of the unit ball and points on its surface, along the axes and between them."""
+def _place_probes(ndim: int) -> np.ndarray:
+    """Place points at the centre of the unit ball and on its surface, along the axes and between them."""
     grid = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * ndim), axis=-1).reshape(-1, ndim)
     return grid / np.maximum(np.linalg.norm(grid, axis=1, keepdims=True), 1)
 
 
-PROBES = {ndim: _probes(ndim) for ndim in (2, 3)}
+PROBES = {ndim: _place_probes(ndim) for ndim in (2, 3)}
 
 
 class NucleiSettings(NamedTuple):
@@ -109,13 +109,13 @@ def draw_cell(ndim: int, settings: NucleiSettings, rng: np.random.Generator) -> 
 
 def rasterise(cell: Cell, centre: np.ndarray, voxel_size: np.ndarray, shape: Sequence[int]) -> Place:
     """Find the voxels of a cell inside a volume; the region, its bounding box in the volume, may be empty."""
-    region = _bounding_box(cell, centre, voxel_size, shape)
+    region = _find_box(cell, centre, voxel_size, shape)
     axes = [np.arange(part.start, part.stop) * s - c for part, s, c in zip(region, voxel_size, centre, strict=True)]
     return Place(centre, region, _covers(cell, np.ix_(*axes)))
 
 
-def _bounding_box(cell: Cell, centre: np.ndarray, voxel_size: np.ndarray, shape: Sequence[int]) -> Slices:
-    """Where in a volume a cell can be; slices without extent if nowhere."""
+def _find_box(cell: Cell, centre: np.ndarray, voxel_size: np.ndarray, shape: Sequence[int]) -> Slices:
+    """Find where in a volume a cell can be; slices without extent if nowhere."""
     reach = cell.limit * np.linalg.norm(cell.rotation * cell.semi_axes, axis=1)
     first = np.maximum(np.floor((centre - reach) / voxel_size), 0).astype(int)
     last = np.minimum(np.ceil((centre + reach) / voxel_size) + 1, shape).astype(int)
@@ -138,13 +138,13 @@ def _covers(cell: Cell, axes: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _sum_up(parts: Iterable[np.ndarray]) -> np.ndarray:
-    """Sum of arrays that broadcast; there is one at least."""
+    """Sum up arrays that broadcast; there is at least one."""
     return reduce(add, parts)
 
 
 def _is_free(occupied: np.ndarray, cell: Cell, centre: np.ndarray, voxel_size: np.ndarray) -> bool:
     """Whether a cell would cover nothing that is taken; looks only at what is taken."""
-    region = _bounding_box(cell, centre, voxel_size, occupied.shape)
+    region = _find_box(cell, centre, voxel_size, occupied.shape)
     taken = np.nonzero(occupied[region])
     if not len(taken[0]):
         return True
@@ -152,7 +152,7 @@ def _is_free(occupied: np.ndarray, cell: Cell, centre: np.ndarray, voxel_size: n
     return not _covers(cell, [(index + part.start) * size - c for index, part, size, c in parts]).any()
 
 
-def _blocked(occupied: np.ndarray, cell: Cell, centres: np.ndarray, voxel_size: np.ndarray) -> np.ndarray:
+def _are_blocked(occupied: np.ndarray, cell: Cell, centres: np.ndarray, voxel_size: np.ndarray) -> np.ndarray:
     """Whether a voxel is taken that a cell at these centres (n, ndim) covers however it is deformed.
 
     Only a few voxels are looked at: a quick test that rules out most places that are not free.
@@ -174,7 +174,7 @@ def _find_free_place(occupied: np.ndarray, cell: Cell, centres: np.ndarray, voxe
     centres = centres[((centres[:, -2:] >= 0) & (centres[:, -2:] <= plane)).all(axis=1)]
     for first in range(0, len(centres), TOGETHER):
         some = centres[first : first + TOGETHER]
-        for centre in some[~_blocked(occupied, cell, some, voxel_size)]:
+        for centre in some[~_are_blocked(occupied, cell, some, voxel_size)]:
             if _is_free(occupied, cell, centre, voxel_size):
                 place = rasterise(cell, centre, voxel_size, occupied.shape)
                 if place.inside.any():

@@ -113,7 +113,7 @@ def tabulate_populations(populations: Mapping[str, Mapping[str, Population]]) ->
 
 
 def compare_shapes(cells: pd.DataFrame, images: pd.DataFrame, ndim: int) -> pd.DataFrame:
-    """Say how far synthetic cells are from real ones.
+    """Measure how far synthetic cells are from real ones.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def fit_nuclei(populations: Iterable[Population]) -> dict[str, float]:
 
 
 def fit_tissue(populations: Iterable[Population]) -> dict[str, float]:
-    """Find the numbers to simulate tissue with, see `fit_nuclei`.
+    """Find the numbers to simulate tissue with, as `fit_nuclei` does for nuclei.
 
     Returns
     -------
@@ -196,7 +196,7 @@ def fit_tissue(populations: Iterable[Population]) -> dict[str, float]:
 
 
 def _pool_cells(populations: Sequence[Population]) -> pd.DataFrame:
-    """Cells of all images, if they are enough for a fit."""
+    """Pool the cells of all images, or raise an InputError if they are too few for a fit."""
     cells = pd.concat([population.cells for population in populations])
     if len(cells) < FEWEST:
         raise InputError(
@@ -216,5 +216,5 @@ def _fit_diameter(diameters: pd.Series) -> dict[str, float]:
 
 
 def _robust_sd(values: pd.Series) -> float:
-    """Standard deviation of the normal distribution that has the quartiles of these values."""
+    """Compute the standard deviation of the normal distribution that has the quartiles of these values."""
     return float(np.subtract(*np.percentile(values, [75, 25])) / QUARTILE_SIGMAS)

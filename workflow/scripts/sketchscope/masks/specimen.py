@@ -60,7 +60,7 @@ class Specimen(NamedTuple):
         return self.outline.depth(points)
 
     def contains(self, points: np.ndarray, margin: float = 0.0) -> np.ndarray:
-        """Whether points (n, ndim) lie in the specimen and so far from its surfaces, micrometres."""
+        """Whether points (n, ndim) lie in the specimen, at least `margin` micrometres from its surfaces."""
         return self.clearance(points) >= margin
 
     def clearance(self, points: np.ndarray) -> np.ndarray:
@@ -130,7 +130,7 @@ def find_region(specimen: Specimen, lower: np.ndarray, upper: np.ndarray, step: 
     lower, upper : array (ndim,)
         Corners of the box, micrometres.
     step : float
-        Micrometres; each side of the box is divided evenly into so long parts.
+        Micrometres; each side of the box is divided evenly into parts of about this length.
     margin : float
         Distance from the specimen's surfaces that is kept, micrometres.
     """

@@ -89,7 +89,7 @@ def _check_ranges(cell_diameter: float, edge: float, min_contrast: float) -> Non
         raise InputError(f"classical.min_contrast: found {min_contrast}, it must be above 0")
 
 
-def background_level(values: np.ndarray) -> tuple[float, float]:
+def find_background_level(values: np.ndarray) -> tuple[float, float]:
     """Mode of the values and the spread of the background around it.
 
     The mode is the half-sample mode, found by bisection to the densest half; the spread is the normal-scaled
@@ -139,11 +139,11 @@ def flatten_background(
     """
     image = (image - np.median(image)).astype(np.float32)  # large offsets cost float32 its precision
     smooth = ndimage.gaussian_filter(image, sigma / voxel_size, mode="nearest")
-    mode, sd = background_level(smooth)
+    mode, sd = find_background_level(smooth)
     far = np.round(4 * cell_diameter / voxel_size).astype(int)
     background = _masked_mean(smooth, np.abs(smooth - mode) <= 3 * sd, far, fallback=mode)
     contrast = smooth - background
-    offset, noise = background_level(contrast)
+    offset, noise = find_background_level(contrast)
     return contrast - np.float32(offset), noise
 
 

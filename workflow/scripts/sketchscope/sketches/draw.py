@@ -222,7 +222,7 @@ def paint_membranes(
     -------
     float32 array like `labels`
     """
-    beyond = nearest_other(labels, width_um / 2, voxel_size)
+    beyond = find_nearest_other(labels, width_um / 2, voxel_size)
     membrane = np.nonzero(beyond != labels)
     sides = np.sort([labels[membrane], beyond[membrane]], axis=0).astype(np.int64)
     pairs, pair = np.unique(sides[0] * (int(labels.max()) + 1) + sides[1], return_inverse=True)
@@ -253,7 +253,7 @@ def finish_sketch(
     return np.clip(gaussian_filter(faded, sigma_in_voxels(sigma, voxel_size)), -1, 1)
 
 
-def nearest_other(labels: np.ndarray, distance_um: float, voxel_size: Sequence[float]) -> np.ndarray:
+def find_nearest_other(labels: np.ndarray, distance_um: float, voxel_size: Sequence[float]) -> np.ndarray:
     """Find for each voxel the label beyond the nearest boundary, or its own if none is so near.
 
     Parameters
