@@ -4,11 +4,14 @@ from sketchscope.errors import InputError
 from sketchscope.images.intensity import denormalise, normalise
 from sketchscope.images.manifest import (
     ManifestRow,
+    as_real,
+    from_real,
     held_out_rows,
     load_image,
     load_normalised,
     read_manifest,
     training_rows,
+    typical_limits,
     write_manifest,
 )
 from sketchscope.io.images import write_image
@@ -100,3 +103,22 @@ def test_image_of_a_row_is_loaded_in_its_shape(tmp_path, shape):
     write_image(tmp_path / "a.ome.tif", image, found.voxel_size)
     np.testing.assert_array_equal(load_image(found, tmp_path), image)
     np.testing.assert_allclose(load_normalised(found, tmp_path), image / 10.0 - 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_generated_images_get_the_median_limits_the_gamma_and_the_type_of_the_real_ones(dtype):
+    limits = [(100.0, 1100.0), (120.0, 1300.0), (900.0, 9000.0)]
+    rows = [row(low=low, high=high, gamma=0.5, dtype=dtype) for low, high in limits]
+    assert typical_limits(rows) == (120.0, 1300.0)
+    normalised = np.array([[-1.0, -0.5, 0.0, 0.5, 1.0]], np.float32)
+    real = as_real(normalised, rows)
+    assert real.dtype == dtype
+    # a share of (1 + normalised) / 2 of the range, after the exponent 0.5 is undone
+    np.testing.assert_allclose(real, [120 + 1180 * np.array([0, 1 / 16, 1 / 4, 9 / 16, 1])], atol=0.5)
+    np.testing.assert_allclose(from_real(real, rows), normalised, atol=2e-3)
+
+
+def test_an_image_is_loaded_with_its_gamma(tmp_path):
+    found = row("a", shape=(1, 4), low=10.0, high=26.0, gamma=0.5)
+    write_image(tmp_path / "a.ome.tif", np.array([[10, 11, 14, 26]], "uint8"), found.voxel_size)
+    np.testing.assert_allclose(load_normalised(found, tmp_path), [[-1, -0.5, 0, 1]], atol=1e-6)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -93,8 +94,8 @@ def test_two_processes_are_one_with_the_whole_batch(tmp_path, shape):
 
 
 def test_both_stop_in_order_and_go_on(tmp_path):
-    whole, _ = train(tmp_path / "whole", 2, steps=1000)
-    arguments, environment = command(tmp_path / "cut", 2, steps=1000)
+    whole, _ = train(tmp_path / "whole", 2, steps=400)
+    arguments, environment = command(tmp_path / "cut", 2, steps=400)
     process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "cut/started-1").exists() and process.poll() is None:
         time.sleep(0.01)
@@ -102,7 +103,7 @@ def test_both_stop_in_order_and_go_on(tmp_path):
     _, complaint = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "the checkpoint is saved, the next attempt goes on from there" in complaint, complaint[-4000:]
-    resumed, _ = train(tmp_path / "cut", 2, steps=1000)
+    resumed, _ = train(tmp_path / "cut", 2, steps=400)
     assert "resumed at step" in (tmp_path / "cut/log-0").read_text()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
@@ -126,3 +127,67 @@ def test_batch_that_cannot_be_shared_out():
 def test_processes_that_cannot_be_spread_evenly():
     with pytest.raises(SystemExit, match="3 GPUs on 2 nodes; every node must have the same number of GPUs"):
         distributed.launch("train.py", 3, 2)
+
+
+def started(monkeypatch, processes, nodes=1):
+    """The command that starts the processes and its environment; none is started."""
+    seen = {}
+
+    class Started:
+        def __init__(self, command, env):
+            seen.update(command=command, environment=env)
+
+        def wait(self):
+            return 3
+
+    monkeypatch.setattr(subprocess, "Popen", Started)
+    assert distributed.launch("train.py", processes, nodes) == 3
+    return seen["command"], seen["environment"]
+
+
+def test_processes_of_one_node_are_started_by_torchrun(monkeypatch):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=4", "--standalone", "train.py"]
+    assert started(monkeypatch, 4)[0] == torchrun
+
+
+def test_processes_of_several_nodes_meet_at_a_port_of_their_job(monkeypatch):
+    """One task per node, which does not inherit the limits of the step that starts it."""
+    for name in ("SLURM_JOB_ID", "SLURM_JOB_PARTITION", "SLURM_NTASKS", "SLURM_CPU_BIND"):
+        monkeypatch.setenv(name, "123456" if name == "SLURM_JOB_ID" else "1")
+    monkeypatch.setattr("platform.node", lambda: "node-7")
+    command, environment = started(monkeypatch, 8, 2)
+    torchrun = command.index(sys.executable)
+    assert command[0] == "srun"
+    assert {"--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"} <= set(command[:torchrun])
+    assert command[torchrun:] == [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=4", "--nnodes=2"),
+        *("--rdzv-backend=c10d", "--rdzv-endpoint=node-7:23456", "--rdzv-id=123456", "train.py"),
+    ]
+    assert {name for name in environment if name.startswith("SLURM_")} == {"SLURM_JOB_ID", "SLURM_JOB_PARTITION"}
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_the_first_process_answers_and_means_are_over_all(monkeypatch):
+    """As the second of two processes sees it: the first one says yes, and its value is 4."""
+    monkeypatch.setattr("torch.distributed.broadcast", lambda said, source: said.fill_(source == 0))
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda value: value.add_(4.0))
+    team = Team(1, 2)
+    assert team.agree(False)
+    assert team.mean(torch.tensor(2.0)) == 3
+    assert list(range(7))[team.share] == [1, 3, 5]
+    team.check_batch(8)
+
+
+def test_a_launched_process_joins_a_group_and_leaves_it(monkeypatch):
+    """A team of one, in this very process."""
+    settings = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        settings["MASTER_PORT"] = str(free.getsockname()[1])
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert distributed.launched()
+    with distributed.joined(torch.device("cpu")) as team:
+        assert torch.distributed.is_initialized()
+        assert team == Team(0, 1)
+    assert not torch.distributed.is_initialized()
