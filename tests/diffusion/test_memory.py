@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 from running import REPOSITORY
-from sketchscope.diffusion.memory import CPU_VOXELS, Batches, fitting_size
+from sketchscope.diffusion.memory import CPU_VOXELS, Batches, find_batch_size
 from sketchscope.errors import InputError
 
 
@@ -52,13 +52,13 @@ def test_other_faults_are_not_hidden():
 
 @pytest.mark.parametrize(("tile_shape", "size"), [((64, 64), CPU_VOXELS // 4096), ((64, 256, 256), 1)])
 def test_size_on_the_cpu(tile_shape, size):
-    assert fitting_size(torch.nn.Identity(), 1, tile_shape, torch.device("cpu"), torch.float32) == size
+    assert find_batch_size(torch.nn.Identity(), 1, tile_shape, torch.device("cpu"), torch.float32) == size
 
 
 LIMITED = """
 import resource, sys
 import torch
-from sketchscope.batches import Batches
+from sketchscope.diffusion.memory import Batches
 torch.set_num_threads(1)
 torch.ones(8, 8) @ torch.ones(8, 8)  # whatever the libraries keep is taken before the limit
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

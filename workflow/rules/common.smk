@@ -170,6 +170,11 @@ def is_stitched(wildcards):
     return ORGANISMS[wildcards.organism]["cellpose"]["stitch_threshold"] is not None
 
 
+def tiles_together(wildcards):
+    """Tiles that go through the network together; 0, since a resource is a number, for as many as fit."""
+    return ORGANISMS[wildcards.organism]["generation"]["batch_size"] or 0
+
+
 def slab_parts(wildcards):
     """What the jobs that share out the slabs of one batch make."""
     parts = range(ORGANISMS[wildcards.organism]["generation"]["slab_jobs"])

@@ -4,7 +4,7 @@ from sketchscope.run.job import job
 def main(snakemake):
     import numpy as np
     from sketchscope.config.auto import settle
-    from sketchscope.diffusion.noise import stable_key
+    from sketchscope.diffusion.noise import hash_name
     from sketchscope.evaluation import audit
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
@@ -19,7 +19,7 @@ def main(snakemake):
     lost = audit.read_lost(filter(None, [snakemake.input.get("audit")]))
     with atomic_folder(snakemake.output.sketches) as folder:
         for volume, path in image_files(snakemake.input.masks).items():
-            seed = [params.seed, stable_key(snakemake.wildcards.organism), params.volumes[volume]]
+            seed = [params.seed, hash_name(snakemake.wildcards.organism), params.volumes[volume]]
             drawn = draw.draw(
                 read_image(path),
                 voxel_size,

@@ -3,7 +3,7 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     import numpy as np
-    from sketchscope.diffusion.noise import stable_key
+    from sketchscope.diffusion.noise import hash_name
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
     from sketchscope.io.images import SUFFIXES, image_files, read_image, write_image
@@ -12,7 +12,7 @@ def main(snakemake):
     params = snakemake.params
     first = read_manifest(snakemake.input.manifest)[0]
     frames = list(image_files(snakemake.input.labels).values())
-    organism = stable_key(snakemake.wildcards.organism)
+    organism = hash_name(snakemake.wildcards.organism)
     with atomic_folder(snakemake.output.masks) as folder:
         for volume, index in params.volumes.items():
             rng = np.random.default_rng([params.seed, organism, index])

@@ -3,7 +3,7 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     import numpy as np
-    from sketchscope.diffusion.noise import stable_key
+    from sketchscope.diffusion.noise import hash_name
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder, read_json
     from sketchscope.io.images import SUFFIXES, write_image
@@ -13,7 +13,7 @@ def main(snakemake):
     first = read_manifest(snakemake.input.manifest)[0]
     shape = snakemake.params.volume_shape or first.shape
     suffix = SUFFIXES[snakemake.params.volume_format]
-    organism = stable_key(snakemake.wildcards.organism)
+    organism = hash_name(snakemake.wildcards.organism)
     settings = {"diameter": snakemake.params.cell_diameter, **snakemake.params.settings}
     for path in snakemake.input.fit:
         settings |= read_json(path)["simulation"]

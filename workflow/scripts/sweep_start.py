@@ -2,13 +2,15 @@ from sketchscope.run.job import job
 
 
 def main(snakemake, device):
-    from functools import partial
-
     import numpy as np
     import pandas as pd
     import torch
     from sketchscope.config.auto import settle
-    from sketchscope.diffusion import generate, noise
+    from sketchscope.diffusion.generate import make_generator
+    from sketchscope.diffusion.model_file import load_network
+    from sketchscope.diffusion.noise import hash_name
+    from sketchscope.diffusion.samplers import Sampler
+    from sketchscope.diffusion.tiling import Tiling
     from sketchscope.evaluation import start_sweep
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
@@ -23,7 +25,7 @@ def main(snakemake, device):
     voxel_size = rows[0].voxel_size
     drawing = settle(params.sketch, [inputs.depth])
     measured = depth.read_measured(inputs.cells, drawing["decay_um"])
-    key = [params.seed, noise.stable_key(snakemake.wildcards.organism)]
+    key = [params.seed, hash_name(snakemake.wildcards.organism)]
     segmentation = {"stain": params.stain, "cell_diameter": params.cell_diameter, **params.classical}
 
     def draw(example, sigma):
@@ -45,13 +47,17 @@ def main(snakemake, device):
         return start_sweep.typical_example(manifest.load_normalised(row, inputs.images), labels, size)
 
     examples = [example(row) for row in spread_out(rows, params.settings["images"])]
-    network, alpha_bar = generate.load_network(inputs.model)
-    settings = params.tiles | {"steps": params.settings["steps"], "sampler": "dpm-solver++", "eta": 0.0}
+    network, alpha_bar = load_network(inputs.model)
+
+    def make(t_start):
+        sampler = Sampler("dpm-solver++", t_start, params.settings["steps"], eta=0.0)
+        return make_generator(network, alpha_bar, device, sampler, Tiling(**params.tiles))
+
     table, made = [], {"image": examples[0].image}
     for scores, sketched, image in start_sweep.sweep(
         examples,
         draw,
-        partial(generate.make_generator, network, alpha_bar, device, **settings),
+        make,
         alpha_bar,
         voxel_size,
         t_starts=params.t_starts,
