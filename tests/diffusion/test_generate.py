@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from running import run_script
 from sketchscope.diffusion.author_network import AuthorNetwork
 from sketchscope.diffusion.generate import (
     SPACING,
@@ -18,11 +19,13 @@ from sketchscope.diffusion.generate import (
 from sketchscope.diffusion.memory import Batches
 from sketchscope.diffusion.model_file import save_model
 from sketchscope.diffusion.noise import draw_voxel_noise
-from sketchscope.diffusion.samplers import Sampler
+from sketchscope.diffusion.samplers import Sampler, p_sample_loop
 from sketchscope.diffusion.schedule import cosine_alpha_bar, respace
 from sketchscope.diffusion.tiling import Tiling
 from sketchscope.diffusion.unet import UNet, choose_kernels, choose_strides
 from sketchscope.errors import InputError
+from sketchscope.images.manifest import ManifestRow, write_manifest
+from sketchscope.io.images import write_image
 from sketchscope.run.devices import choose_precision
 
 CPU, FP32 = torch.device("cpu"), torch.float32
@@ -359,12 +362,18 @@ def test_network_of_the_authors(shape):
     assert abs(tiled).max() <= 1
 
 
+def saved_unet(path):
+    """A network in the plane that is also in a file."""
+    network = unet(2)
+    architecture = {"channels": [8, 16], "strides": network.strides, "kernel_sizes": [(3, 3), (3, 3)], "blocks": 1}
+    save_model(path, network, {"architecture": architecture, "timesteps": 1000})
+    return network
+
+
 @pytest.mark.parametrize(("sampler", "eta"), SAMPLERS)
 def test_prepared_generator(tmp_path, sampler, eta):
     """A generator from a file is that of its network: steps close together near the clean image, all settings used."""
-    network, sketch = unet(2), sketch_of((20, 24))
-    architecture = {"channels": [8, 16], "strides": network.strides, "kernel_sizes": [(3, 3), (3, 3)], "blocks": 1}
-    save_model(tmp_path / "model.safetensors", network, {"architecture": architecture, "timesteps": 1000})
+    network, sketch = saved_unet(tmp_path / "model.safetensors"), sketch_of((20, 24))
     chosen, tiling = Sampler(sampler, 300, 5, eta), Tiling((16, 16), (4, 4), None)
     generators = (
         make_generator(network, ALPHA_BAR, CPU, chosen, tiling),
@@ -380,3 +389,48 @@ def test_prepared_generator(tmp_path, sampler, eta):
 def test_unknown_sampler():
     with pytest.raises(InputError, match=r"^generation.sampler is 'euler'; allowed is ddim, ddpm, dpm-solver\+\+$"):
         generate(Local(2), sketch_of((16, 16)), sampler="euler")
+
+
+@pytest.mark.parametrize("rule", ["generate_volumes", "generate_slabs"])
+def test_interrupted_script_goes_on_with_another_batch_size(tmp_path, monkeypatch, rule):
+    """The first of two volumes is made once: the batch size decides nothing but rounding."""
+    saved_unet(tmp_path / "model.safetensors")
+    numbers = {"voxel_size": (1.0, 1.0), "low": 0.0, "high": 1000.0, "gamma": 1.0, "labelled": False}
+    write_manifest(tmp_path / "manifest.csv", [ManifestRow("0", "train", "a.tif", 0, (20, 24), "uint16", **numbers)])
+    for seed, volume in enumerate(("a", "b")):
+        write_image(tmp_path / f"sketches/{volume}.ome.tif", sketch_of((20, 24), seed), (1.0, 1.0))
+    settings = {"sampler": "ddim", "t_start": 40, "steps": 2, "eta": 0.0, "tile_shape": [16, 16], "overlap": [4, 4]}
+    files = {"manifest": "manifest.csv", "sketches": "sketches", "model": "model.safetensors"}
+    params = {"settings": settings, "volumes": {"a": 0, "b": 1}, "seed": 3, "slab_shape": [64, 64], "parts": 1}
+    made = []
+
+    def counted(*arguments, **keywords):
+        made.append(arguments)
+        if len(made) == 2:
+            raise InputError("interrupted")
+        return p_sample_loop(*arguments, **keywords)
+
+    def attempt(batch_size):
+        run_script(
+            rule,
+            tmp_path,
+            inputs={name: tmp_path / file for name, file in files.items()} | {"choice": []},
+            outputs={"synthetic": tmp_path / "made", "part": tmp_path / "made"},
+            params=params,
+            wildcards={"part": "0"},
+            resources={"device": "cpu", "batch_size": batch_size},
+        )
+        return (tmp_path / f"logs/{rule}.log").read_text()
+
+    monkeypatch.setattr("sketchscope.diffusion.generate.p_sample_loop", counted)
+    with pytest.raises(SystemExit):
+        attempt(batch_size=0)
+    assert attempt(batch_size=1).count("finished by an earlier attempt") == 1
+    assert len(made) == 3
+    assert len(list((tmp_path / "made").iterdir())) == 2
+
+    made.clear()
+    with pytest.raises(SystemExit):
+        attempt(batch_size=0)
+    settings["t_start"] = 50
+    assert "finished by an earlier attempt" not in attempt(batch_size=0)

@@ -1,9 +1,11 @@
 import math
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from running import run_script
 from sketchscope.diffusion import training
 from sketchscope.diffusion.checkpoint import Checkpoint
 from sketchscope.diffusion.schedule import cosine_alpha_bar
@@ -21,6 +23,9 @@ from sketchscope.diffusion.training import (
     update_average,
 )
 from sketchscope.errors import InputError
+from sketchscope.images.manifest import ManifestRow, write_manifest
+from sketchscope.io.images import write_image
+from sketchscope.run import job
 from sketchscope.run.job import Stopped
 
 CPU, TIMESTEPS = torch.device("cpu"), 100
@@ -459,3 +464,40 @@ def test_average_starts_as_the_network():
 def test_patch_that_cannot_be_halved(shape, channels, message):
     with pytest.raises(InputError, match=message):
         networks(shape, channels)
+
+
+def test_interrupted_script_goes_on_with_other_intervals(tmp_path, monkeypatch):
+    """What changes no weight is not part of the checkpoint's fingerprint; what does is."""
+    numbers = {"voxel_size": (1.0, 1.0), "low": 0.0, "high": 100.0, "gamma": 1.0, "labelled": False}
+    write_manifest(tmp_path / "manifest.csv", [ManifestRow("0", "train", "a.tif", 0, (20, 24), "uint16", **numbers)])
+    image = np.random.default_rng(0).integers(0, 100, (20, 24)).astype(np.uint16)
+    write_image(tmp_path / "images/0.ome.tif", image, (1.0, 1.0), compress=False)
+    settings = {"timesteps": 100, "channels": [8], "blocks": 1, "patch_shape": [8, 8], "batch_size": 2, "steps": 12}
+    settings |= {"seconds": None, "learning_rate": 5e-3, "ema_decay": 0.9, "gradient_clip": 1.0}
+    settings |= {"precision": "fp32", "foreground_fraction": 0.5}
+    outputs = {"model": "model.safetensors", "loss": "loss.csv", "samples": "samples.png", "record": "training.json"}
+
+    def attempt(folder, *, stop_after=math.inf, **resources):
+        asked = []
+        monkeypatch.setattr(job, "noted_stop", lambda: nullcontext(lambda: asked.append(1) or len(asked) > stop_after))
+        run_script(
+            "train_diffusion",
+            tmp_path,
+            inputs={"manifest": tmp_path / "manifest.csv", "images": tmp_path / "images"},
+            outputs={name: str(folder / file) for name, file in outputs.items()},
+            params={"settings": settings, "seed": 3},
+            resources={"device": "cpu", "report_every": 4, "checkpoint_seconds": 600} | resources,
+        )
+        return (tmp_path / "logs/train_diffusion.log").read_text()
+
+    attempt(tmp_path / "whole")
+    with pytest.raises(SystemExit):
+        attempt(tmp_path / "cut", stop_after=7)
+    assert "resumed at step 7" in attempt(tmp_path / "cut", report_every=5, checkpoint_seconds=1, device="auto")
+    models = [(tmp_path / folder / "model.safetensors").read_bytes() for folder in ("whole", "cut")]
+    assert models[0] == models[1]
+
+    with pytest.raises(SystemExit):
+        attempt(tmp_path / "other", stop_after=7)
+    settings["ema_decay"] = 0.8
+    assert "belongs to other settings, training starts over" in attempt(tmp_path / "other")
