@@ -9,7 +9,7 @@ from sketchscope.errors import InputError
 
 
 def scarce(most):
-    """Work that runs out of memory on more than `most` items; what it has been asked for is in the list."""
+    """Work that runs out of memory on more than `most` items, and the list of the sizes that it was asked for."""
     asked = []
 
     def work(batch):

@@ -86,6 +86,6 @@ def test_pinned_values():
     assert NOISE_BLOCK == 64
 
 
-def test_stable_key():
+def test_hash_name():
     assert hash_name("hela") == 1647803486
     assert len({hash_name(name) for name in ("hela", "cho", "mouse", "Zellkörper")}) == 4

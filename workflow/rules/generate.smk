@@ -30,7 +30,8 @@ rule generate_volumes:
         gpu=GPUS,
         mem_mb=volume_memory(16000, 40),
         runtime=growing(240),
-        # these change no result, so a change runs nothing again
+        # these change no result (batch_size only its rounding, in float32 by at most 1e-5), so a change
+        # runs nothing again
         device=SETTINGS["device"],
         batch_size=tiles_together,
     params:
@@ -60,7 +61,8 @@ rule generate_slabs:
         gpu=GPUS,
         mem_mb=growing(16000),
         runtime=growing(240),
-        # these change no result, so a change runs nothing again
+        # these change no result (batch_size only its rounding, in float32 by at most 1e-5), so a change
+        # runs nothing again
         device=SETTINGS["device"],
         batch_size=tiles_together,
     params:

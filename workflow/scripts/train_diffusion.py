@@ -66,8 +66,8 @@ def main(snakemake, device):
     print(json.dumps(record))
 
 
-def log_file(snakemake):
-    """Of several processes, only the first one writes the log."""
+def choose_log(snakemake):
+    """Name the log; of several processes, only the first one writes it."""
     return snakemake.log[0] if os.environ.get("RANK", "0") == "0" else os.devnull
 
 
@@ -77,5 +77,5 @@ if gpus > 1:
 
     if not distributed.launched():
         sys.exit(distributed.launch(sys.argv[0], gpus, snakemake.resources.get("nodes", 1)))
-with job(log_file(snakemake), device=device, gpus=gpus, seed=seed) as device:
+with job(choose_log(snakemake), device=device, gpus=gpus, seed=seed) as device:
     main(snakemake, device)

@@ -22,7 +22,7 @@ class Tiling(NamedTuple):
         Voxels that neighbouring tiles share along each axis.
     batch_size : int or None
         Tiles that go through the network together; None takes as many as fit into memory.
-        It changes no voxel by more than rounding does (1e-5 of the range -1 to 1, which the tests hold).
+        It changes only the rounding, in float32 by at most 1e-5, which the tests hold.
     """
 
     tile_shape: Sequence[int]
