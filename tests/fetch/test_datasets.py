@@ -111,7 +111,7 @@ def zip64():
 @pytest.fixture
 def huge_archive(server, zip64, monkeypatch):
     """Where the archive is served."""
-    monkeypatch.setattr(http_ranges, "BLOCK", 4096)
+    monkeypatch.setattr(http_ranges, "FETCH_BYTES", 4096)
     server.files["/training-datasets/Fluo-N3DL-X.zip"] = zip64
     return "/training-datasets/Fluo-N3DL-X.zip"
 

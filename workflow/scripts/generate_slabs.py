@@ -8,7 +8,7 @@ def main(snakemake, device):
     import torch
     from sketchscope.config.auto import settle
     from sketchscope.diffusion import generate, noise, slabs
-    from sketchscope.io.atomic import atomic_path, resumed_folder, states
+    from sketchscope.io.atomic import atomic_path, resumed_folder, fingerprint_files
     from sketchscope.io.images import image_files, open_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
@@ -23,7 +23,7 @@ def main(snakemake, device):
     grids = {volume: slabs.slabs(sketch.shape, slab_shape, tile_shape, overlap) for volume, sketch in sketches.items()}
     pieces = [(volume, number, slab) for volume, grid in grids.items() for number, slab in enumerate(grid)]
     made_from = {"settings": settings, "seed": seed, "volumes": snakemake.params.volumes, "slab_shape": slab_shape}
-    made_from |= {"parts": parts, "files": states([inputs.model, *paths.values()])}
+    made_from |= {"parts": parts, "files": fingerprint_files([inputs.model, *paths.values()])}
     with resumed_folder(snakemake.output.part, json.dumps(made_from)) as folder:
         for volume, number, slab in pieces[part::parts]:
             name = f"{volume}, slab {number + 1} of {len(grids[volume])}"

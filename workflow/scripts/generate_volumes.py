@@ -8,7 +8,7 @@ def main(snakemake, device):
     from sketchscope.config.auto import settle
     from sketchscope.diffusion import generate, noise
     from sketchscope.images import manifest
-    from sketchscope.io.atomic import resumed_folder, states
+    from sketchscope.io.atomic import resumed_folder, fingerprint_files
     from sketchscope.io.images import image_files, read_image, write_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
@@ -19,7 +19,7 @@ def main(snakemake, device):
     organism = noise.stable_key(snakemake.wildcards.organism)
     sketches = image_files(inputs.sketches)
     made_from = {"settings": settings, "seed": seed, "volumes": snakemake.params.volumes}
-    made_from["files"] = states([inputs.model, inputs.manifest, *sketches.values()])
+    made_from["files"] = fingerprint_files([inputs.model, inputs.manifest, *sketches.values()])
     with resumed_folder(snakemake.output.synthetic, json.dumps(made_from)) as folder:
         for volume, path in sketches.items():
             target = folder / path.name

@@ -21,7 +21,7 @@ def main(snakemake):
             made = [f"{part}/{slabs.file_name(volume, number)}" for number, part in enumerate(folders)]
             first += len(grid)
             with create_image(folder / path.name, shape, dtype, voxel_size) as image:
-                for region in ome_zarr.blocks(shape):
+                for region in ome_zarr.split_into_blocks(shape):
                     # opened one at a time: a large volume has more slabs than a process may have open files
                     touched = [pair for pair in zip(grid, made, strict=True) if slabs.overlap_of(region, pair[0].inner)]
                     joined = slabs.join(region, ((slab, np.load(file, mmap_mode="r")) for slab, file in touched))

@@ -7,7 +7,7 @@ def main(snakemake, device):
     from sketchscope.evaluation import audit
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
-    from sketchscope.io.images import image_pairs, read_image
+    from sketchscope.io.images import pair_images, read_image
     from sketchscope.labels import without
     from sketchscope.segmentation import cellpose
 
@@ -17,7 +17,7 @@ def main(snakemake, device):
     lost = audit.read_lost(snakemake.input.lost)
     pairs = (
         (read_image(path), without(read_image(mask), lost.get(volume, ())))
-        for volume, path, mask in image_pairs(snakemake.input.synthetic, snakemake.input.masks)
+        for volume, path, mask in pair_images(snakemake.input.synthetic, snakemake.input.masks)
     )
     stitched = snakemake.params.stitched
     images, labels = cellpose.training_planes(pairs, voxel_size, cell_diameter, stitched=stitched)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from ..errors import InputError
-from ..io.atomic import PathLike, atomic_path, file_sha256
-from .download import CHUNK, compare_sha256
+from ..io.atomic import PathLike, atomic_path, compute_sha256
+from .download import READ_BYTES, compare_sha256
 from .http_ranges import RangeFile
 
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
@@ -80,7 +80,7 @@ def extract(
         for member in chosen:
             target = folder / member.name
             if remote and _is_there(member, target):
-                digests[member.name] = file_sha256(target)
+                digests[member.name] = compute_sha256(target)
             else:
                 digests[member.name] = _write_member(archive, member, target, expected.get(member.name))
     print(f"{archive.name}: {len(digests)} of {len(members)} members extracted")
@@ -93,7 +93,7 @@ def _is_there(member: Member, target: Path) -> bool:
         return False
     crc = 0
     with open(target, "rb") as handle:
-        while chunk := handle.read(CHUNK):
+        while chunk := handle.read(READ_BYTES):
             crc = zlib.crc32(chunk, crc)
     return crc == member.crc
 
@@ -121,7 +121,7 @@ def _members(archive: Path | RangeFile) -> Iterator[list[Member]]:
     else:
         with tarfile.open(archive) as file:
             members = [_tar_member(file, info) for info in file if not info.isdir()]
-            while file.fileobj.read(CHUNK):  # to the very end, where a compressed stream keeps its checksum
+            while file.fileobj.read(READ_BYTES):  # to the very end, where a compressed stream keeps its checksum
                 pass
             yield members
 
@@ -172,7 +172,7 @@ def _write_member(archive: Path | RangeFile, member: Member, target: Path, sha25
     digest, written = hashlib.sha256(), 0
     with atomic_path(target) as temporary:
         with member.open() as source, open(temporary, "wb") as handle:
-            while chunk := source.read(CHUNK):
+            while chunk := source.read(READ_BYTES):
                 written += len(chunk)
                 if written > member.size:
                     break

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from urllib import error, parse, request
 
 from ..errors import InputError
-from ..io.atomic import PathLike, file_sha256, named_errors, write_json
+from ..io.atomic import PathLike, compute_sha256, name_file_in_errors, write_json
 
-CHUNK = 1 << 18  # bytes that are moved at a time
+READ_BYTES = 1 << 18  # bytes that are moved at a time
 RETRIES = 6  # attempts in a row that may fail without any new byte
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before the first retry, doubled for each further one
 TIMEOUT = 60.0  # seconds without an answer after which an attempt has failed
@@ -74,7 +74,7 @@ def download(url: str, path: PathLike, *, sha256: str | None = None, mirror: str
     path.parent.mkdir(parents=True, exist_ok=True)
     url, part = mirrored(url, mirror), path.with_name(path.name + ".part")
     _fetch_part(url, part)
-    digest = file_sha256(part)
+    digest = compute_sha256(part)
     try:
         compare_sha256(f"{path} from {url}", digest, sha256)
     except InputError:
@@ -94,7 +94,7 @@ def check_sha256(path: PathLike, expected: str | None) -> str:
     InputError
         If it is not the expected one.
     """
-    digest = file_sha256(path)
+    digest = compute_sha256(path)
     compare_sha256(str(path), digest, expected)
     return digest
 
@@ -272,7 +272,7 @@ def _check_range(response: http.client.HTTPResponse, part: Path, state: _State, 
 
 def _append(response: http.client.HTTPResponse, part: Path, total: int | None) -> None:
     progress = _Progress(part.name.removesuffix(".part"), total)
-    with named_errors(part), open(part, "ab") as handle:
+    with name_file_in_errors(part), open(part, "ab") as handle:
         while chunk := receive(response):
             handle.write(chunk)
             progress.report(handle.tell())
@@ -281,7 +281,7 @@ def _append(response: http.client.HTTPResponse, part: Path, total: int | None) -
 def receive(response: http.client.HTTPResponse) -> bytes:
     """Read the next bytes; network errors are told apart from those of the disk here."""
     try:
-        return response.read1(CHUNK)
+        return response.read1(READ_BYTES)
     except (OSError, http.client.HTTPException) as cause:
         raise Interrupted(f"the connection broke: {cause!r}") from cause
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from urllib import parse
 
 from ..errors import InputError
-from ..io.atomic import file_sha256
+from ..io.atomic import compute_sha256
 from .archives import matching
 
 CTC_URL = "https://data.celltrackingchallenge.net/training-datasets/{name}.zip"
@@ -44,7 +44,7 @@ def _count(labels: Iterable[str | None]) -> int:
 
 
 def _all_there(folder: Path, sha256: Mapping[str, str]) -> bool:
-    return all((folder / name).is_file() and file_sha256(folder / name) == digest for name, digest in sha256.items())
+    return all((folder / name).is_file() and compute_sha256(folder / name) == digest for name, digest in sha256.items())
 
 
 def _parallel_labels(source: str, images: Iterable[str], labels: Iterable[str]) -> list[str | None]:

@@ -7,7 +7,7 @@ import re
 from ..errors import InputError
 from .download import Interrupted, mirrored, open_url, receive, retrying, validator_of
 
-BLOCK = 1 << 22  # bytes that are fetched at a time
+FETCH_BYTES = 1 << 22  # bytes that are fetched at a time
 
 
 class RangeFile(io.RawIOBase):
@@ -56,7 +56,7 @@ class RangeFile(io.RawIOBase):
         while done < length:
             first = self.position - self.start
             if not 0 <= first < len(self.buffer):
-                self._fetch(self.position, min(max(length - done, BLOCK), self.size - self.position))
+                self._fetch(self.position, min(max(length - done, FETCH_BYTES), self.size - self.position))
                 first = 0
             part = self.buffer[first : first + length - done]
             target[done : done + len(part)] = part
