@@ -1,7 +1,7 @@
 import pytest
 import torch
 from sketchscope.errors import InputError
-from sketchscope.run.devices import autocast, choose_device, choose_precision, describe
+from sketchscope.run.devices import autocast, choose_device, choose_precision, describe_device
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -60,4 +60,4 @@ def test_autocast(dtype):
 
 def test_description(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
-    assert [describe(device) for device in (CPU, CUDA)] == ["cpu", "cuda (NVIDIA H100)"]
+    assert [describe_device(device) for device in (CPU, CUDA)] == ["cpu", "cuda (NVIDIA H100)"]

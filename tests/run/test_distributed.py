@@ -13,7 +13,7 @@ from sketchscope.errors import InputError
 from sketchscope.run import distributed
 from sketchscope.run.distributed import Team
 
-# what the processes run; it is started anew in each of them
+# what the processes run; it starts afresh in each of them
 TRAIN = """
 import math, os, signal, sys, time
 from pathlib import Path
@@ -26,7 +26,7 @@ from sketchscope.run import distributed, job
 torch.set_num_threads(1)
 torch.manual_seed(0)
 folder, steps = Path(os.environ["FOLDER"]), int(os.environ["STEPS"])
-if not distributed.launched() and int(os.environ["PROCESSES"]) > 1:
+if not distributed.is_launched() and int(os.environ["PROCESSES"]) > 1:
     sys.exit(distributed.launch(sys.argv[0], int(os.environ["PROCESSES"])))
 shape = tuple(map(int, os.environ["SHAPE"].split(",")))
 network, average, description = training.build_networks([8], 1, shape, (1.0,) * len(shape), 100)
@@ -44,7 +44,7 @@ def report(losses):
     checkpoint.write_losses(folder / "loss.csv", losses)
 
 with job.job(folder / f"log-{os.environ.get('RANK', 0)}"):
-    with distributed.joined(torch.device("cpu")) as team, job.noted_stop() as stop:
+    with distributed.join_team(torch.device("cpu")) as team, job.note_stop() as stop:
         record = training.train(
             network, average, draw_batch, schedule.cosine_alpha_bar(100), steps=steps, seconds=None,
             learning_rate=5e-3, ema_decay=0.9, gradient_clip=1.0, report_every=3, checkpoint_seconds=math.inf,
@@ -114,7 +114,7 @@ def test_alone():
     assert team.mean(torch.tensor(3.0)) == 3
     assert list(range(5))[team.share] == [0, 1, 2, 3, 4]
     team.check_batch(7)
-    with distributed.joined(torch.device("cpu")) as joined:
+    with distributed.join_team(torch.device("cpu")) as joined:
         assert joined == team
 
 

@@ -8,7 +8,7 @@ def main(snakemake, device):
     import torch
     from sketchscope.config.auto import settle
     from sketchscope.diffusion import generate, noise, slabs
-    from sketchscope.io.atomic import atomic_path, resumed_folder, fingerprint_files
+    from sketchscope.io.atomic import atomic_path, fingerprint_files, resumed_folder
     from sketchscope.io.images import image_files, open_image
 
     seed, inputs = snakemake.params.seed, snakemake.input

@@ -8,7 +8,7 @@ def main(snakemake, device):
     from sketchscope.config.auto import settle
     from sketchscope.diffusion import generate, noise
     from sketchscope.images import manifest
-    from sketchscope.io.atomic import resumed_folder, fingerprint_files
+    from sketchscope.io.atomic import fingerprint_files, resumed_folder
     from sketchscope.io.images import image_files, read_image, write_image
 
     seed, inputs = snakemake.params.seed, snakemake.input

@@ -1,7 +1,7 @@
 import os
 import sys
 
-from sketchscope.run.job import job, noted_stop
+from sketchscope.run.job import job, note_stop
 
 SAMPLES, SAMPLE_STEPS = 8, 25
 
@@ -46,7 +46,7 @@ def main(snakemake, device):
         batch_size, foreground_fraction = settings["batch_size"], settings["foreground_fraction"]
         return patches.random_patches(images, shape, batch_size, foreground_fraction, rng, share)
 
-    with distributed.joined(device) as team, noted_stop() as stop:
+    with distributed.join_team(device) as team, note_stop() as stop:
         team.check_batch(settings["batch_size"])
         record = training.train(
             network,
@@ -65,7 +65,7 @@ def main(snakemake, device):
     if team.rank > 0:
         return
     model_file.save_model(snakemake.output.model, average, description)
-    write_json(snakemake.output.record, record | {"settings": settings, "device": devices.describe(device)})
+    write_json(snakemake.output.record, record | {"settings": settings, "device": devices.describe_device(device)})
     checkpoint.path.unlink(missing_ok=True)
     print(json.dumps(record))
 
@@ -79,7 +79,7 @@ device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0),
 if gpus > 1:
     from sketchscope.run import distributed
 
-    if not distributed.launched():
+    if not distributed.is_launched():
         sys.exit(distributed.launch(sys.argv[0], gpus, snakemake.resources.get("nodes", 1)))
 with job(log_file(snakemake), device=device, gpus=gpus, seed=seed) as device:
     main(snakemake, device)
