@@ -103,7 +103,7 @@ def test_damaged_member_leaves_nothing(tmp_path):
     assert names(tmp_path) == ["a.zip"]
 
 
-def test_damage_that_the_decompressor_finds_is_told_in_its_words(tmp_path):
+def test_damage_that_the_decompressor_finds_is_reported_in_its_words(tmp_path):
     archive = tmp_path / "a.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_BZIP2) as file:
         file.writestr("a", b"x" * 1000)

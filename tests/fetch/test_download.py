@@ -198,11 +198,11 @@ def test_redirect_from_https_to_http_is_refused():
 
 
 def test_mirror_takes_the_place_of_the_host(server, tmp_path):
-    server.files["/copies/a/b.bin"] = b"mirrored"
+    server.files["/copies/a/b.bin"] = b"apply_mirror"
     url, mirror = "https://example.invalid/a/b.bin", server.url + "/copies/"
-    assert download.download(url, tmp_path / "f", mirror=mirror) == sha256(b"mirrored")
-    assert download.mirrored(url + "?c=1", mirror) == server.url + "/copies/a/b.bin?c=1"
-    assert download.mirrored(url, None) == url
+    assert download.download(url, tmp_path / "f", mirror=mirror) == sha256(b"apply_mirror")
+    assert download.apply_mirror(url + "?c=1", mirror) == server.url + "/copies/a/b.bin?c=1"
+    assert download.apply_mirror(url, None) == url
 
 
 def test_progress_is_printed_as_lines(server, tmp_path, capsys, monkeypatch):

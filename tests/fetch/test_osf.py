@@ -3,11 +3,10 @@ import json
 import pandas as pd
 import pytest
 from running import run_script
-from serving import names, sha256, write_zip
+from serving import COMMON, names, sha256, write_zip
 from sketchscope.errors import InputError
 from sketchscope.fetch import datasets, osf
 
-COMMON = {"axes": "YX", "voxel_size": [0.5, 0.5], "citation": "Someone", "terms": "cite"}
 ROOT = "/v2/nodes/dnp65/files/osfstorage/"
 
 
@@ -100,7 +99,7 @@ def test_a_circle_of_pages_ends(server):
 
 
 def test_files_by_name(server, project, tmp_path):
-    """In folders and out of archives, cut connections resumed."""
+    """In folders and in archives; cut connections are resumed."""
     server.faults[f"/download/{sha256(b'i1')}/"] = "cut once"
     entry = {"kind": "osf", "node": "dnp65", "images": ["*image_*.tif"], "labels": ["*mask_*.tif"], **COMMON}
     entry |= {"archives": ["*.zip"], "truth": "gold"}
