@@ -11,7 +11,8 @@ from scipy import ndimage
 from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import organism_settings, resolve
 from sketchscope.config.views import simulation_settings
-from sketchscope.images.prepare import prepare
+from sketchscope.images.prepare import Preparation, Target, prepare_images
+from sketchscope.images.raw_files import RawImages
 from sketchscope.io.images import image_files, read_image
 from sketchscope.masks.nuclei import simulate_nuclei
 from sketchscope.masks.tissue import simulate_tissue
@@ -79,7 +80,8 @@ def test_scripts(tmp_path, preset):
     images, manifest, cells = tmp_path / "images", tmp_path / "manifest.csv", tmp_path / "sketches/cells.csv"
     depth = tmp_path / "sketches/depth.json"
     files, dimensions = [tmp_path / "0.tif", tmp_path / "1.tif"], settings["dimensions"]
-    prepare(files, images, tmp_path / "labels", manifest, dimensions=dimensions, voxel_size=voxel_size)
+    raw, preparation = RawImages(files, "auto", voxel_size), Preparation(None, None, (0.1, 99.9), 1.0, None)
+    prepare_images(raw, Target(images, tmp_path / "labels", manifest), dimensions, preparation)
     common = {"stain": settings["stain"], "cell_diameter": settings["cell_diameter"], "seed": 1}
     volumes = {"volume_shape": None, "volume_format": "tiff", "volumes": {"volume_0000": 0, "volume_0001": 1}}
     measured = {"settings": settings["classical"], "membrane_um": settings["sketch"]["membrane_um"]}

@@ -11,7 +11,7 @@ def main(snakemake):
     rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
     tables = []
     for volume, path, mask in pair_images(snakemake.input.synthetic, snakemake.input.masks):
-        image, labels = manifest.from_real(read_image(path), rows), read_image(mask)
+        image, labels = manifest.normalise_like(read_image(path), rows), read_image(mask)
         table = audit.audit_cells(image, labels, rows[0].voxel_size, **snakemake.params)
         table.insert(0, "volume", volume)
         tables.append(table)

@@ -3,7 +3,7 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     from sketchscope.errors import InputError
-    from sketchscope.images import manifest, prepare
+    from sketchscope.images import manifest, raw_files
     from sketchscope.io.atomic import atomic_folder
     from sketchscope.io.images import write_image
     from sketchscope.labels import clean_labels
@@ -15,7 +15,7 @@ def main(snakemake):
     if params.source == "files":
         segmented = label_sources.labels_of_files(snakemake.input.segmented, rows[0])
     elif params.source == "silver":
-        dataset = prepare.read_dataset(snakemake.input.dataset)
+        dataset = raw_files.read_dataset(snakemake.input.dataset)
         segmented = label_sources.labels_of_training(dataset, rows, params.axes)
     elif params.source == "cellpose":
         train = manifest.training_rows(rows)

@@ -28,7 +28,7 @@ def main(snakemake, device):
                 continue
             sketch, key = read_image(path), [seed, organism, snakemake.params.volumes[volume]]
             image = generator(sketch, key=key, report=show_progress(volume, sketch.size))
-            write_image(target, manifest.as_real(image, rows), rows[0].voxel_size)
+            write_image(target, manifest.denormalise_like(image, rows), rows[0].voxel_size)
             print(f"{volume}: {image.shape}, {settings['sampler']} from t = {settings['t_start']}")
 
 

@@ -25,7 +25,7 @@ def main(snakemake):
                     # opened one at a time: a large volume has more slabs than a process may have open files
                     touched = [pair for pair in zip(grid, made, strict=True) if slabs.overlap_of(region, pair[0].inner)]
                     joined = slabs.join(region, ((slab, np.load(file, mmap_mode="r")) for slab, file in touched))
-                    image[region] = manifest.as_real(joined, rows)
+                    image[region] = manifest.denormalise_like(joined, rows)
             print(f"{volume}: {shape} from {len(grid)} slabs")
 
 
