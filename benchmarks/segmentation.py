@@ -32,13 +32,13 @@ SEGMENTATION = {"flow_threshold": 0.4, "cellprob_threshold": 0.0, "min_size": 15
 def draw_stack(shape: tuple[int, ...], seed: int) -> tuple:
     """Draw a stack of nuclei; returns it and its labels."""
     import numpy as np
-    from sketchscope.config.resolve import organism_settings
+    from sketchscope.config.resolve import resolve_organism
     from sketchscope.config.views import simulation_settings
     from sketchscope.masks.nuclei import simulate_nuclei
     from sketchscope.sketches.draw import draw
 
     rng = np.random.default_rng(seed)
-    settings = organism_settings("benchmark", {"preset": "nuclei-3d", "images": __file__}, "demo", REPOSITORY)
+    settings = resolve_organism("benchmark", {"preset": "nuclei-3d", "images": __file__}, "demo", REPOSITORY)
     labels = simulate_nuclei(shape, VOXEL_SIZE, diameter=DIAMETER, rng=rng, **simulation_settings(settings))
     drawn = {"stain": "nuclei", "measured": np.full(1, 0.5), "measured_background": -0.8}
     image = draw(labels, VOXEL_SIZE, rng=rng, **drawn, **settings["sketch"] | {"decay_um": None})

@@ -50,13 +50,13 @@ CASES = {
 def measure(case: Case) -> dict:
     """Simulate a few masks in this process; returns seconds, GiB and cells."""
     import numpy as np
-    from sketchscope.config.resolve import organism_settings
+    from sketchscope.config.resolve import resolve_organism
     from sketchscope.config.views import simulation_settings
     from sketchscope.masks.nuclei import simulate_nuclei
     from sketchscope.masks.tissue import simulate_tissue
 
     section = {"preset": case.preset, "images": __file__, "simulation": case.changes}
-    settings = organism_settings("benchmark", section, "paper", REPOSITORY)
+    settings = resolve_organism("benchmark", section, "paper", REPOSITORY)
     simulate = {"nuclei": simulate_nuclei, "membranes": simulate_tissue}[settings["stain"]]
     seconds, clock, cells = [], [], []
     for seed in SEEDS:

@@ -9,7 +9,7 @@ import tifffile
 from running import REPOSITORY, run_script
 from scipy import ndimage
 from sketchscope.config.layers import read_yaml
-from sketchscope.config.resolve import organism_settings, resolve
+from sketchscope.config.resolve import resolve, resolve_organism
 from sketchscope.config.views import simulation_settings
 from sketchscope.images.prepare import Preparation, Target, prepare_images
 from sketchscope.images.raw_files import RawImages
@@ -23,7 +23,7 @@ SIMULATORS = {"nuclei": simulate_nuclei, "membranes": simulate_tissue}
 
 
 def settings_of(preset, scale):
-    return organism_settings("mine", {"preset": preset, "images": __file__}, scale, REPOSITORY)
+    return resolve_organism("mine", {"preset": preset, "images": __file__}, scale, REPOSITORY)
 
 
 def small_geometry(settings):
@@ -138,4 +138,4 @@ def test_the_paper(tmp_path, monkeypatch):
 
 def test_zebrafish_without_images_is_one_sentence():
     with pytest.raises(Exception, match=r"organisms\.zebrafish-nuclei: found neither of images \(your files\)"):
-        organism_settings("zebrafish-nuclei", {}, "demo", REPOSITORY)
+        resolve_organism("zebrafish-nuclei", {}, "demo", REPOSITORY)

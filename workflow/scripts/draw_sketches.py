@@ -3,7 +3,7 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     import numpy as np
-    from sketchscope.config.auto import settle
+    from sketchscope.config.auto import fill_auto
     from sketchscope.diffusion.noise import stable_key
     from sketchscope.evaluation import audit
     from sketchscope.images.manifest import read_manifest
@@ -13,7 +13,7 @@ def main(snakemake):
 
     params = snakemake.params
     voxel_size = read_manifest(snakemake.input.manifest)[0].voxel_size
-    settings = settle(params.settings, [*snakemake.input.choice, snakemake.input.depth])
+    settings = fill_auto(params.settings, [*snakemake.input.choice, snakemake.input.depth])
     measured = depth.read_measured(snakemake.input.cells, settings["decay_um"])
     print(f"Drawn with {settings}")
     lost = audit.read_lost(filter(None, [snakemake.input.get("audit")]))

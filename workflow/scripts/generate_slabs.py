@@ -6,13 +6,13 @@ def main(snakemake, device):
 
     import numpy as np
     import torch
-    from sketchscope.config.auto import settle
+    from sketchscope.config.auto import fill_auto
     from sketchscope.diffusion import generate, noise, slabs
     from sketchscope.io.atomic import atomic_path, fingerprint_files, resumed_folder
     from sketchscope.io.images import image_files, open_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
-    settings = settle(snakemake.params.settings, inputs.choice)
+    settings = fill_auto(snakemake.params.settings, inputs.choice)
     part, parts, slab_shape = int(snakemake.wildcards.part), snakemake.params.parts, snakemake.params.slab_shape
     tile_shape, overlap = settings["tile_shape"], settings["overlap"]
     torch.set_num_threads(snakemake.threads)

@@ -5,14 +5,14 @@ def main(snakemake, device):
     import json
 
     import torch
-    from sketchscope.config.auto import settle
+    from sketchscope.config.auto import fill_auto
     from sketchscope.diffusion import generate, noise
     from sketchscope.images import manifest
     from sketchscope.io.atomic import fingerprint_files, resumed_folder
     from sketchscope.io.images import image_files, read_image, write_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
-    settings = settle(snakemake.params.settings, inputs.choice)
+    settings = fill_auto(snakemake.params.settings, inputs.choice)
     torch.set_num_threads(snakemake.threads)
     rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
     generator = generate.load_generator(inputs.model, device, **settings)

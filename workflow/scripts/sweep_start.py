@@ -7,7 +7,7 @@ def main(snakemake, device):
     import numpy as np
     import pandas as pd
     import torch
-    from sketchscope.config.auto import settle
+    from sketchscope.config.auto import fill_auto
     from sketchscope.diffusion import generate, noise
     from sketchscope.evaluation import start_sweep
     from sketchscope.images import manifest
@@ -21,7 +21,7 @@ def main(snakemake, device):
     torch.set_num_threads(snakemake.threads)
     rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
     voxel_size = rows[0].voxel_size
-    drawing = settle(params.sketch, [inputs.depth])
+    drawing = fill_auto(params.sketch, [inputs.depth])
     measured = depth.read_measured(inputs.cells, drawing["decay_um"])
     key = [params.seed, noise.stable_key(snakemake.wildcards.organism)]
     segmentation = {"stain": params.stain, "cell_diameter": params.cell_diameter, **params.classical}

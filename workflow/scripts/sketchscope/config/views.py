@@ -1,11 +1,11 @@
-"""Parts of the checked configuration, as rules and reports need them."""
+"""Parts of the checked configuration that rules and reports need."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from .layers import Settings
 
-# the keys of the section simulation that mean nothing to one stain; changing one simulates nothing again
+# keys of the section simulation that have no meaning for a stain; a change of one repeats no simulation
 MEANINGLESS = {
     "nuclei": ("layers", "size_gradient"),
     "membranes": (
@@ -14,21 +14,21 @@ MEANINGLESS = {
     ),
 }
 
-# the keys of the section simulation that are fitted to the images where simulation.fit says so
+# keys of the section simulation that are fitted to the images if simulation.fit is true
 FITTED = ("diameter_cv", "elongation", "elongation_sd", "density")
 
-# the keys of an organism that have no part in its synthetic images, or name files of the user
+# keys of an organism that do not influence its synthetic images, or that name files of the user
 UNSEEN = ("images", "labels", "baseline", "cellpose", "evaluation")
 
 
 def simulation_settings(organism: Mapping) -> Settings:
-    """The section simulation of an organism, as far as it matters to its stain and is not fitted."""
+    """Select the keys of the section simulation that have a meaning for the organism's stain and are not fitted."""
     others = ["fit", *MEANINGLESS[organism["stain"]], *(FITTED if organism["simulation"]["fit"] else [])]
     return {key: value for key, value in organism["simulation"].items() if key not in others}
 
 
 def effective_settings(organism: Mapping) -> Settings:
-    """The settings of an organism as far as they mean anything to it, for people to read."""
+    """Select the settings that have a meaning for an organism, for people to read."""
     if organism["masks"]["source"] == "simulated":
         simulation = {"fit": organism["simulation"]["fit"], **simulation_settings(organism)}
         return {**organism, "simulation": simulation, "masks": {"source": "simulated"}}
@@ -36,7 +36,7 @@ def effective_settings(organism: Mapping) -> Settings:
 
 
 def synthetic_settings(organism: Mapping) -> Settings:
-    """The settings that have a part in the synthetic images, without the names of the user's files."""
+    """Select the settings that influence the synthetic images, without names of the user's files."""
     settings = {key: value for key, value in effective_settings(organism).items() if key not in UNSEEN}
     masks = {key: value for key, value in settings["masks"].items() if key != "labels"}
     if "model" in masks:
@@ -45,7 +45,7 @@ def synthetic_settings(organism: Mapping) -> Settings:
 
 
 def batches(volumes: int, volumes_per_job: int) -> dict[str, dict[str, int]]:
-    """Volumes of each job: names and positions over all volumes.
+    """Share out volumes to jobs: by job, the names of its volumes and their positions over all volumes.
 
     >>> batches(3, 2)
     {'batch_000': {'volume_0000': 0, 'volume_0001': 1}, 'batch_001': {'volume_0002': 2}}
