@@ -2,7 +2,7 @@ import copy
 
 import pytest
 from running import REPOSITORY
-from sketchscope.config.layers import collect_defaults, merge, preset_layers, read_yaml, sort_keys
+from sketchscope.config.layers import collect_defaults, list_preset_layers, merge, read_yaml, sort_keys
 from sketchscope.errors import InputError
 
 SCALES = {path.stem: read_yaml(path) for path in (REPOSITORY / "resources/scales").glob("*.yaml")}
@@ -37,16 +37,16 @@ def test_preset_layers_run_from_the_base_to_the_preset_each_with_its_scale():
         "base": {"a": 1, "scales": {"demo": {"a": 2}, "paper": {"a": 3}}},
         "child": {"preset": "base", "a": 4, "scales": {"demo": {"a": 5}}},
     }
-    assert preset_layers("child", {}, presets, "demo") == [{"a": 1}, {"a": 2}, {"a": 4}, {"a": 5}]
-    assert preset_layers("mine", {"preset": "base"}, presets, "paper") == [{"a": 1}, {"a": 3}]
-    assert preset_layers("child", {"preset": "base"}, presets, "demo") == [{"a": 1}, {"a": 2}]
+    assert list_preset_layers("child", {}, presets, "demo") == [{"a": 1}, {"a": 2}, {"a": 4}, {"a": 5}]
+    assert list_preset_layers("mine", {"preset": "base"}, presets, "paper") == [{"a": 1}, {"a": 3}]
+    assert list_preset_layers("child", {"preset": "base"}, presets, "demo") == [{"a": 1}, {"a": 2}]
     assert "scales" in presets["base"], "presets are not changed"
 
 
 def test_presets_that_build_on_each_other_in_a_circle():
     presets = {"a": {"preset": "b"}, "b": {"preset": "a"}}
     with pytest.raises(InputError, match=r"^organisms\.a\.preset: .* in a circle: a -> b -> a$"):
-        preset_layers("a", {}, presets, "demo")
+        list_preset_layers("a", {}, presets, "demo")
 
 
 @pytest.mark.parametrize(

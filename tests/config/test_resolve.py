@@ -181,6 +181,10 @@ def test_mistakes_at_the_top(config, start):
             {"generation": {"t_start": 1001}},
             "generation.t_start: found 1001; allowed is 1 to diffusion.timesteps, which is 1000",
         ),
+        (
+            {"generation": {"sampler": "euler"}},
+            'generation.sampler: found "euler"; allowed is ddim, ddpm or dpm-solver++',
+        ),
         ({"generation": {"t_start": 0}}, "generation.t_start: found 0; allowed is a whole number (at least 1)"),
         (
             {"generation": {"t_start": "early"}},

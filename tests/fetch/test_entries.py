@@ -7,7 +7,9 @@ from sketchscope.fetch import datasets, download, entries
 
 
 def test_two_labels_that_fit_an_image():
-    with pytest.raises(InputError, match=r"p/raw/1\.tif: 2 labels fit it, p/seg/1_a\.tif, p/seg/1_b\.tif; one is due"):
+    with pytest.raises(
+        InputError, match=r"p/raw/1\.tif: 2 labels fit it, p/seg/1_a\.tif, p/seg/1_b\.tif; only one may"
+    ):
         entries.pair_by_prefix(["p/raw/1.tif"], ["p/seg/1_a.tif", "p/seg/1_b.tif"])
 
 

@@ -11,7 +11,7 @@ ROOT = "/v2/nodes/dnp65/files/osfstorage/"
 
 
 def file_item(path, data, *, hashes=True):
-    """A file as the API describes it, of which the address does not tell the name."""
+    """A file as the API describes it; its address does not contain its name."""
     extra = {"hashes": {"md5": "0", "sha256": sha256(data)}} if hashes else {}
     attributes = {"kind": "file", "name": path.split("/")[-1], "materialized_path": path, "size": len(data)}
     return {

@@ -4,13 +4,13 @@ from sketchscope.errors import InputError
 from sketchscope.images.manifest import (
     ManifestRow,
     denormalise_like,
+    find_typical_limits,
     held_out_rows,
     load_image,
     load_normalised,
     normalise_like,
     read_manifest,
     training_rows,
-    typical_limits,
     write_manifest,
 )
 from sketchscope.io.images import write_image
@@ -69,7 +69,7 @@ def test_image_of_a_row_is_loaded_in_its_shape(tmp_path, shape):
 
 def test_generated_images_get_the_median_limits_of_the_real_ones():
     rows = [row(low=low, high=high, gamma=1.0, dtype="uint8") for low, high in ((0, 90), (10, 100), (50, 255))]
-    assert typical_limits(rows) == (10, 100)
+    assert find_typical_limits(rows) == (10, 100)
     found = denormalise_like(np.array([[-1.0, 0.0, 1.0, 9.0]]), rows)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, [[10, 55, 100, 255]])

@@ -249,11 +249,11 @@ def test_truncated_file_is_refused_before_anything_is_written(tmp_path, dimensio
 def test_colour_and_4d_where_3d_is_due_are_refused(tmp_path):
     colour = tmp_path / "colour.tif"
     tifffile.imwrite(colour, random_image((24, 32, 3), "uint8"), photometric="rgb")
-    message = r"colour\.tif: has shape \(24, 32, 3\) \(axes YXS\) where a {} is due"
+    message = r"colour\.tif: has shape \(24, 32, 3\) \(axes YXS\) where a {} is expected"
     assert_refused(tmp_path, [colour], 2, message.format("2D image"))
     assert_refused(tmp_path, [colour], 3, message.format("3D stack"))
     lapse = write(tmp_path / "lapse.tif", random_image((2, 4, 24, 32)))
-    assert_refused(tmp_path, [lapse], 3, r"lapse\.tif: has shape .* 3D stack is due; .* set axes: TZYX")
+    assert_refused(tmp_path, [lapse], 3, r"lapse\.tif: has shape .* 3D stack is expected; .* set axes: TZYX")
 
 
 @both_dimensions

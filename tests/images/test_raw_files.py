@@ -44,19 +44,19 @@ def test_axes_are_resolved(stored, dimensions, axes, expected):
 @pytest.mark.parametrize(
     ("stored", "dimensions", "axes", "message"),
     [
-        ("ZYX", 2, "auto", r"2D image is due; set axes: TYX to take its slices as images, or dimensions: 3"),
-        ("YXS", 2, "auto", r"\(axes YXS\) where a 2D image is due; channels and colours are not read"),
+        ("ZYX", 2, "auto", r"2D image is expected; set axes: TYX to take its slices as images, or dimensions: 3"),
+        ("YXS", 2, "auto", r"\(axes YXS\) where a 2D image is expected; channels and colours are not read"),
         ("CYX", 2, "auto", "save one channel alone"),
         ("TZYX", 2, "auto", "set dimensions: 3 for stacks"),
-        ("YX", 3, "auto", "3D stack is due; give stacks, or set dimensions: 2"),
+        ("YX", 3, "auto", "3D stack is expected; give stacks, or set dimensions: 2"),
         ("TYX", 3, "auto", "if it is one stack whose slices are labelled as times, set axes: ZYX"),
-        ("QQYX", 3, "auto", r"\(9, 9, 9, 9\) \(axes QQYX\) where a 3D stack is due; .* set axes: TZYX"),
+        ("QQYX", 3, "auto", r"\(9, 9, 9, 9\) \(axes QQYX\) where a 3D stack is expected; .* set axes: TZYX"),
         ("ZCYX", 3, "auto", "channels and colours are not read"),
         ("ZYXS", 3, "auto", "channels and colours are not read"),
-        ("YXS", 3, "ZYX", "where a 3D stack with axes: ZYX is due"),
+        ("YXS", 3, "ZYX", "where a 3D stack with axes: ZYX is expected"),
         ("ZTYX", 3, "TZYX", "save it with its axes in that order"),
-        ("YX", 3, "ZYX", "where a 3D stack with axes: ZYX is due"),
-        ("QYX", 2, "YX", "where a 2D image with axes: YX is due"),
+        ("YX", 3, "ZYX", "where a 3D stack with axes: ZYX is expected"),
+        ("QYX", 2, "YX", "where a 2D image with axes: YX is expected"),
         ("QYX", 2, "ZYX", "axes: ZYX with dimensions: 2; allowed are auto, YX and TYX"),
         ("QYX", 3, "TYX", "axes: TYX with dimensions: 3; allowed are auto, ZYX and TZYX"),
     ],
@@ -173,7 +173,7 @@ def test_stack_of_a_single_slice_is_no_3d_image(tmp_path):
     with pytest.raises(InputError, match="stacks of a single slice"):
         describe(tmp_path / "a.tif", 3, "TZYX")
     write_ome(tmp_path / "a.ome.tif", random_image((5, 1, 20, 30)), "TZYX")
-    with pytest.raises(InputError, match="a 3D stack with axes: TZYX is due"):
+    with pytest.raises(InputError, match="a 3D stack with axes: TZYX is expected"):
         describe(tmp_path / "a.ome.tif", 3, "TZYX")
 
 

@@ -53,9 +53,10 @@ def check_selections(settings: Settings, key: str) -> None:
 
 
 def check_generation(settings: Settings, key: str) -> None:
-    """Check that no start lies beyond the schedule, no sampler has more steps than it starts from, and tiles overlap.
+    """Check the start of the generation, its number of steps and its tiles.
 
-    The overlap must be smaller than the tile along every axis.
+    A start must lie within the schedule, a sampler cannot take more steps than its start, and the overlap must be
+    smaller than the tile along every axis.
     """
     generation, sweep, last = settings["generation"], settings["sweep"], settings["diffusion"]["timesteps"]
     name, starts = "generation.t_start", [generation["t_start"]]

@@ -82,7 +82,7 @@ def sort_keys(settings: Mapping[str, Any], schema: Mapping[str, Any]) -> Setting
     }
 
 
-def preset_layers(
+def list_preset_layers(
     name: str, section: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]], scale: str
 ) -> list[Settings]:
     """List the layers of an organism's preset, after those of the presets that it builds on.

@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..io.atomic import PathLike
 from .checks import check_fit, check_generation, check_redrawing, check_selections, check_shapes
 from .inputs import find_images, find_masks
-from .layers import Settings, collect_defaults, merge, preset_layers, read_yaml, sort_keys
+from .layers import Settings, collect_defaults, list_preset_layers, merge, read_yaml, sort_keys
 from .schema import check_schema, name_unknown
 
 
@@ -58,7 +58,7 @@ def resolve_organism(name: str, section: Mapping[str, Any], scale: str, reposito
     settings = merge(
         collect_defaults(schema),
         read_yaml(resources / "scales" / f"{scale}.yaml"),
-        *preset_layers(name, section, presets, scale),
+        *list_preset_layers(name, section, presets, scale),
         section,
     )
     check_schema(settings, schema, key)

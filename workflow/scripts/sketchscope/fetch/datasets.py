@@ -33,10 +33,8 @@ def fetch_dataset(entry: Entry, name: str, output: PathLike, *, mirror: str | No
     Returns
     -------
     dict
-        Content of dataset.json: name, images, labels (null for an image without truth), planes (null, or for each
-        image the label files of single planes and their positions along Z), axes, voxel_size in micrometres, truth,
-        sha256 by file, citation, terms, source, and background_label if the labels have one other than 0.
-        Paths are relative to its folder.
+        Content of dataset.json: name, source, citation and terms; axes, voxel_size in micrometres and truth; and the
+        fields of `entries.Fetched`. If the labels have a background other than 0, it is in background_label.
 
     Raises
     ------

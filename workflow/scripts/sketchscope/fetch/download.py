@@ -62,8 +62,8 @@ def download(url: str, path: PathLike, *, sha256: str | None = None, mirror: str
     Raises
     ------
     InputError
-        If the address or the mirror is not HTTP(S), the server refuses, the download stays cut off (the .part
-        is kept), or the sha256 differs (the .part is deleted).
+        If the address or the mirror is not HTTP(S), or the server refuses. If the download stays cut off; the .part is
+        kept. If the sha256 differs; the .part is deleted.
     OSError
         If the disk is full or the folder cannot be written; the .part is kept.
     """

@@ -89,7 +89,7 @@ def align_labels(source: str, images: Iterable[str], labels: Iterable[str]) -> l
     """
     images, labels = list(images), list(labels)
     if labels and len(labels) != len(images):
-        raise InputError(f"{source}: {len(labels)} label files for {len(images)} image files; one each is due")
+        raise InputError(f"{source}: {len(labels)} label files for {len(images)} image files; one per image is needed")
     return [*labels] or [None] * len(images)
 
 
@@ -110,6 +110,6 @@ def pair_by_prefix(images: Iterable[str], labels: Iterable[str]) -> list[str | N
         beside = [label for label in label_paths if label.parent.parent == image.parent.parent]
         fitting = [str(label) for label in beside if label.name.startswith(image.stem)]
         if len(fitting) > 1:
-            raise InputError(f"{image}: {len(fitting)} labels fit it, {', '.join(fitting)}; one is due")
+            raise InputError(f"{image}: {len(fitting)} labels fit it, {', '.join(fitting)}; only one may")
         paired.append(fitting[0] if fitting else None)
     return paired

@@ -106,16 +106,16 @@ def load_references(row: ManifestRow, folder: PathLike) -> Iterator[tuple[np.nda
         yield read_image(path), int(path.name.removesuffix(".ome.tif").rpartition("_plane")[2])
 
 
-def plane_name(image: str, plane: int) -> str:
+def name_plane_file(image: str, plane: int) -> str:
     """Name the file with the labels of a single plane of an image.
 
-    >>> plane_name("0003", 12)
+    >>> name_plane_file("0003", 12)
     '0003_plane0012.ome.tif'
     """
     return f"{image}_plane{plane:04d}.ome.tif"
 
 
-def typical_limits(rows: Sequence[ManifestRow]) -> tuple[float, float]:
+def find_typical_limits(rows: Sequence[ManifestRow]) -> tuple[float, float]:
     """Find the median low and the median high of images, which are the limits of synthetic images."""
     low, high = np.median([[row.low, row.high] for row in rows], axis=0)
     return float(low), float(high)
@@ -123,12 +123,12 @@ def typical_limits(rows: Sequence[ManifestRow]) -> tuple[float, float]:
 
 def normalise_like(image: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
     """Normalise an image with the typical limits of real images; undoes `denormalise_like` except for its rounding."""
-    return normalise(image, *typical_limits(rows), rows[0].gamma)
+    return normalise(image, *find_typical_limits(rows), rows[0].gamma)
 
 
 def denormalise_like(normalised: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
     """Give a synthetic image the typical intensities and the dtype of real images."""
-    return denormalise(normalised, *typical_limits(rows), rows[0].dtype, rows[0].gamma)
+    return denormalise(normalised, *find_typical_limits(rows), rows[0].dtype, rows[0].gamma)
 
 
 def _join(values: Sequence[float]) -> str:

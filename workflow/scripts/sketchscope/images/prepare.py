@@ -9,10 +9,10 @@ import numpy as np
 from ..errors import InputError
 from ..io.atomic import PathLike, atomic_folder
 from ..io.images import write_image
-from ..io.tiff import read_tiff, spatial_axes
+from ..io.tiff import name_axes, read_tiff
 from ..labels import integer_labels
 from .intensity import find_limits
-from .manifest import ManifestRow, plane_name, write_manifest
+from .manifest import ManifestRow, name_plane_file, write_manifest
 from .raw_files import VOXEL_TOLERANCE, RawImages, Stack, describe_labels, describe_stack, read_frames
 from .split import split_images
 
@@ -129,7 +129,7 @@ def _check_stack(stack: Stack, min_shape: Sequence[int] | None) -> None:
 
 def _choose_voxel_size(stacks: Sequence[Stack], stated: Sequence[float] | None, dimensions: int) -> tuple[float, ...]:
     """Take the stated voxel size, or else the one that all files agree on."""
-    axes = ", ".join(spatial_axes(dimensions).lower())
+    axes = ", ".join(name_axes(dimensions).lower())
     if stated is not None:
         if len(stated) != dimensions or min(stated) <= 0:
             raise InputError(
@@ -139,7 +139,7 @@ def _choose_voxel_size(stacks: Sequence[Stack], stated: Sequence[float] | None, 
     common: tuple[float, ...] = ()
     for stack in stacks:
         if stack.voxel_size is None:
-            raise InputError(f"voxel_size: is not set and {stack.path} does not tell it; set [{axes}] in micrometres")
+            raise InputError(f"voxel_size: is not set and {stack.path} does not state it; set [{axes}] in micrometres")
         common = common or stack.voxel_size
         if not np.allclose(stack.voxel_size, common, rtol=VOXEL_TOLERANCE, atol=0):
             raise InputError(
@@ -217,4 +217,6 @@ def _write_planes(source: _Source, rows: Iterable[ManifestRow], folder: Path) ->
                     f"{path}: labels of shape {labels.shape} for plane {plane}, from 0, of {source.image.path}"
                     f" of shape {row.shape}"
                 )
-            write_image(folder / plane_name(row.image, plane), integer_labels(labels, str(path)), row.voxel_size[1:])
+            write_image(
+                folder / name_plane_file(row.image, plane), integer_labels(labels, str(path)), row.voxel_size[1:]
+            )

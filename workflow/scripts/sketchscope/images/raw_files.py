@@ -11,7 +11,7 @@ import tifffile
 
 from ..errors import InputError
 from ..io.atomic import PathLike, read_json
-from ..io.tiff import open_series, spatial_axes
+from ..io.tiff import name_axes, open_series
 
 # what the stored axes of a file mean if the user does not state them; Q is an axis of unknown meaning
 AXES_BY_METADATA = {
@@ -112,7 +112,7 @@ def describe_stack(path: PathLike, dimensions: int, axes: str) -> Stack:
     with open_series(path) as series:
         shape, stored = _count_axes(series, axes)
         resolved = resolve_axes(shape, stored, dimensions, axes, name=str(path))
-        sizes, spatial = _read_voxel_sizes(series), spatial_axes(dimensions)
+        sizes, spatial = _read_voxel_sizes(series), name_axes(dimensions)
         voxel_size = tuple(sizes[axis] for axis in spatial) if sizes.keys() >= set(spatial) else None
         stack = Stack(Path(path), shape, resolved, series.dtype, voxel_size)
     if dimensions == 3 and stack.frame_shape[0] == 1:
@@ -190,10 +190,12 @@ def resolve_axes(shape: Sequence[int], stored: str, dimensions: int, axes: str, 
     else:
         resolved = _apply_stated_axes(stored, dimensions, axes)
     if resolved is None:
-        due = "2D image" if dimensions == 2 else "3D stack"
+        expected = "2D image" if dimensions == 2 else "3D stack"
         stated = "" if axes == "auto" else f" with axes: {axes}"
         advice = _advise(stored, dimensions, axes)
-        raise InputError(f"{name}: has shape {tuple(shape)} (axes {stored}) where a {due}{stated} is due; {advice}")
+        raise InputError(
+            f"{name}: has shape {tuple(shape)} (axes {stored}) where a {expected}{stated} is expected; {advice}"
+        )
     return resolved
 
 

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from ..errors import InputError
 from . import ome_zarr
 from .atomic import PathLike, atomic_folder, atomic_path
-from .tiff import UNREADABLE, read_tiff, spatial_axes
+from .tiff import UNREADABLE, name_axes, read_tiff
 
 SUFFIXES = {"tiff": ".ome.tif", "zarr": ".ome.zarr"}
 
@@ -37,7 +37,7 @@ def write_image(path: PathLike, image: np.ndarray, voxel_size: Sequence[float], 
         with create_image(path, image.shape, image.dtype, voxel_size) as array:
             array[...] = image
         return
-    axes = spatial_axes(image.ndim)
+    axes = name_axes(image.ndim)
     # tifffile would draw a random UUID; with one that depends on the content, the same image gives the same file
     content = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
     metadata: dict[str, Any] = {"axes": axes, "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, content))}

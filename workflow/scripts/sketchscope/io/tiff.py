@@ -74,7 +74,7 @@ def read_tiff(path: PathLike) -> tuple[np.ndarray, str]:
         return series.asarray(), series.axes
 
 
-def spatial_axes(ndim: int) -> str:
+def name_axes(ndim: int) -> str:
     """Name the axes of an image of `ndim` dimensions: 'YX' or 'ZYX'."""
     return "ZYX"[-ndim:]
 

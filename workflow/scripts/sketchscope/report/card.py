@@ -14,7 +14,7 @@ from ..images.manifest import ManifestRow, training_rows
 from ..io.atomic import PathLike, atomic_folder, compute_sha256
 from ..io.images import image_files, open_image
 from ..io.ome_zarr import split_into_blocks
-from ..io.tiff import spatial_axes
+from ..io.tiff import name_axes
 
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
@@ -90,7 +90,7 @@ def facts(rows: Sequence[ManifestRow], table: pd.DataFrame) -> dict[str, Any]:
         "most": int(table["cells"].max()),
         "shapes": sorted(set(table["shape"])),
         "dtypes": sorted(set(table["dtype"])),
-        "axes": spatial_axes(len(rows[0].voxel_size)),
+        "axes": name_axes(len(rows[0].voxel_size)),
         "voxel_size": rows[0].voxel_size,
         "learnt_from": len(training_rows(rows)),
         "zarr": bool(table["file_name"].str.endswith(".ome.zarr").any()),
