@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 from sketchscope.errors import InputError
-from sketchscope.io.images import image_files, pair_images, read_image, write_image
+from sketchscope.io.images import image_files, map_image, pair_images, read_image, write_image
 
 SHAPES = [(20, 30), (5, 20, 30)]
 
@@ -83,3 +83,20 @@ def test_both_formats_are_listed(tmp_path):
         "b": "b.ome.zarr",
         "c": "c.ome.tif",
     }
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_uncompressed_image_is_mapped(tmp_path, shape):
+    image, path = random_image(shape), tmp_path / "a.ome.tif"
+    write_image(path, image, (1.0,) * len(shape), compress=False)
+    found = map_image(path)
+    assert isinstance(found, np.memmap)
+    np.testing.assert_array_equal(found, image)
+
+
+def test_what_cannot_be_mapped_is_named(tmp_path):
+    write_image(tmp_path / "a.ome.tif", random_image((20, 30)), (1.0, 1.0))
+    with pytest.raises(InputError, match=r"a\.ome\.tif: cannot be mapped as uncompressed TIFF"):
+        map_image(tmp_path / "a.ome.tif")
+    with pytest.raises(InputError, match=r"none\.ome\.tif: no such file"):
+        map_image(tmp_path / "none.ome.tif")

@@ -1,10 +1,12 @@
 """Training by two processes on this machine (gloo), started as those of a cluster are."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -126,3 +128,24 @@ def test_batch_that_cannot_be_shared_out():
 def test_processes_that_cannot_be_spread_evenly():
     with pytest.raises(SystemExit, match="3 GPUs on 2 nodes; every node must have the same number of GPUs"):
         distributed.launch("train.py", 3, 2)
+
+
+def test_processes_on_several_nodes_are_started_by_srun(monkeypatch):
+    calls = []
+
+    def start(command, env):
+        calls.append((command, env))
+        return SimpleNamespace(wait=lambda: 7)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    for key, value in {"SLURM_JOB_ID": "30017", "SLURM_JOB_PARTITION": "gpu", "SLURM_STEP_ID": "0"}.items():
+        monkeypatch.setenv(key, value)
+    assert distributed.launch("train.py", 8, 2) == 7
+    ((command, environment),) = calls
+    assert command[0] == "srun"
+    assert {"--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"} <= set(command)
+    assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-id=30017"} <= set(command)
+    assert f"--rdzv-endpoint={platform.node()}:20017" in command
+    assert command[-1] == "train.py"
+    slurm = {key: value for key, value in environment.items() if key.startswith("SLURM_")}
+    assert slurm == {"SLURM_JOB_ID": "30017", "SLURM_JOB_PARTITION": "gpu"}

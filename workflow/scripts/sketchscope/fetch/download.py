@@ -196,7 +196,7 @@ def open_url(url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
 
 
 def receive(response: http.client.HTTPResponse) -> bytes:
-    """Read the next bytes; raise Interrupted for errors of the network, which those of the disk are not."""
+    """Read the next bytes; an error of the network becomes Interrupted, to tell it from one of the disk."""
     try:
         return response.read1(READ_BYTES)
     except (OSError, http.client.HTTPException) as cause:
