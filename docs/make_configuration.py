@@ -60,7 +60,8 @@ def section(heading: str, path: str, schema: Mapping[str, Any], scales: Mapping[
     inner = {key: value for key, value in schema["properties"].items() if "properties" in value}
     for key, value in schema["properties"].items():
         if key not in inner:
-            cells = (f"`{key}`", describe_allowed(value), describe_default(key, value, scales), value["description"])
+            meaning = value["description"] + describe_meaning(value)
+            cells = (f"`{key}`", describe_allowed(value), describe_default(key, value, scales), meaning)
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     for key, value in inner.items():
         of_section = {scale: settings.get(key, {}) for scale, settings in scales.items()}
@@ -97,6 +98,13 @@ def describe_default(key: str, schema: Mapping[str, Any], scales: Mapping[str, M
     default = [show(schema["default"])] if "default" in schema else []
     of_scales = [f"{scale} {show(settings[key])}" for scale, settings in scales.items() if key in settings]
     return "; ".join(default + of_scales)
+
+
+def describe_meaning(schema: Mapping[str, Any]) -> str:
+    """Say to which organisms a key means something, if not to all."""
+    stains = [f" For {' and '.join(schema['stains'])} only."] if "stains" in schema else []
+    simulators = [f" For the simulator {' and '.join(schema['simulators'])} only."] if "simulators" in schema else []
+    return "".join(stains + simulators)
 
 
 def show(value: object) -> str:

@@ -9,6 +9,7 @@ from ..io.atomic import PathLike
 from .checks import check_fit, check_generation, check_redrawing, check_selections, check_shapes
 from .inputs import find_images, find_masks
 from .layers import Settings, collect_defaults, list_preset_layers, merge, read_yaml, sort_keys
+from .meaning import choose_simulator, drop_meaningless
 from .schema import check_schema, name_unknown
 
 
@@ -62,7 +63,8 @@ def resolve_organism(name: str, section: Mapping[str, Any], scale: str, reposito
         section,
     )
     check_schema(settings, schema, key)
-    return _complete(sort_keys(settings, schema), key, read_yaml(resources / "datasets.yaml"))
+    settings = choose_simulator(sort_keys(settings, schema))
+    return drop_meaningless(_complete(settings, key, read_yaml(resources / "datasets.yaml")), schema)
 
 
 def _complete(settings: Settings, key: str, sources: Mapping[str, Any]) -> Settings:

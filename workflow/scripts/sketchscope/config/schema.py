@@ -112,11 +112,13 @@ def describe_allowed(schema: Mapping) -> str:
     'a whole number (at least 1) or null'
     >>> describe_allowed({"enum": ["cpu", "cuda"]})
     'cpu or cuda'
+    >>> describe_allowed({"enum": ["tissue", None]})
+    'tissue or null'
     >>> describe_allowed({"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3})
     'a list (2 to 3 entries, each a number)'
     """
     if "enum" in schema:
-        return join_words([str(value) for value in schema["enum"]])
+        return join_words(["null" if value is None else str(value) for value in schema["enum"]])
     return join_words([_describe_type(name, schema) for name in _list_types(schema)])
 
 

@@ -5,15 +5,6 @@ from pathlib import Path
 
 from .layers import Settings
 
-# keys of the section simulation that have no meaning for a stain; a change of one repeats no simulation
-MEANINGLESS = {
-    "nuclei": ("layers", "size_gradient"),
-    "membranes": (
-        *("elongation", "elongation_sd", "flatness", "roughness", "surface", "mitotic_fraction", "mitotic_elongation"),
-        *("density", "cluster_fraction", "cluster_gap_um", "layer_um"),
-    ),
-}
-
 # keys of the section simulation that are fitted to the images if simulation.fit is true
 FITTED = ("diameter_cv", "elongation", "elongation_sd", "density")
 
@@ -22,15 +13,16 @@ UNSEEN = ("images", "labels", "baseline", "cellpose", "evaluation")
 
 
 def simulation_settings(organism: Mapping) -> Settings:
-    """Select the keys of the section simulation that have a meaning for the organism's stain and are not fitted."""
-    others = ["fit", *MEANINGLESS[organism["stain"]], *(FITTED if organism["simulation"]["fit"] else [])]
+    """Select the numbers that a simulator takes from the section simulation, without those that are fitted."""
+    others = ["fit", "simulator", *(FITTED if organism["simulation"]["fit"] else [])]
     return {key: value for key, value in organism["simulation"].items() if key not in others}
 
 
 def effective_settings(organism: Mapping) -> Settings:
     """Select the settings that have a meaning for an organism, for people to read."""
     if organism["masks"]["source"] == "simulated":
-        simulation = {"fit": organism["simulation"]["fit"], **simulation_settings(organism)}
+        chosen = {key: organism["simulation"][key] for key in ("fit", "simulator")}
+        simulation = chosen | simulation_settings(organism)
         return {**organism, "simulation": simulation, "masks": {"source": "simulated"}}
     return {key: value for key, value in organism.items() if key != "simulation"}
 

@@ -62,7 +62,7 @@ def summarise(
     audit : DataFrame
         The rows synthetic and references, of `audit.summarise_audit`.
     shapes : DataFrame
-        Of `shapes.compare`, by measure.
+        Of `shapes.compare_shapes`, by measure.
     costs : dict
         What each rule took, from `cost.sum_costs`.
     held_out : bool
