@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.image import imread
-from sketchscope.images.windows import crop_typical
 from sketchscope.report import charts, pictures, style
 
 SHAPES = {"2d": ((60, 80), (0.5, 0.5)), "3d": ((5, 60, 80), (1.0, 0.5, 0.5))}
@@ -214,14 +213,6 @@ def test_flatten_keeps_labels_and_stretches_z():
     assert set(np.unique(flat)) == {0, 1, 2}
     assert np.isnan(style.flatten(labels.astype(float), (2.0, 0.5, 0.5))[60]).all()
     assert style.flatten(labels[0], (0.5, 0.5)) is not None
-
-
-def test_crop_is_typical():
-    image = np.zeros((40, 120))
-    image[:, :40], image[:, 40:80] = 10, 5
-    rows, columns = crop_typical(image, (40, 40))
-    assert (rows, columns) == (slice(0, 40), slice(40, 80))
-    assert image[crop_typical(image, (500, 500))].shape == image.shape
 
 
 def test_outline_runs_around_the_pixels():

@@ -1,4 +1,4 @@
-"""Fetch the weights of one published model; their sha256 is recorded beside them."""
+"""Fetch the weights of one published model and record their sha256 beside them."""
 
 from sketchscope.run.job import job
 

@@ -20,7 +20,7 @@ def main(snakemake):
         fidelity=read_json(snakemake.input.choice),
         audit=pd.read_csv(snakemake.input.audit, index_col="labels"),
         shapes=pd.read_csv(snakemake.input.shapes, index_col="measure"),
-        costs=cost.rule_costs(snakemake.params.benchmarks, snakemake.params.logs),
+        costs=cost.sum_costs(snakemake.params.benchmarks, snakemake.params.logs),
         held_out=all(row.split != "both" for row in read_manifest(snakemake.input.manifest)),
     )
     write_json(snakemake.output[0], result)

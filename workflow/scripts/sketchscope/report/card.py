@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ..images.manifest import ManifestRow, training_rows
-from ..io.atomic import PathLike, atomic_folder, file_sha256
+from ..io.atomic import PathLike, atomic_folder, compute_sha256
 from ..io.images import image_files, open_image
-from ..io.ome_zarr import blocks
-from ..io.tiff import spatial_axes
+from ..io.ome_zarr import split_into_blocks
+from ..io.tiff import name_axes
 
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
@@ -70,7 +70,7 @@ def pair_table(root: PathLike) -> pd.DataFrame:
 def count_cells(labels: Any) -> int:
     """Number of cells in a label image (Z, Y, X) or (Y, X), which is read in parts."""
     found: set[int] = set()
-    for region in blocks(labels.shape):
+    for region in split_into_blocks(labels.shape):
         found.update(np.unique(labels[region]).tolist())
     return len(found - {0})
 
@@ -78,7 +78,7 @@ def count_cells(labels: Any) -> int:
 def checksums(root: PathLike, names: Iterable[str]) -> str:
     """Sha256 of every file of the images `names` within `root`, as `sha256sum --check` reads it in that folder."""
     files = [member for name in names for member in members(Path(root) / name)]
-    return "".join(f"{file_sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
+    return "".join(f"{compute_sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
 
 
 def facts(rows: Sequence[ManifestRow], table: pd.DataFrame) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def facts(rows: Sequence[ManifestRow], table: pd.DataFrame) -> dict[str, Any]:
         "most": int(table["cells"].max()),
         "shapes": sorted(set(table["shape"])),
         "dtypes": sorted(set(table["dtype"])),
-        "axes": spatial_axes(len(rows[0].voxel_size)),
+        "axes": name_axes(len(rows[0].voxel_size)),
         "voxel_size": rows[0].voxel_size,
         "learnt_from": len(training_rows(rows)),
         "zarr": bool(table["file_name"].str.endswith(".ome.zarr").any()),

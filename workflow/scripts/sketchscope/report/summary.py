@@ -9,8 +9,8 @@ import pandas as pd
 from .. import __version__
 from ..errors import InputError
 from ..evaluation.comparison import explain
-from ..run.cost import Cost, as_tables
-from ..run.job import package_versions
+from ..run.cost import Cost, tabulate_costs
+from ..run.job import collect_versions
 
 SCORES = ("pq", "sq", "rq", "det", "n_splits", "n_merges", "size_ratio", "seg", "iou_median")
 TITLES = {"ap_mean": "AP", "seg": "SEG", "det": "DET", "pq": "PQ", "iou_median": "median IoU"}
@@ -22,7 +22,7 @@ COMPARISON = (
 
 def all_versions() -> dict[str, str]:
     """Versions of the packages that decide the numbers, of this library and of Snakemake."""
-    versions = package_versions() | {"sketchscope": __version__}
+    versions = collect_versions() | {"sketchscope": __version__}
     try:
         versions["snakemake"] = importlib.metadata.version("snakemake")
     except importlib.metadata.PackageNotFoundError:
@@ -64,7 +64,7 @@ def summarise(
     shapes : DataFrame
         Of `shapes.compare_shapes`, by measure.
     costs : dict
-        What each rule took, from `cost.rule_costs`.
+        What each rule took, from `cost.sum_costs`.
     held_out : bool
         Whether no scored image was trained on.
 
@@ -92,7 +92,7 @@ def summarise(
         "fidelity": fidelity,
         "audit": audit.to_dict("index"),
         "shapes": shapes[["synthetic_median", "real_median", "ks", "wasserstein", "relative"]].to_dict("index"),
-        **as_tables(costs),
+        **tabulate_costs(costs),
         "versions": all_versions(),
     }
 
