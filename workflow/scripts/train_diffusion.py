@@ -61,7 +61,7 @@ def main(snakemake, device):
     if team.rank > 0:
         return
     model_file.save_model(output.model, average, description)
-    write_json(output.record, record | {"settings": settings, "device": devices.describe(device)})
+    write_json(output.record, record | {"settings": settings, "device": devices.describe_device(device)})
     checkpoint.path.unlink(missing_ok=True)
     print(json.dumps(record))
 
