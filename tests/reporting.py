@@ -155,9 +155,9 @@ def write_report(folder, dimensions=2, gpus=0, **changes):
         Of the summary.
     """
     rng = np.random.default_rng(1)
-    tables = {"synthetic": ious(0.85, rng), "classical": ious(0.84, rng)}
+    tables = {"sketchscope": ious(0.85, rng), "classical": ious(0.84, rng)}
     comparison = compare_models(
-        *tables.values(), organism="hela", model_a="synthetic", model_b="classical", margin=0.05
+        *tables.values(), organism="hela", model_a="sketchscope", model_b="classical", margin=0.05
     )
     comparison.to_csv(folder / "statistics.csv", index=False)
     write_set(folder, dimensions, batches=1)

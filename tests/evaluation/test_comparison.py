@@ -23,7 +23,7 @@ from statsmodels.stats.weightstats import ttost_paired
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import null
 
-NAMES = {"organism": "hela", "model_a": "synthetic", "model_b": "classical"}
+NAMES = {"organism": "hela", "model_a": "sketchscope", "model_b": "classical"}
 
 
 def compare(iou_a, iou_b, images=None, **keywords):
@@ -112,7 +112,7 @@ def test_cells_are_paired_by_image_and_label():
 
 def test_other_cells_are_refused():
     for other in (cells([0, 0, 0], labels=(1, 2, 3)), cells([0, 0, 0]).iloc[:2]):
-        with pytest.raises(InputError, match="hela: synthetic was scored on 3 cells and classical on"):
+        with pytest.raises(InputError, match="hela: sketchscope was scored on 3 cells and classical on"):
             compare_models(cells([0, 0, 0]), other, **NAMES)
 
 
@@ -230,7 +230,7 @@ def test_organisms_are_corrected_for_by_holm():
     alone = [row.loc[0, "verdict"] for row in rows]
     assert alone != table["verdict"].tolist()[:-1], "the correction takes one verdict back"
     assert table["sentence"].iloc[-1] == ("undecided: a comparison needs two or more labelled test images, here are 0")
-    assert table["sentence"].iloc[-2].startswith("synthetic is worse than classical: its mean IoU is 0.")
+    assert table["sentence"].iloc[-2].startswith("sketchscope is worse than classical: its mean IoU is 0.")
 
 
 @pytest.mark.parametrize(("scatter", "images"), [(0.0, 8), (0.3, 4), (0.3, 8)])
@@ -265,7 +265,7 @@ def test_scripts_gather_organisms(tmp_path, capsys):
     table = pd.read_csv(tmp_path / "comparison.csv")
     assert table["organism"].tolist() == ["organism-0", "organism-1"]
     assert table["verdict"].iloc[1] == "better"
-    assert "organism-1: synthetic is better than classical" in capsys.readouterr().out
+    assert "organism-1: sketchscope is better than classical" in capsys.readouterr().out
     inputs = {"table": tmp_path / "comparison.csv"}
     run_script("plot_verdict", tmp_path, inputs=inputs, outputs={"figure": tmp_path / "comparison.png"})
     assert (tmp_path / "comparison.png").stat().st_size > 5000

@@ -56,7 +56,7 @@ def test_overlays_with_and_without_reference(geometry, tmp_path):
     full = drawn(pictures.plot_overlays([overlay(shape)], voxel_size, "classical"), tmp_path / "overlays.png")
     bare = pictures.plot_overlays([overlay(shape, reference=False)], voxel_size, "classical")
     names = [text.get_text() for text in bare.legends[0].get_texts()]
-    assert names == ["trained on synthetic", "baseline: classical"]
+    assert names == ["trained on synthetic images", "baseline: classical"]
     assert full.std() > 0.1
     assert np.abs(full.mean() - drawn(bare, tmp_path / "overlays.png").mean()) > 1e-4
 
@@ -99,16 +99,16 @@ def test_running_mean_smooths_without_bias():
     "values", [np.linspace(0, 1, 200), np.array([0.7]), np.full(9, 0.5), np.array([]), np.zeros(3)]
 )
 def test_iou_of_any_number_of_cells(values, tmp_path):
-    figure = charts.plot_iou({"synthetic": np.linspace(0.2, 0.9, 50), "baseline": values})
+    figure = charts.plot_iou({"sketchscope": np.linspace(0.2, 0.9, 50), "baseline": values})
     assert figure.axes[0].get_ylim() == (0, 1)
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert labels[0].startswith("synthetic\n50 cells")
+    assert labels[0].startswith("sketchscope\n50 cells")
     assert ("no cells" in labels[1]) == (len(values) == 0)
     assert (drawn(figure, tmp_path / "iou.png") < 0.9).mean() > 0.01
 
 
 def test_iou_without_reference_says_so(tmp_path):
-    figure = charts.plot_iou({"synthetic": np.array([]), "baseline": np.array([])})
+    figure = charts.plot_iou({"sketchscope": np.array([]), "baseline": np.array([])})
     assert "no IoU" in figure.texts[0].get_text()
     assert (drawn(figure, tmp_path / "iou.png") < 0.5).any()
 
@@ -116,7 +116,7 @@ def test_iou_without_reference_says_so(tmp_path):
 def verdicts(**columns):
     return pd.DataFrame(
         {
-            **{"organism": ["hela", "cho", "worm"], "model_a": "synthetic", "model_b": "classical"},
+            **{"organism": ["hela", "cho", "worm"], "model_a": "sketchscope", "model_b": "classical"},
             **{"difference": [0.01, -0.3, np.nan], "difference_low": [-0.01, -0.4, np.nan]},
             **{"difference_high": [0.03, -0.2, np.nan], "difference_p": [0.3, 1e-6, np.nan]},
             **{"equivalence_p": [0.01, 1.0, np.nan], "margin": 0.05, "n_images": [8, 6, 0]},
@@ -135,7 +135,7 @@ def test_verdicts_are_drawn_and_written(tmp_path):
     ]
     texts = [text.get_text() for text in ax.texts]
     assert {"equivalent", "worse", "undecided", "+0.010", "-0.300", "0.3", "1e-06"} <= set(texts)
-    assert {"synthetic better", "classical better"} <= set(texts)
+    assert {"sketchscope better", "classical better"} <= set(texts)
     low, high = ax.get_xlim()
     assert low == -high < -0.4
     assert (drawn(figure, tmp_path / "verdict.png") < 0.9).mean() > 0.01
@@ -312,7 +312,7 @@ def test_each_model_is_outlined_in_its_own_panel(shape):
         [pictures.Overlay("0001", image, reference, trained, classical)], (1.0, 0.5, 0.5)[-len(shape) :], "classical"
     )
     axes = figure.axes
-    assert [ax.get_title() for ax in axes] == ["test image", "trained on synthetic", "baseline: classical"]
+    assert [ax.get_title() for ax in axes] == ["test image", "trained on synthetic images", "baseline: classical"]
     assert [outlines(ax) for ax in axes] == [
         {yellow: [at_reference]},
         {yellow: [at_reference], sky: [at_trained]},
@@ -324,7 +324,7 @@ def test_each_model_is_outlined_in_its_own_panel(shape):
     drawn_as = dict(zip([text.get_text() for text in legend.get_texts()], legend.get_lines(), strict=True))
     assert {name: to_rgba(line.get_color()) for name, line in drawn_as.items()} == {
         "reference": yellow,
-        "trained on synthetic": sky,
+        "trained on synthetic images": sky,
         "baseline: classical": vermilion,
     }
 

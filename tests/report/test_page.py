@@ -75,7 +75,7 @@ def test_page_asks_nothing_of_the_network(made):
     page = Page(made[3])
     files = [address for address in page.addresses if not address.startswith(("data:", "#"))]
     assert files == [
-        *("cellpose/synthetic/model", "synthetic/README.md", "evaluation/summary.json", "evaluation/statistics.csv")
+        *("cellpose/sketchscope/model", "synthetic/README.md", "evaluation/summary.json", "evaluation/statistics.csv")
     ]
     style = re.search(r"<style>(.*?)</style>", made[3], re.DOTALL)[1]
     assert "url(" not in style
@@ -136,7 +136,7 @@ def test_settings_are_whole(made):
 def test_how_to_open_the_model(made):
     _, dimensions, _, text = made
     words, organism = Page(text).text, settings_of(dimensions)
-    assert "cp results/hela/cellpose/synthetic/model ~/.cellpose/models/sketchscope-hela" in words
+    assert "cp results/hela/cellpose/sketchscope/model ~/.cellpose/models/sketchscope-hela" in words
     assert f"sets the diameter to {organism['cell_diameter'] / 0.5:.2f} pixels" in words
     stitched = f"Set the stitch threshold to {organism['cellpose']['stitch_threshold']}."
     assert (stitched in words) == (ORGANISMS[dimensions] == "cho")
@@ -151,7 +151,7 @@ def test_gpu_hours_are_told(tmp_path, gpus, words):
 
 def test_what_is_not_known_is_a_dash_and_what_is_not_held_out_is_told(tmp_path):
     nothing = {key: None for key in ("ap50", "ap_mean", "iou_median", "pq", "n_splits")}
-    page = Page(write_report(tmp_path, synthetic=nothing, baseline=nothing | {"name": "classical"}, held_out=False)[1])
+    page = Page(write_report(tmp_path, trained=nothing, baseline=nothing | {"name": "classical"}, held_out=False)[1])
     assert "average precision at IoU 0.5 – –" in page.text
     assert "cells split – –" in page.text
     assert "The test images were also learnt from" in page.text
@@ -181,9 +181,9 @@ def test_replicates_have_a_column(tmp_path):
 def test_precisions_come_in_the_order_of_their_thresholds():
     scores = {"ap97.5": 0.1, "ap_mean": 0.5, "pq": 0.6, "ap5": 0.9, "n_splits": 2, "ap50": None, "name": "classical"}
     trainings = {"count": 2, "mean": scores, "sd": scores | {"ap5": 0.1}}
-    found = measures({"synthetic": scores, "baseline": scores | {"ap5": 0.8}, "trainings": trainings})
+    found = measures({"trained": scores, "baseline": scores | {"ap5": 0.8}, "trainings": trainings})
     assert (found[0].mean, found[0].sd) == (0.9, 0.1)
-    assert [(line.title.split()[-1], line.synthetic, line.baseline, line.digits) for line in found] == [
+    assert [(line.title.split()[-1], line.trained, line.baseline, line.digits) for line in found] == [
         ("0.05", 0.9, 0.8, 3),
         ("0.5", None, None, 3),
         ("0.975", 0.1, 0.1, 3),

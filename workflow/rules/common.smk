@@ -10,6 +10,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+from sketchscope import TRAINED
 from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve
 from sketchscope.config.views import (
@@ -72,8 +73,8 @@ wildcard_constraints:
     organism=any_of(ORGANISMS),
     batch=r"batch_\d+",
     part=r"\d+",
-    training=r"synthetic|replicate_\d+",
-    model=any_of(["synthetic", "classical", *SOURCES.get("models", {})])
+    training=rf"{TRAINED}|replicate_\d+",
+    model=any_of([TRAINED, "classical", *SOURCES.get("models", {})])
     + r"|replicate_\d+",
     published=any_of(SOURCES.get("models", {})),
     node=r"[a-z0-9]+",

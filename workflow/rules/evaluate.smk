@@ -38,7 +38,7 @@ rule score_segmentation:
 
 rule compare_models:
     input:
-        synthetic="results/{organism}/evaluation/synthetic/iou.csv",
+        trained=f"results/{{organism}}/evaluation/{TRAINED}/iou.csv",
         baseline=baseline_file("results/{organism}/evaluation/{model}/iou.csv"),
     output:
         report(
@@ -63,7 +63,7 @@ rule compare_models:
 
 rule summarise_organism:
     input:
-        synthetic="results/{organism}/evaluation/synthetic/scores.json",
+        trained=f"results/{{organism}}/evaluation/{TRAINED}/scores.json",
         baseline=baseline_file("results/{organism}/evaluation/{model}/scores.json"),
         replicates=replicates("results/{organism}/evaluation/{model}/scores.json"),
         manifest="results/{organism}/manifest.csv",
@@ -99,7 +99,7 @@ rule plot_overlays:
         images="results/{organism}/images",
         labels="results/{organism}/labels",
         manifest="results/{organism}/manifest.csv",
-        synthetic="results/{organism}/predictions/synthetic",
+        trained=f"results/{{organism}}/predictions/{TRAINED}",
         baseline=baseline_file("results/{organism}/predictions/{model}"),
     output:
         report(
@@ -122,7 +122,7 @@ rule plot_overlays:
 
 rule plot_iou:
     input:
-        synthetic="results/{organism}/evaluation/synthetic/iou.csv",
+        trained=f"results/{{organism}}/evaluation/{TRAINED}/iou.csv",
         baseline=baseline_file("results/{organism}/evaluation/{model}/iou.csv"),
     output:
         report(

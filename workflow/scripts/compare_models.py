@@ -3,17 +3,18 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     import pandas as pd
+    from sketchscope import TRAINED
     from sketchscope.evaluation.comparison import compare_models
     from sketchscope.io.atomic import atomic_path
 
-    synthetic, baseline = (
-        pd.read_csv(path, dtype={"image": str}) for path in (snakemake.input.synthetic, snakemake.input.baseline)
+    trained, baseline = (
+        pd.read_csv(path, dtype={"image": str}) for path in (snakemake.input.trained, snakemake.input.baseline)
     )
     comparison = compare_models(
-        synthetic,
+        trained,
         baseline,
         organism=snakemake.wildcards.organism,
-        model_a="synthetic",
+        model_a=TRAINED,
         model_b=snakemake.params.baseline,
         margin=snakemake.params.margin,
         seed=snakemake.params.seed,

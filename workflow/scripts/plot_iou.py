@@ -6,7 +6,7 @@ def main(snakemake):
     from sketchscope.report import charts, style
 
     tables = {
-        "trained on synthetic": snakemake.input.synthetic,
+        "trained on synthetic images": snakemake.input.trained,
         f"baseline: {snakemake.params.baseline}": snakemake.input.baseline,
     }
     ious = {name: pd.read_csv(path)["iou"].to_numpy(float) for name, path in tables.items()}

@@ -18,7 +18,7 @@ def main(snakemake):
         reference = None
         if (Path(snakemake.input.labels) / f"{row.image}.ome.tif").exists():
             reference = manifest.load_image(row, snakemake.input.labels)[window]
-        predictions = (snakemake.input.synthetic, snakemake.input.baseline)
+        predictions = (snakemake.input.trained, snakemake.input.baseline)
         predicted = [manifest.load_image(row, folder)[window] for folder in predictions]
         return pictures.Overlay(row.image, image[window], reference, *predicted)
 

@@ -8,9 +8,9 @@ def main(snakemake):
     from sketchscope.report import summary
     from sketchscope.run import cost
 
-    synthetic, baseline = map(read_json, (snakemake.input.synthetic, snakemake.input.baseline))
+    trained, baseline = map(read_json, (snakemake.input.trained, snakemake.input.baseline))
     result = summary.summarise(
-        synthetic,
+        trained,
         baseline,
         organism=snakemake.wildcards.organism,
         replicates=list(map(read_json, snakemake.input.replicates)),

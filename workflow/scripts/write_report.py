@@ -1,9 +1,10 @@
 from pathlib import Path
 
+from sketchscope import TRAINED
 from sketchscope.run.job import job
 
 FILES = {
-    "cellpose/synthetic/model": "the Cellpose 3 model",
+    f"cellpose/{TRAINED}/model": "the Cellpose 3 model",
     "synthetic/README.md": "the card of the synthetic images and their masks, which lie beside it",
     "evaluation/summary.json": "scores, verdict, cost and versions, for programs",
     "evaluation/statistics.csv": "the comparison of the two models",

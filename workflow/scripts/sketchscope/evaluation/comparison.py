@@ -241,9 +241,9 @@ def explain(row: pd.Series) -> str:
     Examples
     --------
     >>> numbers = {"difference": 0.0125, "difference_low": -0.001, "difference_high": 0.026, "margin": 0.05}
-    >>> names = {"model_a": "synthetic", "model_b": "classical", "verdict": "equivalent", "n_images": 8}
+    >>> names = {"model_a": "sketchscope", "model_b": "classical", "verdict": "equivalent", "n_images": 8}
     >>> explain(pd.Series(names | numbers))  # doctest: +NORMALIZE_WHITESPACE
-    'synthetic is equivalent to classical: its mean IoU is 0.013 higher (95 % interval -0.001 to 0.026, 8 images),
+    'sketchscope is equivalent to classical: its mean IoU is 0.013 higher (95 % interval -0.001 to 0.026, 8 images),
     within the margin of 0.05'
     """
     if pd.isna(row["difference_low"]):

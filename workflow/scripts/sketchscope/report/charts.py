@@ -86,7 +86,7 @@ def plot_iou(ious: Mapping[str, np.ndarray]) -> Figure:
         return message("No test image has reference labels,\nso there is no IoU to show.")
     figure = Figure(figsize=(1.8 + 1.7 * len(ious), 4.2), layout="constrained")
     ax = figure.subplots()
-    colours = (COLOURS["synthetic"], COLOURS["baseline"])
+    colours = (COLOURS["trained"], COLOURS["baseline"])
     for position, (values, colour) in enumerate(zip(ious.values(), colours, strict=False)):
         if len(values):
             _violin(ax, position, np.asarray(values, float), colour)

@@ -49,7 +49,7 @@ class Measure(NamedTuple):
     """A line of the table of scores."""
 
     title: str
-    synthetic: float | None
+    trained: float | None
     baseline: float | None
     mean: float | None
     """Of all trainings on synthetic images, as the standard deviation."""
@@ -108,11 +108,11 @@ def illustration(path: PathLike, title: str, text: str) -> Illustration:
 def measures(summary: Mapping[str, Any]) -> list[Measure]:
     """The scores of both models, average precisions first and in the order of their thresholds."""
     trainings = summary["trainings"]
-    columns = summary["synthetic"], summary["baseline"], trainings["mean"], trainings["sd"]
-    synthetic = columns[0]
-    precisions = [key for key in synthetic if key.startswith("ap") and key != "ap_mean"]
+    columns = summary["trained"], summary["baseline"], trainings["mean"], trainings["sd"]
+    trained = columns[0]
+    precisions = [key for key in trained if key.startswith("ap") and key != "ap_mean"]
     thresholds = sorted(precisions, key=lambda key: float(key.removeprefix("ap")))
-    others = [key for key in MEASURES if key in synthetic]
+    others = [key for key in MEASURES if key in trained]
     return [
         Measure(_title(key), *(column[key] for column in columns), digits=0 if key in COUNTS else 3)
         for key in (*thresholds, *others)

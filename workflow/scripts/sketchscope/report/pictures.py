@@ -36,7 +36,7 @@ class Overlay(NamedTuple):
     name: str
     image: np.ndarray
     reference: np.ndarray | None
-    synthetic: np.ndarray
+    trained: np.ndarray
     baseline: np.ndarray
 
 
@@ -103,7 +103,7 @@ def plot_overlays(overlays: Sequence[Overlay], voxel_size: Sequence[float], base
         Name of the baseline.
     """
     planes = [plane for overlay in overlays for plane in _overlay_planes(overlay)]
-    headings = ("test image", "trained on synthetic", f"baseline: {baseline}")
+    headings = ("test image", "trained on synthetic images", f"baseline: {baseline}")
     axes = _panels(len(planes), headings, planes[0].image.shape, size=3.8)
     for row, plane in zip(axes, planes, strict=True):
         limits = display_limits([plane.image])
@@ -111,7 +111,7 @@ def plot_overlays(overlays: Sequence[Overlay], voxel_size: Sequence[float], base
             show(ax, plane.image, limits)
             if plane.reference is not None:
                 outline(ax, plane.reference, COLOURS["reference"])
-        outline(row[1], plane.synthetic, COLOURS["synthetic"])
+        outline(row[1], plane.trained, COLOURS["trained"])
         outline(row[2], plane.baseline, COLOURS["baseline"])
         row[0].set_ylabel(plane.name, fontsize=10)
     _scale_bar(axes[0, 0], planes[0].image.shape, voxel_size[-1])

@@ -17,7 +17,7 @@ from ..labels import cell_boxes
 
 # Okabe & Ito 2008, Color Universal Design: safe for colour-blind readers
 SKY, YELLOW, BLUE, VERMILION, GREEN = "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#009E73"
-COLOURS = {"reference": YELLOW, "synthetic": SKY, "baseline": VERMILION}
+COLOURS = {"reference": YELLOW, "trained": SKY, "baseline": VERMILION}
 GAMMA = 0.4  # lifts dim cells
 PANEL = 2.9  # inches
 GAP = 4  # pixels between the plane and the section of a stack

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from .. import __version__
+from .. import TRAINED, __version__
 from ..errors import InputError
 from ..evaluation.comparison import explain
 from ..run.cost import Cost, as_tables
@@ -31,7 +31,7 @@ def all_versions() -> dict[str, str]:
 
 
 def summarise(
-    synthetic: dict[str, Any],
+    trained: dict[str, Any],
     baseline: dict[str, Any],
     *,
     replicates: Sequence[dict[str, Any]] = (),
@@ -49,10 +49,10 @@ def summarise(
 
     Parameters
     ----------
-    synthetic, baseline : dict
+    trained, baseline : dict
         Scores of the two models on the same images, from `metrics.score_images`.
     replicates : sequence of dict
-        Scores of further trainings of the synthetic model.
+        Scores of further trainings of the trained model.
     organism, scale, baseline_name : str
         Names.
     comparison : Series
@@ -73,11 +73,11 @@ def summarise(
     InputError
         If the two models were scored on different images or cells, or with another border.
     """
-    counts = {key: synthetic[key] for key in ("n_images_scored", "n_cells", "border")}
+    counts = {key: trained[key] for key in ("n_images_scored", "n_cells", "border")}
     others = {key: baseline[key] for key in counts}
     if counts != others:
         raise InputError(
-            f"{organism}: the synthetic model was scored on {counts} and {baseline_name} on {others}; "
+            f"{organism}: {TRAINED} was scored on {counts} and {baseline_name} on {others}; "
             "both must be scored on the same images"
         )
     return {
@@ -85,8 +85,8 @@ def summarise(
         "scale": scale,
         **counts,
         "held_out": held_out,
-        "synthetic": _figures(synthetic),
-        "trainings": spread([synthetic, *replicates]),
+        "trained": _figures(trained),
+        "trainings": spread([trained, *replicates]),
         "baseline": _figures(baseline) | {"name": baseline_name},
         "comparison": {key: comparison[key] for key in COMPARISON} | {"sentence": explain(comparison)},
         "fidelity": fidelity,
@@ -126,10 +126,10 @@ def spread(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def format_summary(summary: dict[str, Any]) -> str:
     """Format a summary as a small table to read on a terminal; a dash where nothing was scored."""
-    synthetic, baseline = summary["synthetic"], summary["baseline"]
-    keys = [key for key in synthetic if key.startswith("ap") or key in TITLES]
+    trained, baseline = summary["trained"], summary["baseline"]
+    keys = [key for key in trained if key.startswith("ap") or key in TITLES]
     rows = [["model", *(_title(key) for key in keys)]]
-    for name, figures in (("synthetic", synthetic), (baseline["name"], baseline)):
+    for name, figures in ((TRAINED, trained), (baseline["name"], baseline)):
         rows.append([name, *(_number(figures[key]) for key in keys)])
     trainings = summary["trainings"]
     if trainings["count"] > 1:
