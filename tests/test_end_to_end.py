@@ -84,8 +84,12 @@ def finish(folder, *options):
     return done.stdout
 
 
-def scores(results, model="trained"):
-    return json.loads((results / "evaluation/summary.json").read_text())[model]
+def summary_of(results):
+    return json.loads((results / "evaluation/summary.json").read_text())
+
+
+def scores(results):
+    return summary_of(results)["models"]["sketchscope"]
 
 
 def assert_whole(results, shape, volumes):
@@ -129,9 +133,9 @@ def test_images_of_ones_own_2d(tmp_path):
     found = scores(results)
     assert found["ap50"] > 0.7, "a network that learnt nothing finds no cell"
     assert found["iou_median"] > 0.7
-    shapes = scores(results, "shapes")
+    shapes = summary_of(results)["shapes"]
     assert max(shapes[name]["relative"] for name in ("density", "area", "neighbour")) < 0.25
-    trainings = scores(results, "trainings")
+    trainings = summary_of(results)["trainings"]
     assert trainings["count"] == 2
     assert trainings["mean"]["ap50"] > 0.6
     assert trainings["sd"]["iou_median"] > 0, "each training has its own random numbers"
@@ -178,7 +182,7 @@ def test_images_without_truth_get_everything_but_a_score(tmp_path):
     results = tmp_path / "results/my-cells"
     assert_whole(results, (128, 128), 4)
     summary = json.loads((results / "evaluation/summary.json").read_text())
-    assert (summary["n_images_scored"], summary["trained"]["ap50"]) == (0, None)
+    assert (summary["n_images_scored"], summary["models"]["sketchscope"]["ap50"]) == (0, None)
     assert (results / "predictions/sketchscope/0001.ome.tif").exists()
 
     # cells that were lost in the drafts are brighter in the sketches that count; drafts are temporary

@@ -10,9 +10,9 @@ from scipy import stats
 from sketchscope.errors import InputError
 from sketchscope.evaluation.comparison import (
     bootstrap_by_image,
+    compare_baselines,
     compare_images,
     compare_ious,
-    compare_models,
     compare_organisms,
     rank_biserial,
     shift_of_images,
@@ -100,25 +100,43 @@ def cells(ious, labels=(1, 2, 1)):
     return pd.DataFrame({"image": ["007", "007", "008"], "plane": -1, "label": labels, "iou": ious})
 
 
+def compared(trained, *baselines):
+    """Compare a model with baselines named classical, cyto3 and nuclei."""
+    tables = zip(("sketchscope", "classical", "cyto3", "nuclei"), (trained, *baselines), strict=False)
+    return compare_baselines(dict(tables), organism="hela", margin=0.05, seed=0)
+
+
+def test_every_baseline_has_a_row_that_the_others_do_not_change():
+    a, others = cells([0.1, 0.5, 0.9]), [cells([0.2, 0.7, 0.95]), cells([0.0, 0.1, 0.3]), cells([0.1, 0.5, 0.9])]
+    table = compared(a, *others)
+    assert table["model_a"].tolist() == ["sketchscope"] * 3
+    assert table["model_b"].tolist() == ["classical", "cyto3", "nuclei"]
+    for (_, row), other in zip(table.iterrows(), others, strict=True):
+        alone = compared(a, other).loc[0].drop("model_b")
+        assert alone.equals(row.drop("model_b"))
+    assert compared(a).columns.tolist() == table.columns.tolist()
+    assert len(compared(a)) == 0
+
+
 def test_cells_are_paired_by_image_and_label():
     a, b = cells([0.1, 0.5, 0.9]), cells([0.2, 0.7, 0.95])
-    row = compare_models(a, b.iloc[::-1], **NAMES)
+    row = compared(a, b.iloc[::-1])
     assert len(row) == 1
     assert row.loc[0, list(NAMES)].to_dict() == NAMES
     assert row.loc[0, "median_difference"] == pytest.approx(-0.1)
     assert row.loc[0, "difference"] == pytest.approx(np.mean([-0.15, -0.05]))
-    pd.testing.assert_frame_equal(row, compare_models(a, b, **NAMES))
+    pd.testing.assert_frame_equal(row, compared(a, b))
 
 
 def test_other_cells_are_refused():
     for other in (cells([0, 0, 0], labels=(1, 2, 3)), cells([0, 0, 0]).iloc[:2]):
         with pytest.raises(InputError, match="hela: sketchscope was scored on 3 cells and classical on"):
-            compare_models(cells([0, 0, 0]), other, **NAMES)
+            compared(cells([0, 0, 0]), other)
 
 
 def test_planes_of_an_image_are_one_observation():
     found = pd.concat([cells([0.1, 0.5, 0.9]), cells([0.3, 0.4, 0.8]).assign(plane=3)])
-    row = compare_models(found, found.assign(iou=0.5), **NAMES).loc[0]
+    row = compared(found, found.assign(iou=0.5)).loc[0]
     assert (row["n_images"], row["n_cells"]) == (2, 6)
     assert row["difference"] == pytest.approx(np.mean([np.mean([-0.4, 0, -0.2, -0.1]), np.mean([0.4, 0.3])]))
 
@@ -231,6 +249,28 @@ def test_organisms_are_corrected_for_by_holm():
     assert alone != table["verdict"].tolist()[:-1], "the correction takes one verdict back"
     assert table["sentence"].iloc[-1] == ("undecided: a comparison needs two or more labelled test images, here are 0")
     assert table["sentence"].iloc[-2].startswith("sketchscope is worse than classical: its mean IoU is 0.")
+
+
+def test_baselines_are_corrected_for_like_organisms():
+    first, second, third = comparisons([0.0, 0.06, -0.2])
+    several = pd.concat([first, second.assign(organism="organism-0", model_b="cyto3")], ignore_index=True)
+    table = compare_organisms([several, third])
+    assert table[["organism", "model_b"]].to_numpy().tolist() == [
+        ["organism-0", "classical"],
+        ["organism-0", "cyto3"],
+        ["organism-2", "classical"],
+    ]
+    same = compare_organisms([first, second, third])
+    assert table["difference_p_holm"].tolist() == same["difference_p_holm"].tolist()
+    assert (table["difference_p_holm"] > table["difference_p"]).sum() >= 2
+
+
+def test_organisms_without_a_baseline_leave_an_empty_table():
+    nothing = compared(cells([0.1, 0.5, 0.9]))
+    table = compare_organisms([nothing, nothing])
+    assert len(table) == 0
+    assert {"verdict", "difference_p_holm", "sentence"} <= set(table.columns)
+    assert compare_organisms([nothing, comparisons([0.3])[0]])["verdict"].tolist() == ["better"]
 
 
 @pytest.mark.parametrize(("scatter", "images"), [(0.0, 8), (0.3, 4), (0.3, 8)])

@@ -34,7 +34,8 @@ def noisy(labels, seed=0):
 
 def overlay(shape, reference=True):
     labels = two_cells(shape)
-    return pictures.Overlay("0001", noisy(labels), labels if reference else None, labels, labels)
+    predictions = {"sketchscope": labels, "classical": labels}
+    return pictures.Overlay("0001", noisy(labels), labels if reference else None, predictions)
 
 
 def test_pairs_show_the_data(geometry, tmp_path):
@@ -53,10 +54,10 @@ def test_pairs_show_the_data(geometry, tmp_path):
 
 def test_overlays_with_and_without_reference(geometry, tmp_path):
     shape, voxel_size = geometry
-    full = drawn(pictures.plot_overlays([overlay(shape)], voxel_size, "classical"), tmp_path / "overlays.png")
-    bare = pictures.plot_overlays([overlay(shape, reference=False)], voxel_size, "classical")
+    full = drawn(pictures.plot_overlays([overlay(shape)], voxel_size), tmp_path / "overlays.png")
+    bare = pictures.plot_overlays([overlay(shape, reference=False)], voxel_size)
     names = [text.get_text() for text in bare.legends[0].get_texts()]
-    assert names == ["trained on synthetic images", "baseline: classical"]
+    assert names == ["trained on synthetic images", "classical"]
     assert full.std() > 0.1
     assert np.abs(full.mean() - drawn(bare, tmp_path / "overlays.png").mean()) > 1e-4
 
@@ -99,10 +100,10 @@ def test_running_mean_smooths_without_bias():
     "values", [np.linspace(0, 1, 200), np.array([0.7]), np.full(9, 0.5), np.array([]), np.zeros(3)]
 )
 def test_iou_of_any_number_of_cells(values, tmp_path):
-    figure = charts.plot_iou({"sketchscope": np.linspace(0.2, 0.9, 50), "baseline": values})
+    figure = charts.plot_iou({"sketchscope": np.linspace(0.2, 0.9, 50), "classical": values})
     assert figure.axes[0].get_ylim() == (0, 1)
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert labels[0].startswith("sketchscope\n50 cells")
+    assert labels[0].startswith("trained on synthetic images\n50 cells")
     assert ("no cells" in labels[1]) == (len(values) == 0)
     assert (drawn(figure, tmp_path / "iou.png") < 0.9).mean() > 0.01
 
@@ -139,6 +140,10 @@ def test_verdicts_are_drawn_and_written(tmp_path):
     low, high = ax.get_xlim()
     assert low == -high < -0.4
     assert (drawn(figure, tmp_path / "verdict.png") < 0.9).mean() > 0.01
+    several = charts.plot_verdicts(verdicts(model_b=["classical", "cyto3", "classical"])).axes[0]
+    assert several.get_yticklabels()[1].get_text() == "cho, cyto3 (6 images)"
+    assert {"sketchscope better", "baseline better"} <= {text.get_text() for text in several.texts}
+    assert "no baseline" in charts.plot_verdicts(verdicts()[:0]).texts[0].get_text().lower()
     corrected = charts.plot_verdicts(verdicts(difference_p_holm=0.123, equivalence_p_holm=0.5)).axes[0].texts
     assert [text.get_text() for text in corrected].count("0.12") == 3
 
@@ -304,19 +309,20 @@ def test_samples_are_shown_in_their_order(geometry):
 @pytest.mark.parametrize("shape", [(60, 80), (1, 60, 80)])
 def test_each_model_is_outlined_in_its_own_panel(shape):
     image = np.random.default_rng(0).normal(100, 10, shape)
-    (reference, at_reference), (trained, at_trained), (classical, at_classical) = (
-        square(shape, *corner) for corner in ((5, 5), (25, 30), (45, 60))
+    (reference, at_reference), (trained, at_trained), (classical, at_classical), (cyto3, at_cyto3) = (
+        square(shape, *corner) for corner in ((5, 5), (25, 30), (45, 60), (45, 5))
     )
-    yellow, sky, vermilion = map(to_rgba, (style.YELLOW, style.SKY, style.VERMILION))
-    figure = pictures.plot_overlays(
-        [pictures.Overlay("0001", image, reference, trained, classical)], (1.0, 0.5, 0.5)[-len(shape) :], "classical"
-    )
+    yellow, sky, vermilion, green = map(to_rgba, (style.YELLOW, style.SKY, style.VERMILION, style.GREEN))
+    predictions = {"sketchscope": trained, "classical": classical, "cyto3": cyto3}
+    overlays = [pictures.Overlay("0001", image, reference, predictions)]
+    figure = pictures.plot_overlays(overlays, (1.0, 0.5, 0.5)[-len(shape) :])
     axes = figure.axes
-    assert [ax.get_title() for ax in axes] == ["test image", "trained on synthetic images", "baseline: classical"]
+    assert [ax.get_title() for ax in axes] == [*("test image", "trained on synthetic images", "classical", "cyto3")]
     assert [outlines(ax) for ax in axes] == [
         {yellow: [at_reference]},
         {yellow: [at_reference], sky: [at_trained]},
         {yellow: [at_reference], vermilion: [at_classical]},
+        {yellow: [at_reference], green: [at_cyto3]},
     ]
     for ax in axes:
         np.testing.assert_allclose(picture(ax), as_shown(image.reshape(60, 80), percentiles(image), None))
@@ -325,7 +331,8 @@ def test_each_model_is_outlined_in_its_own_panel(shape):
     assert {name: to_rgba(line.get_color()) for name, line in drawn_as.items()} == {
         "reference": yellow,
         "trained on synthetic images": sky,
-        "baseline: classical": vermilion,
+        "classical": vermilion,
+        "cyto3": green,
     }
 
 
@@ -336,7 +343,9 @@ def test_planes_of_a_stack_are_the_brightest_and_one_halfway_to_the_farther_end(
     labels = np.zeros(image.shape, np.uint16)
     for plane in range(5):
         labels[plane, 5 : 10 + plane, 5:20] = 1
-    figure = pictures.plot_overlays([pictures.Overlay("a", image, labels, labels, labels)], (1.0, 0.5, 0.5))
+    figure = pictures.plot_overlays(
+        [pictures.Overlay("a", image, labels, {"sketchscope": labels, "classical": labels})], (1.0, 0.5, 0.5)
+    )
     other = {0: 2, 1: 2, 4: 2}[brightest]
     for row, plane in zip(np.reshape(figure.axes, (2, 3)), (brightest, other), strict=True):
         assert row[0].get_ylabel() == f"a, plane {plane + 1} of 5"

@@ -64,7 +64,7 @@ use rule segment_images as segment_published with:
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
-        model=f"{DOWNLOADS}/models/{{published}}",
+        weights=f"{DOWNLOADS}/models/{{published}}.json",
     output:
         predictions=directory("results/{organism}/predictions/{published}"),
     log:
@@ -83,9 +83,9 @@ use rule segment_images as segment_published with:
 # the training images, for masks made of them
 use rule segment_images as segment_training with:
     input:
+        unpack(masks_model),
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
-        model=masks_model,
     output:
         predictions=directory("results/{organism}/segmented_cellpose"),
     log:

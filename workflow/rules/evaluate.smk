@@ -38,14 +38,14 @@ rule score_segmentation:
 
 rule compare_models:
     input:
-        trained=f"results/{{organism}}/evaluation/{TRAINED}/iou.csv",
-        baseline=baseline_file("results/{organism}/evaluation/{model}/iou.csv"),
+        ious=model_files("results/{organism}/evaluation/{model}/iou.csv"),
+        scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
     output:
         report(
             "results/{organism}/evaluation/statistics.csv",
             caption="../report/statistics.rst",
             category="{organism}",
-            labels={"item": "comparison of the two models"},
+            labels={"item": "comparison with the baselines"},
         ),
     log:
         "results/{organism}/logs/compare_models.log",
@@ -54,7 +54,7 @@ rule compare_models:
     conda:
         "../../envs/diffusion.yaml"
     params:
-        baseline=setting("baseline"),
+        models=compared_models,
         margin=setting("evaluation", "margin"),
         seed=SETTINGS["seed"],
     script:
@@ -63,8 +63,7 @@ rule compare_models:
 
 rule summarise_organism:
     input:
-        trained=f"results/{{organism}}/evaluation/{TRAINED}/scores.json",
-        baseline=baseline_file("results/{organism}/evaluation/{model}/scores.json"),
+        scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
         replicates=replicates("results/{organism}/evaluation/{model}/scores.json"),
         manifest="results/{organism}/manifest.csv",
         statistics="results/{organism}/evaluation/statistics.csv",
@@ -86,7 +85,7 @@ rule summarise_organism:
     conda:
         "../../envs/diffusion.yaml"
     params:
-        baseline=setting("baseline"),
+        models=compared_models,
         scale=SETTINGS["scale"],
         benchmarks=lambda wildcards: f"results/{wildcards.organism}/benchmarks",
         logs=lambda wildcards: f"results/{wildcards.organism}/logs",
@@ -99,8 +98,7 @@ rule plot_overlays:
         images="results/{organism}/images",
         labels="results/{organism}/labels",
         manifest="results/{organism}/manifest.csv",
-        trained=f"results/{{organism}}/predictions/{TRAINED}",
-        baseline=baseline_file("results/{organism}/predictions/{model}"),
+        predictions=model_files("results/{organism}/predictions/{model}"),
     output:
         report(
             "results/{organism}/figures/overlays.png",
@@ -115,15 +113,15 @@ rule plot_overlays:
     conda:
         "../../envs/diffusion.yaml"
     params:
-        baseline=setting("baseline"),
+        models=compared_models,
     script:
         "../scripts/plot_overlays.py"
 
 
 rule plot_iou:
     input:
-        trained=f"results/{{organism}}/evaluation/{TRAINED}/iou.csv",
-        baseline=baseline_file("results/{organism}/evaluation/{model}/iou.csv"),
+        ious=model_files("results/{organism}/evaluation/{model}/iou.csv"),
+        scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
     output:
         report(
             "results/{organism}/figures/iou.png",
@@ -138,7 +136,7 @@ rule plot_iou:
     conda:
         "../../envs/diffusion.yaml"
     params:
-        baseline=setting("baseline"),
+        models=compared_models,
     script:
         "../scripts/plot_iou.py"
 
@@ -171,7 +169,7 @@ rule compare_organisms:
             "results/comparison.csv",
             caption="../report/comparison.rst",
             category="all organisms",
-            labels={"item": "comparison of the two models"},
+            labels={"item": "comparison with the baselines"},
         ),
     log:
         "results/logs/compare_organisms.log",

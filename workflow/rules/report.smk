@@ -55,7 +55,7 @@ rule write_report:
         settings=lambda wildcards: effective_settings(ORGANISMS[wildcards.organism]),
         seed=SETTINGS["seed"],
         # named by captions
-        baseline=setting("baseline"),
+        models=compared_models,
         margin=setting("evaluation", "margin"),
     script:
         "../scripts/write_report.py"

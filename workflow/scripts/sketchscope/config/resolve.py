@@ -92,7 +92,8 @@ def check_organism(settings: Settings, key: str, sources: Mapping) -> Settings:
     check_redrawing(settings, key)
     check_fit(settings, key)
     models = ["classical", *sources.get("models", {})]
-    if settings["baseline"] not in models:
-        raise InputError(f"{key}.baseline: {unknown(settings['baseline'], models)}")
+    for index, baseline in enumerate(settings["baselines"]):
+        if baseline not in models:
+            raise InputError(f"{key}.baselines[{index}]: {unknown(baseline, models)}")
     settings = settings | find_files(settings, key, sources.get("datasets", {}))
     return settings | {"masks": find_masks(settings, key, sources)}

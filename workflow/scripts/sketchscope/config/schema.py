@@ -153,7 +153,8 @@ def _type_in_words(name: str, schema: Mapping) -> str:
     if name == "string":
         details = f"such as {joined(schema['examples'])}" if "examples" in schema else schema.get("title", "")
     if name == "array":
-        details = f"{_length_in_words(schema)} entries, each {allowed(schema['items'])}"
+        different = ", all different" if schema.get("uniqueItems") else ""
+        details = f"{_length_in_words(schema)} entries{different}, each {allowed(schema['items'])}"
     return f"{TYPE_NAMES[name]} ({details})" if details else TYPE_NAMES[name]
 
 

@@ -18,7 +18,7 @@ MEANINGLESS = {
 FITTED = ("diameter_cv", "elongation", "elongation_sd", "density")
 
 # the keys of an organism that have no part in its synthetic images, or name files of the user
-UNSEEN = ("images", "labels", "baseline", "cellpose", "evaluation")
+UNSEEN = ("images", "labels", "baselines", "cellpose", "evaluation")
 
 
 def simulation_settings(organism: Mapping) -> Settings:

@@ -4,7 +4,7 @@ Cells of one image share its focus, density and brightness, so they are no indep
 rests on takes the image as the unit; tests over cells are reported beside it because the paper has them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -236,7 +236,7 @@ def decide(difference: float | None, difference_p: float | None, equivalence_p: 
 
 
 def explain(row: pd.Series) -> str:
-    """One sentence on a row of `compare_organisms` or `compare_models`.
+    """One sentence on a row of `compare_organisms` or `compare_baselines`.
 
     Examples
     --------
@@ -260,46 +260,59 @@ def explain(row: pd.Series) -> str:
     return f"{row['model_a']} {opening} {row['model_b']}: {middle} {interval}, {closing}"
 
 
-def compare_models(
-    cells_a: pd.DataFrame,
-    cells_b: pd.DataFrame,
-    *,
-    organism: str,
-    model_a: str,
-    model_b: str,
-    margin: float = MARGIN,
-    seed: int = 0,
+def compare_baselines(
+    cells: Mapping[str, pd.DataFrame], *, organism: str, margin: float = MARGIN, seed: int = 0
 ) -> pd.DataFrame:
-    """Compare two models on the cells of one organism.
+    """Compare one model with each of several others on the cells of one organism.
 
     Parameters
     ----------
-    cells_a, cells_b : DataFrame
-        Columns image, plane, label and iou, one row a reference cell, in any order.
-    organism, model_a, model_b : str
-        Names for the first columns.
+    cells : mapping of str to DataFrame
+        By model, first the one that is compared with the others: columns image, plane, label and iou, one row per
+        reference cell, in any order.
+    organism : str
+        Its name.
     margin, seed
         See `compare_ious`.
 
     Returns
     -------
-    comparison : DataFrame
-        One row; the columns after the names are those of `compare_ious`.
+    DataFrame
+        One row per other model, none if there is none. Columns organism, model_a (the first model) and model_b, then
+        those of `compare_ious`.
 
     Raises
     ------
     InputError
-        If the two tables do not hold the same cells.
+        If the tables do not hold the same cells.
     """
-    ious_a, ious_b = (cells.set_index(KEY)["iou"].sort_index() for cells in (cells_a, cells_b))
+    first, *others = cells
+    nothing = compare_ious(np.zeros(0), np.zeros(0), [], margin=margin, seed=seed)
+    rows = [
+        {"organism": organism, "model_a": first, "model_b": other}
+        | compare_ious(*pair_ious(cells, organism, first, other), margin=margin, seed=seed)
+        for other in others
+    ]
+    return pd.DataFrame(rows, columns=["organism", "model_a", "model_b", *nothing])
+
+
+def pair_ious(
+    cells: Mapping[str, pd.DataFrame], organism: str, model_a: str, model_b: str
+) -> tuple[np.ndarray, np.ndarray, pd.Index]:
+    """The IoU of each cell under either model, and the image of each cell.
+
+    Raises
+    ------
+    InputError
+        If the tables of the two models do not hold the same cells.
+    """
+    ious_a, ious_b = (cells[model].set_index(KEY)["iou"].sort_index() for model in (model_a, model_b))
     if not ious_a.index.equals(ious_b.index):
         raise InputError(
             f"{organism}: {model_a} was scored on {len(ious_a)} cells and {model_b} on {len(ious_b)}; "
             "a comparison needs the same cells of the same images"
         )
-    names = {"organism": organism, "model_a": model_a, "model_b": model_b}
-    images = ious_a.index.get_level_values("image")
-    return pd.DataFrame([names | compare_ious(ious_a, ious_b, images, margin=margin, seed=seed)])
+    return ious_a.to_numpy(), ious_b.to_numpy(), ious_a.index.get_level_values("image")
 
 
 def compare_organisms(comparisons: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -308,21 +321,22 @@ def compare_organisms(comparisons: Sequence[pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     comparisons : sequence of DataFrame
-        One row each, of `compare_models`.
+        Of `compare_baselines`, one for each organism.
 
     Returns
     -------
     DataFrame
-        One row an organism, with difference_p_holm and equivalence_p_holm, corrected over the organisms
+        One row per organism and baseline, with difference_p_holm and equivalence_p_holm, corrected over all rows
         (Holm 1979, www.jstor.org/stable/4615733), each of the two questions on its own; the verdict by these;
         and a sentence on it.
     """
-    table = pd.DataFrame([row for comparison in comparisons for row in comparison.to_dict("records")])
+    rows = [row for comparison in comparisons for row in comparison.to_dict("records")]
+    table = pd.DataFrame(rows, columns=comparisons[0].columns)
     for column in ("difference_p", "equivalence_p"):
         table[f"{column}_holm"] = holm(table[column].to_numpy(float))
     decided = table[["difference", "difference_p_holm", "equivalence_p_holm"]].itertuples(index=False)
     table["verdict"] = [decide(*numbers) for numbers in decided]
-    table["sentence"] = table.apply(explain, axis="columns")
+    table["sentence"] = [explain(row) for _, row in table.iterrows()]
     return table
 
 

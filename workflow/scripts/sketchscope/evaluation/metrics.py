@@ -439,7 +439,7 @@ def score_images(
     InputError
         If labels do not fit each other, or an image is all border; names the image.
     """
-    tables, per_image, complete = [pd.DataFrame(columns=list(CELL_COLUMNS))], [], []
+    tables, per_image, complete = [empty_cells()], [], []
     for image in images:
         overlaps, plane = _named_overlaps(LabelPair(*image), border)
         cells = cell_table(overlaps).assign(image=image[0], plane=plane)
@@ -460,6 +460,11 @@ def score_images(
     }
     summary |= {"seg": _mean(cells["seg"]), "iou_median": _median(cells["iou"])}
     return cells, summary | {"per_image": per_image}
+
+
+def empty_cells() -> pd.DataFrame:
+    """The table of cells of `score_images` without any."""
+    return pd.DataFrame(columns=list(CELL_COLUMNS))
 
 
 def _named_overlaps(image: LabelPair, border: int) -> tuple[Overlaps, int]:
