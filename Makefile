@@ -9,7 +9,7 @@ BIN := .venv/bin
 help:  ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/make \1\t\2/' | expand -t 16
 
-install: .venv/installed  ## Make .venv out of requirements.txt (Python 3.11 or 3.12; PYTHON=... to choose one)
+install: .venv/installed  ## Make .venv from requirements.txt (Python 3.11 or 3.12; PYTHON=... to choose one)
 
 .venv/installed: requirements.txt
 	@for python in $(PYTHON) python3.11 python3.12 python3 python; do \
@@ -51,7 +51,7 @@ demo-3d: install  ## The same on real CHO stacks (3D)
 test: install  ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-test-slurm: install  ## Run the tests on a real SLURM, which is made of this machine (as root, Debian or Ubuntu)
+test-slurm: install  ## Run the tests on a real SLURM, which is made from this machine (as root, Debian or Ubuntu)
 	bash tests/slurm/install.sh
 	$(BIN)/python -m pytest -m slurm --durations 0 tests/slurm
 
@@ -62,7 +62,7 @@ test-browser: install  ## Run the tests in headless Chromium (it is installed as
 lint: install  ## Check the style of everything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 	$(BIN)/codespell
 	PYTHONPATH=workflow/scripts $(BIN)/lint-imports --no-cache

@@ -1,40 +1,11 @@
-"""Annotated microscopy, and a segmentation model, out of images that nobody annotated."""
-
-from snakemake.utils import min_version
-
-min_version("9.0")
+"""From a clone, `snakemake` runs the workflow, which is in workflow/Snakefile."""
 
 
-configfile: "config.yaml"
+include: "workflow/Snakefile"
 
 
-report: "workflow/report/workflow.rst"
-
-
-include: "workflow/rules/common.smk"
-
-
-container: SETTINGS["container"]
-
-
-include: "workflow/rules/fetch.smk"
-include: "workflow/rules/prepare.smk"
-include: "workflow/rules/diffusion.smk"
-include: "workflow/rules/masks.smk"
-include: "workflow/rules/shapes.smk"
-include: "workflow/rules/sweep.smk"
-include: "workflow/rules/sketch.smk"
-include: "workflow/rules/generate.smk"
-include: "workflow/rules/audit.smk"
-include: "workflow/rules/cellpose.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/report.smk"
-
-
-rule all:
+rule default:
+    """Make everything that config.yaml asks for."""
     default_target: True
     input:
-        expand("results/{organism}/report.html", organism=ORGANISMS),
-        "results/comparison.csv",
-        "results/comparison.png",
-        "results/contact.png",
+        rules.all.input,

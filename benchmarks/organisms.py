@@ -15,12 +15,12 @@ from matplotlib import pyplot as plt
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope.config.resolve import organism_settings
 from sketchscope.config.views import simulation_settings
-from sketchscope.masks import nuclei, tissue
-from sketchscope.sketches import draw
+from sketchscope.masks.simulators import SIMULATORS, read_settings
+from sketchscope.sketches.depth import Measured
+from sketchscope.stains import STAINS
 
 REPOSITORY = Path(__file__).parents[1]
 ORGANISMS = ["arabidopsis", "elegans", "zebrafish-nuclei", "zebrafish-membranes", "tribolium", "gowt1", "hela"]
-SIMULATORS = {"nuclei": nuclei.simulate_nuclei, "membranes": tissue.simulate_tissue}
 LARGEST = 700  # pixels of a panel along each side
 DECAY_UM = 150.0  # in the workflow measured in real images
 
@@ -29,23 +29,13 @@ def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
     """Simulate a mask at the paper's scale and draw its sketch: the slice at half height of both."""
     own = {"images": str(Path(__file__))}  # the preset's data set need not be there
     settings = organism_settings(organism, own, "paper", REPOSITORY)
-    simulator, rng = SIMULATORS[settings["stain"]], np.random.default_rng(1)
-    mask = simulator(
-        settings["volume_shape"] or (700, 700),
-        settings["voxel_size"],
-        diameter=settings["cell_diameter"],
-        rng=rng,
-        **simulation_settings(settings),
-    )
-    drawn = draw.draw(
-        mask,
-        settings["voxel_size"],
-        stain=settings["stain"],
-        measured=rng.normal(0.2, 0.3, 200).clip(-0.7, 1),
-        measured_background=-0.9,
-        rng=rng,
-        **settings["sketch"] | {"sigma": 1.0, "decay_um": DECAY_UM},
-    )
+    rng, simulator, stain = np.random.default_rng(1), settings["simulation"]["simulator"], STAINS[settings["stain"]]
+    shape, voxel_size = settings["volume_shape"] or (700, 700), settings["voxel_size"]
+    numbers = read_settings(simulator, {"diameter": settings["cell_diameter"], **simulation_settings(settings)})
+    mask = SIMULATORS[simulator].simulate(shape, voxel_size, numbers, rng)
+    measured = Measured(rng.normal(0.2, 0.3, 200).clip(-0.7, 1), background=-0.9)
+    sketch = stain.sketch(**settings["sketch"] | {"sigma": 1.0, "decay_um": DECAY_UM})
+    drawn = stain.draw(mask, voxel_size, sketch, measured, rng)
     middle = tuple(n // 2 for n in mask.shape[:-2])
     window = (*middle, slice(LARGEST), slice(LARGEST))
     return mask[window], drawn[window]

@@ -33,11 +33,11 @@ from matplotlib import pyplot as plt
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope.diffusion import generate, model_file, schedule, slabs, tiling
 from sketchscope.evaluation import image_similarity
-from sketchscope.geometry import Slices, sigma_in_voxels
+from sketchscope.geometry import Slices
 from sketchscope.images import manifest
 from sketchscope.images.windows import crop_typical
 from sketchscope.run import devices
-from sketchscope.sketches.draw import draw_sketch
+from sketchscope.sketches.draw import finish_sketch, paint_cells
 
 CPU = torch.device("cpu")
 T_START, SIGMA = 400, 1.0
@@ -68,8 +68,8 @@ def examples(results: Path, size: int) -> Iterator[Example]:
         compact = compact[:-1].reshape(labels.shape)
         counts = np.maximum(np.bincount(compact.ravel(), minlength=len(numbers)), 1)
         means = np.bincount(compact.ravel(), real.ravel(), len(numbers)) / counts
-        sigma = sigma_in_voxels(SIGMA, row.voxel_size)
-        yield Example(real, labels > 0, draw_sketch(compact, means[1:], means[0], sigma))
+        painted = paint_cells(compact, means[1:], means[0])
+        yield Example(real, labels > 0, finish_sketch(painted, means[0], row.voxel_size, SIGMA, None))
 
 
 def interval(values: Sequence[float], draws: int = 2000) -> list[float]:

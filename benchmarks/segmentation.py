@@ -25,7 +25,14 @@ VOXEL_SIZE = (1.0, 0.5, 0.5)
 DIAMETER = 15.0  # micrometres: 30 pixels
 TRAINED_ON = (32, 128, 128)
 SHAPES = [(16, 128, 128), (32, 192, 192), (32, 256, 256), (64, 256, 256)]
-TRAINING = {"epochs": 60, "images_per_epoch": 16, "batch_size": 8, "crop": 96, "learning_rate": 0.004}
+TRAINING = {
+    "epochs": 60,
+    "images_per_epoch": 16,
+    "batch_size": 8,
+    "crop": 96,
+    "learning_rate": 0.004,
+    "weight_decay": 1e-5,
+}
 SEGMENTATION = {"flow_threshold": 0.4, "cellprob_threshold": 0.0, "min_size": 15, "stitch_threshold": None}
 
 
@@ -35,25 +42,28 @@ def draw_stack(shape: tuple[int, ...], seed: int) -> tuple:
     from sketchscope.config.resolve import organism_settings
     from sketchscope.config.views import simulation_settings
     from sketchscope.masks.nuclei import simulate_nuclei
-    from sketchscope.sketches.draw import draw
+    from sketchscope.masks.simulators import read_settings
+    from sketchscope.sketches.depth import Measured
+    from sketchscope.sketches.draw import NucleusSketch, draw_nuclei
 
     rng = np.random.default_rng(seed)
     settings = organism_settings("benchmark", {"preset": "nuclei-3d", "images": __file__}, "demo", REPOSITORY)
-    labels = simulate_nuclei(shape, VOXEL_SIZE, diameter=DIAMETER, rng=rng, **simulation_settings(settings))
-    drawn = {"stain": "nuclei", "measured": np.full(1, 0.5), "measured_background": -0.8}
-    image = draw(labels, VOXEL_SIZE, rng=rng, **drawn, **settings["sketch"] | {"decay_um": None})
+    numbers = read_settings("nuclei", {"diameter": DIAMETER, **simulation_settings(settings)})
+    labels = simulate_nuclei(shape, VOXEL_SIZE, numbers, rng)
+    sketch = NucleusSketch(**settings["sketch"] | {"decay_um": None})
+    image = draw_nuclei(labels, VOXEL_SIZE, sketch, Measured(np.full(1, 0.5), -0.8), rng)
     return (1000 * (image + rng.normal(0, 0.1, shape) + 2)).astype(np.uint16), labels
 
 
 def train(model: Path) -> None:
     """Train the model on two stacks."""
     import torch
-    from sketchscope.segmentation.cellpose import train, training_planes
+    from sketchscope.segmentation.cellpose import Training, make_training_planes, train
 
     pairs = [draw_stack(TRAINED_ON, seed) for seed in (1, 2)]
-    images, labels = training_planes(pairs, VOXEL_SIZE, DIAMETER)
-    more = {"pixel_diameter": DIAMETER / VOXEL_SIZE[-1], "weight_decay": 1e-5, "seed": 1, "device": torch.device("cpu")}
-    train(model, images, labels, **TRAINING, **more)
+    images, labels = make_training_planes(pairs, VOXEL_SIZE, DIAMETER)
+    settings, pixel_diameter = Training(**TRAINING), DIAMETER / VOXEL_SIZE[-1]
+    train(model, images, labels, settings, pixel_diameter=pixel_diameter, seed=1, device=torch.device("cpu"))
 
 
 def peak() -> float:
@@ -64,10 +74,10 @@ def peak() -> float:
 def measure(model: Path, shape: tuple[int, ...]) -> dict:
     """Segment one stack in this process."""
     import torch
-    from sketchscope.segmentation.cellpose import Segmenter
+    from sketchscope.segmentation.cellpose import Segmenter, Thresholds
 
     image, labels = draw_stack(shape, 3)
-    segmenter = Segmenter(model, VOXEL_SIZE, DIAMETER, device=torch.device("cpu"), **SEGMENTATION)
+    segmenter = Segmenter(model, VOXEL_SIZE, DIAMETER, Thresholds(**SEGMENTATION), device=torch.device("cpu"))
     before, started = peak(), time.perf_counter()
     found = segmenter.segment(image)
     voxels = image.size * VOXEL_SIZE[0] / VOXEL_SIZE[-1]

@@ -52,22 +52,16 @@ def measure(case: Case) -> dict:
     import numpy as np
     from sketchscope.config.resolve import organism_settings
     from sketchscope.config.views import simulation_settings
-    from sketchscope.masks.nuclei import simulate_nuclei
-    from sketchscope.masks.tissue import simulate_tissue
+    from sketchscope.masks.simulators import SIMULATORS, read_settings
 
     section = {"preset": case.preset, "images": __file__, "simulation": case.changes}
     settings = organism_settings("benchmark", section, "paper", REPOSITORY)
-    simulate = {"nuclei": simulate_nuclei, "membranes": simulate_tissue}[settings["stain"]]
+    simulator, voxel_size = settings["simulation"]["simulator"], case.voxel_size or settings["voxel_size"]
+    numbers = read_settings(simulator, {"diameter": settings["cell_diameter"], **simulation_settings(settings)})
     seconds, clock, cells = [], [], []
     for seed in SEEDS:
         started, started_clock = time.process_time(), time.perf_counter()
-        labels = simulate(
-            case.shape,
-            case.voxel_size or settings["voxel_size"],
-            diameter=settings["cell_diameter"],
-            rng=np.random.default_rng(seed),
-            **simulation_settings(settings),
-        )
+        labels = SIMULATORS[simulator].simulate(case.shape, voxel_size, numbers, np.random.default_rng(seed))
         seconds.append(time.process_time() - started)
         clock.append(time.perf_counter() - started_clock)
         cells.append(int(labels.max()))

@@ -59,7 +59,8 @@ def section(heading: str, path: str, schema: Mapping[str, Any], scales: Mapping[
     inner = {key: value for key, value in schema["properties"].items() if "properties" in value}
     for key, value in schema["properties"].items():
         if key not in inner:
-            cells = (f"`{key}`", describe_allowed(value), describe_default(key, value, scales), value["description"])
+            meaning = value["description"] + describe_meaning(value)
+            cells = (f"`{key}`", describe_allowed(value), describe_default(key, value, scales), meaning)
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     for key, value in inner.items():
         of_section = {scale: settings.get(key, {}) for scale, settings in scales.items()}
@@ -96,6 +97,13 @@ def describe_default(key: str, schema: Mapping[str, Any], scales: Mapping[str, M
     of_scales = {scale: settings.get(key, schema["default"]) for scale, settings in scales.items()}
     others = [f"{scale} {show(value)}" for scale, value in of_scales.items() if value != schema["default"]]
     return "; ".join([show(schema["default"]), *others])
+
+
+def describe_meaning(schema: Mapping[str, Any]) -> str:
+    """Say to which organisms a key means something, if not to all."""
+    stains = [f" For {' and '.join(schema['stains'])} only."] if "stains" in schema else []
+    simulators = [f" For the simulator {' and '.join(schema['simulators'])} only."] if "simulators" in schema else []
+    return "".join(stains + simulators)
 
 
 def show(value: object) -> str:

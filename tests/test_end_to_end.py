@@ -189,7 +189,7 @@ def test_images_without_truth_get_everything_but_a_score(tmp_path):
     drafts = pd.read_csv(results / "audit/drafts/batch_000.csv")
     assert drafts["lost"].any()
     assert not (results / "drafts/synthetic/batch_000").exists()
-    usual = np.median(pd.read_csv(results / "sketches/cells.csv")["grey"])
+    usual = np.median(pd.read_csv(results / "rough/cells.csv")["grey"])
     for volume, cells in drafts[drafts["lost"]].groupby("volume"):
         sketch, mask = (read_image(results / f"{kind}/batch_000/{volume}.ome.tif") for kind in ("sketches", "masks"))
         brightest = ndimage.maximum(sketch, mask, cells["label"])

@@ -8,17 +8,15 @@ import pytest
 import tifffile
 from running import REPOSITORY, run_script
 from scipy import ndimage
+from simulating import mask_of, sketch_of
 from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import organism_settings, resolve
 from sketchscope.config.views import simulation_settings
 from sketchscope.images.prepare import prepare
 from sketchscope.io.images import image_files, read_image
-from sketchscope.masks.nuclei import simulate_nuclei
-from sketchscope.masks.tissue import simulate_tissue
-from sketchscope.sketches.draw import draw, nearest_other
+from sketchscope.sketches.draw import find_nearest_other
 
 PRESETS = sorted(path.stem for path in (REPOSITORY / "resources/organisms").glob("*.yaml"))
-SIMULATORS = {"nuclei": simulate_nuclei, "membranes": simulate_tissue}
 
 
 def settings_of(preset, scale):
@@ -36,30 +34,16 @@ def small_geometry(settings):
 def test_mask_and_sketch(preset):
     settings = settings_of(preset, "demo")
     shape, voxel_size = small_geometry(settings)
-    labels = SIMULATORS[settings["stain"]](
-        shape,
-        voxel_size,
-        diameter=settings["cell_diameter"],
-        rng=np.random.default_rng(1),
-        **simulation_settings(settings),
-    )
+    labels = mask_of(settings, shape, voxel_size, np.random.default_rng(1))
     assert labels.shape == tuple(shape)
     assert labels.max() >= 2
     assert list(np.unique(labels[labels > 0])) == list(range(1, labels.max() + 1))
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         assert ndimage.label(labels[box] == label, np.ones((3,) * labels.ndim))[1] == 1
-    measured = np.linspace(-0.5, 0.9, 50)
-    sketch = draw(
-        labels,
-        voxel_size,
-        stain=settings["stain"],
-        measured=measured,
-        measured_background=-0.9,
-        rng=np.random.default_rng(1),
-        **settings["sketch"] | {"sigma": 1.0, "decay_um": 50.0},
-    )
+    grey, rng = np.linspace(-0.5, 0.9, 50), np.random.default_rng(1)
+    sketch = sketch_of(settings, labels, voxel_size, grey, rng, sigma=1.0, decay_um=50.0)
     assert sketch.shape == labels.shape
-    assert -1 <= sketch.min() < -0.8
+    assert -1 <= sketch.min() < -0.7
     assert sketch.max() > -0.3
 
 
@@ -68,36 +52,42 @@ def test_scripts(tmp_path, preset):
     """From images that the preset's own sketches stand in for, to masks and sketches."""
     settings = settings_of(preset, "demo")
     shape, voxel_size = small_geometry(settings)
-    simulate, simulation = SIMULATORS[settings["stain"]], simulation_settings(settings)
     for frame in range(2):
         rng = np.random.default_rng(frame)
-        labels = simulate(shape, voxel_size, diameter=settings["cell_diameter"], rng=rng, **simulation)
-        drawn = {"stain": settings["stain"], "measured": np.full(1, 0.5), "measured_background": -0.8}
-        drawn |= settings["sketch"] | {"decay_um": 50.0}
-        image = draw(labels, voxel_size, rng=rng, **drawn) + rng.normal(0, 0.02, shape)
+        labels = mask_of(settings, shape, voxel_size, rng)
+        sketch = sketch_of(settings, labels, voxel_size, np.full(1, 0.5), rng, decay_um=50.0)
+        image = sketch + rng.normal(0, 0.02, shape)
         tifffile.imwrite(tmp_path / f"{frame}.tif", (1000 * (image + 2)).astype(np.uint16), photometric="minisblack")
-    images, manifest, cells = tmp_path / "images", tmp_path / "manifest.csv", tmp_path / "sketches/cells.csv"
-    depth = tmp_path / "sketches/depth.json"
+    images, manifest, cells = tmp_path / "images", tmp_path / "manifest.csv", tmp_path / "rough/cells.csv"
+    depth, rough = tmp_path / "rough/depth.json", tmp_path / "rough/labels"
     files, dimensions = [tmp_path / "0.tif", tmp_path / "1.tif"], settings["dimensions"]
     prepare(files, images, tmp_path / "labels", manifest, dimensions=dimensions, voxel_size=voxel_size)
     common = {"stain": settings["stain"], "cell_diameter": settings["cell_diameter"], "seed": 1}
     volumes = {"volume_shape": None, "volume_format": "tiff", "volumes": {"volume_0000": 0, "volume_0001": 1}}
-    measured = {"settings": settings["classical"], "membrane_um": settings["sketch"]["membrane_um"]}
+    run_script(
+        "segment_classical",
+        tmp_path,
+        inputs={"images": images, "manifest": manifest},
+        outputs={"predictions": rough},
+        params=common | {"settings": settings["classical"], "split": "typical"},
+    )
     run_script(
         "measure_cells",
         tmp_path,
-        inputs={"images": images, "manifest": manifest},
+        inputs={"images": images, "manifest": manifest, "rough": rough},
         outputs={"cells": cells, "depth": depth},
-        params=common | measured,
+        params=common | {"membrane_um": settings["sketch"].get("membrane_um")},
     )
     found = pd.read_csv(cells)
-    assert found["grey"].median() > found["background_mean"].mean() + 0.5
+    assert found["grey"].median() > found["background"].mean() + 0.5
     run_script(
         "simulate_masks",
         tmp_path,
         inputs={"manifest": manifest, "fit": []},
         outputs={"masks": tmp_path / "masks"},
-        params=common | volumes | {"settings": simulation},
+        params=common
+        | volumes
+        | {"settings": simulation_settings(settings), "simulator": settings["simulation"]["simulator"]},
     )
     run_script(
         "draw_sketches",
@@ -111,7 +101,7 @@ def test_scripts(tmp_path, preset):
     assert [mask.shape for mask in masks] == [sketch.shape for sketch in sketches] == [tuple(shape)] * 2
     assert (masks[0] != masks[1]).any()
     for mask, sketch in zip(masks, sketches, strict=True):
-        stained = mask > 0 if settings["stain"] == "nuclei" else nearest_other(mask, 0.1, voxel_size) != mask
+        stained = mask > 0 if settings["stain"] == "nuclei" else find_nearest_other(mask, 0.1, voxel_size) != mask
         assert sketch[stained].mean() > sketch[~stained].mean() + 0.3
 
 

@@ -13,11 +13,8 @@ import tifffile
 import yaml
 from running import REPOSITORY, snakemake
 from serving import sha256
+from simulating import mask_of, sketch_of
 from sketchscope.config.resolve import organism_settings
-from sketchscope.config.views import simulation_settings
-from sketchscope.masks.nuclei import simulate_nuclei
-from sketchscope.masks.tissue import simulate_tissue
-from sketchscope.sketches.draw import draw
 
 pytestmark = pytest.mark.workflow
 
@@ -63,11 +60,8 @@ def draw_image(preset, settings, seed):
     """An image that a sketch of the preset's own stands in for, and its labels."""
     rng = np.random.default_rng(seed)
     shape, voxel_size = geometry(preset, settings)
-    simulate = {"nuclei": simulate_nuclei, "membranes": simulate_tissue}[settings["stain"]]
-    simulation = simulation_settings(settings)
-    labels = simulate(shape, voxel_size, diameter=settings["cell_diameter"], rng=rng, **simulation)
-    drawn = {"stain": settings["stain"], "measured": np.full(1, 0.5), "measured_background": -0.8}
-    image = draw(labels, voxel_size, rng=rng, **drawn, **settings["sketch"] | {"sigma": 1.0, "decay_um": 50.0})
+    labels = mask_of(settings, shape, voxel_size, rng)
+    image = sketch_of(settings, labels, voxel_size, np.full(1, 0.5), rng, sigma=1.0, decay_um=50.0)
     return (1000 * (image + rng.normal(0, 0.05, shape) + 2)).astype(np.uint16), labels
 
 

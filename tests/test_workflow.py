@@ -9,7 +9,14 @@ import pytest
 import yaml
 from running import REPOSITORY, run, snakemake
 
-ONE_OF_EACH = {"prepare_images", "measure_cells", "train_diffusion", "train_cellpose", "segment_images"}
+ONE_OF_EACH = {
+    "prepare_images",
+    "segment_rough",
+    "measure_cells",
+    "train_diffusion",
+    "train_cellpose",
+    "segment_images",
+}
 
 FETCHED = ["hela", "cho", "arabidopsis", "elegans", "tribolium", "gowt1"]
 ON_CYTO3 = ["deep", "arabidopsis", "flat-tissue", "deep-tissue"]
@@ -241,7 +248,7 @@ def test_a_further_baseline_repeats_nothing_but_the_comparison(finished):
     assert plan(finished, repository=finished) == {
         **dict.fromkeys(("fetch_weights", "segment_published", "score_segmentation", "compare_models"), 1),
         **dict.fromkeys(("plot_iou", "plot_overlays", "plot_verdict", "compare_organisms", "plot_comparison"), 1),
-        **dict.fromkeys(("summarise_organism", "write_report", "all"), 1),
+        **dict.fromkeys(("summarise_organism", "write_report", "default"), 1),
         "total": 12,
     }
 
@@ -263,11 +270,46 @@ def test_report_holds_every_figure_and_needs_no_internet(finished):
         assert caption.read_text().split()[0] in page
 
 
+MODULE = """
+configfile: "config.yaml"
+
+
+module sketchscope:
+    snakefile:
+        "{repository}/workflow/Snakefile"
+    config:
+        config
+
+
+use rule * from sketchscope
+"""
+
+
+def test_workflow_is_a_module_of_another(tmp_path):
+    write_config(tmp_path, {"mine": OWN})
+    (tmp_path / "Snakefile").write_text(MODULE.format(repository=REPOSITORY))
+    done = run("snakemake", "--dry-run", "all", folder=tmp_path)
+    assert done.returncode == 0, done.stdout
+    as_module = re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE)
+    alone = plan(tmp_path, "all")
+    assert {rule: int(count) for rule, count in as_module} == alone
+    assert alone["train_diffusion"] == 1
+
+
+def test_every_rule_says_what_it_does():
+    done = run("snakemake", "--list-rules")
+    listed = re.findall(r"^(\w+)(?: \((.+)\))?$", done.stdout, re.MULTILINE)
+    sentences = [sentence for _, sentence in listed]
+    assert len(sentences) > 40
+    assert [rule for rule, sentence in listed if not sentence] == []
+    assert len(set(sentences)) == len(sentences) - 1, "only the two rules for everything say the same"
+
+
 def test_snakemake_lint():
     done = run("snakemake", "--lint")
     assert done.returncode == 0, done.stdout
 
 
 def test_format_of_the_rules():
-    done = run("snakefmt", "--check", "Snakefile", "workflow/rules")
+    done = run("snakefmt", "--check", "Snakefile", "workflow/Snakefile", "workflow/rules")
     assert done.returncode == 0, done.stdout

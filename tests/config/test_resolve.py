@@ -177,7 +177,7 @@ def test_settings_to_read_leave_out_what_means_nothing(folder, own):
     simulated = organism(own)
     shown = effective_settings(simulated)
     assert shown["masks"] == {"source": "simulated"}
-    assert shown["simulation"] == {"fit": False, **simulation_settings(simulated)}
+    assert shown["simulation"] == {"fit": False, "simulator": "nuclei", **simulation_settings(simulated)}
     others = {"masks", "simulation"}
     assert {key: shown[key] for key in shown.keys() - others} == {
         key: simulated[key] for key in simulated.keys() - others

@@ -58,7 +58,7 @@ def test_size_on_the_cpu(tile_shape, size):
 LIMITED = """
 import resource, sys
 import torch
-from sketchscope.batches import Batches
+from sketchscope.diffusion.memory import Batches
 torch.set_num_threads(1)
 torch.ones(8, 8) @ torch.ones(8, 8)  # whatever the libraries keep is taken before the limit
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

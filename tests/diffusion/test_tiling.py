@@ -1,16 +1,9 @@
-import doctest
-import importlib
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
-import sketchscope
 from sketchscope.diffusion.tiling import blending_window, tile_starts, tiles
 from sketchscope.errors import InputError
-
-LIBRARY = Path(sketchscope.__file__).parent
-WITH_EXAMPLES = sorted(path.stem for path in LIBRARY.glob("*.py") if ">>> " in path.read_text())
 
 CASES = [
     ((100, 130), (32, 48), (8, 12)),
@@ -20,17 +13,6 @@ CASES = [
     ((3, 17, 40), (8, 16, 16), (4, 4, 4)),
     ((1, 40, 40), (1, 16, 16), (0, 5, 4)),
 ]
-
-
-def test_modules_with_examples_are_found():
-    assert {"tiling", "configuration"} <= set(WITH_EXAMPLES)
-
-
-@pytest.mark.parametrize("name", WITH_EXAMPLES)
-def test_examples_of_the_library(name):
-    result = doctest.testmod(importlib.import_module(f"sketchscope.{name}"), optionflags=doctest.ELLIPSIS)
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 @pytest.mark.parametrize("size", range(1, 40))

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 from sketchscope.evaluation import audit
-from sketchscope.labels import without
+from sketchscope.labels import drop_labels
 
 # shape and voxel size: a plane, a stack of cubes, a stack of coarse planes
 GEOMETRIES = [((80, 80), (0.5, 0.5)), ((44, 44, 44), (0.3, 0.3, 0.3)), ((22, 60, 60), (1.0, 0.25, 0.25))]
@@ -174,6 +174,6 @@ def test_lost_cells_by_volume(tmp_path):
     assert audit.read_lost([tmp_path / "a.csv", tmp_path / "b.csv"]) == {"volume_a": [2]}
     assert audit.read_lost([]) == {}
     labels = np.array([[0, 1], [2, 2]], np.uint16)
-    assert without(labels, [2]).tolist() == [[0, 1], [0, 0]]
-    assert without(labels, [2]).dtype == np.uint16
-    assert without(labels, ()).tolist() == labels.tolist()
+    assert drop_labels(labels, [2]).tolist() == [[0, 1], [0, 0]]
+    assert drop_labels(labels, [2]).dtype == np.uint16
+    assert drop_labels(labels, ()).tolist() == labels.tolist()

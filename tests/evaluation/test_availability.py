@@ -56,7 +56,7 @@ def fetch_and_segment(folder, server, *, split, required):
 
 
 def segment(folder, split):
-    params = {"settings": {}, "cell_diameter": 10.0, "diam_mean": 30.0, "split": split, "seed": 1, "device": "cpu"}
+    params = {"settings": {}, "cell_diameter": 10.0, "diam_mean": 30.0, "split": split, "seed": 1}
     inputs = {"images": folder / "images", "weights": folder / "models/cyto3.json"}
     run_script(
         "segment_images",
@@ -64,6 +64,7 @@ def segment(folder, split):
         inputs=inputs | {"manifest": folder / "manifest.csv"},
         outputs={"predictions": folder / "predictions/cyto3"},
         params=params,
+        resources={"device": "cpu"},
     )
 
 

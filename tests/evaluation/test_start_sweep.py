@@ -4,6 +4,8 @@ import pytest
 from sketchscope.diffusion.schedule import cosine_alpha_bar
 from sketchscope.evaluation import start_sweep
 from sketchscope.evaluation.image_similarity import psnr
+from sketchscope.sketches.depth import Measured
+from sketchscope.sketches.draw import NucleusSketch, draw_nuclei
 
 ALPHA_BAR = cosine_alpha_bar(1000)
 SHAPES = {(64, 64): (0.5, 0.5), (6, 48, 48): (1.0, 0.5, 0.5)}
@@ -44,39 +46,38 @@ def test_noise_makes_sketches_and_images_alike(example):
     """The closer to pure noise, the less can be told; what is the same cannot be told apart at all."""
     sketch = drawn(example, 0)
     found = [
-        start_sweep.noised_distances([example.image], [sketch], float(ALPHA_BAR[t]), np.random.default_rng(1))
+        start_sweep.compare_noised([example.image], [sketch], float(ALPHA_BAR[t]), np.random.default_rng(1))
         for t in (1, 100, 900)
     ]
     assert found[0]["divergence"] > 0.05, "texture against one grey value"
     assert found[0]["divergence"] > 10 * found[2]["divergence"]
     assert found[0]["wasserstein"] > 0.03 > 0.2 * found[0]["wasserstein"]
-    same = start_sweep.noised_distances([example.image] * 9, [example.image] * 9, 0.5, np.random.default_rng(1))
+    same = start_sweep.compare_noised([example.image] * 9, [example.image] * 9, 0.5, np.random.default_rng(1))
     assert same["divergence"] < 1e-3
 
 
 def test_divergence_of_two_levels_is_one_bit():
     black, white = np.full((50, 50), -0.9), np.full((50, 50), 0.9)
-    found = start_sweep.noised_distances([black], [white], 1.0, np.random.default_rng(1))
+    found = start_sweep.compare_noised([black], [white], 1.0, np.random.default_rng(1))
     assert found["divergence"] == pytest.approx(1)
     assert found["wasserstein"] == pytest.approx(1.8)
 
 
 def test_score_of_the_image_itself_and_of_a_noisy_one(example):
     voxel_size = SHAPES[example.image.shape]
-    settings = {"stain": "nuclei", "min_contrast": 3.0}
-    itself = start_sweep.score([example], [example.image], voxel_size, **settings)
+    itself = start_sweep.score_examples([example], [example.image], voxel_size, "nuclei")
     assert (itself["psnr"], itself["histogram"], itself["spectrum"]) == (np.inf, 0, 0)
     assert itself["zncc"] == pytest.approx(1)
     assert (itself["cells"], itself["lost"]) == (2, 0)
     assert itself["displacement"] < 0.3
     noisy = example.image + np.random.default_rng(2).normal(0, 0.2, example.image.shape)
-    other = start_sweep.score([example], [noisy], voxel_size, **settings)
+    other = start_sweep.score_examples([example], [noisy], voxel_size, "nuclei")
     inside = example.labels > 0
     assert other["psnr"] == pytest.approx(psnr(noisy, example.image, inside))
     assert other["psnr"] == pytest.approx(10 * np.log10(4 / 0.04), abs=0.3)
     assert other["zncc"] == pytest.approx(np.corrcoef(noisy[inside], example.image[inside])[0, 1])
     assert other["spectrum"] > 1.5
-    nothing = start_sweep.score([example._replace(labels=0 * example.labels)], [noisy], voxel_size, **settings)
+    nothing = start_sweep.score_examples([example._replace(labels=0 * example.labels)], [noisy], voxel_size, "nuclei")
     assert np.isnan(nothing["psnr"])
     assert nothing["cells"] == 0
 
@@ -98,11 +99,9 @@ def test_sweep_asks_for_every_point_with_the_same_noise(example):
             make_generator,
             ALPHA_BAR,
             SHAPES[example.image.shape],
-            t_starts=[100, 300],
-            sigmas=[0, 2],
+            start_sweep.Grid(t_starts=[100, 300], sigmas=[0, 2]),
             key=[7, 8],
             stain="nuclei",
-            min_contrast=3.0,
         )
     )
     assert asked == [(t, s, [7, 8, n]) for s in (0, 2) for t in (100, 300) for n in (0, 1)]
@@ -113,6 +112,18 @@ def test_sweep_asks_for_every_point_with_the_same_noise(example):
     np.testing.assert_array_equal(points[2][2], drawn(example, 2))
 
 
-def test_typical_example(example):
-    window = start_sweep.typical_example(example.image, example.labels, [2, 24, 24][-example.image.ndim :])
+def test_cut_example(example):
+    window = start_sweep.cut_example(example.image, example.labels, [2, 24, 24][-example.image.ndim :])
     assert window.image.shape == window.labels.shape == (2, 24, 24)[-example.image.ndim :]
+
+
+def test_an_example_is_drawn_as_bright_as_its_cells(example):
+    """Sketches of the sweep are those of the run: the same function, with the cells' own grey values and the blur."""
+    voxel_size, measured = SHAPES[example.image.shape], Measured(np.array([0.9]), -0.9)
+    settings = NucleusSketch(None, None, 0.1, nucleoli=[1.0], nucleolus_um=(1.0, 2.0), decay_um=None)
+    draw = start_sweep.Drawing(draw_nuclei, settings, measured, voxel_size, [1])
+    sharp = draw(example, 0.0)
+    assert sharp[example.labels == 1].mean() == pytest.approx(0.1, abs=0.01)
+    assert sharp[example.labels == 3].mean() == pytest.approx(0.6, abs=0.01)
+    assert (sharp[example.labels == 0] == np.float32(-0.9)).all()
+    assert np.std(draw(example, 2.0)) < np.std(sharp)

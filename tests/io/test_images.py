@@ -225,7 +225,7 @@ OUT_OF_ROOM = """
 import resource, sys
 import numpy as np
 from sketchscope.io.images import write_image
-from sketchscope.jobs import job
+from sketchscope.run.job import job
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 with job(sys.argv[2]):
     write_image(sys.argv[1], np.random.default_rng(1).integers(0, 999, (200, 200), "u2"), (1, 1))

@@ -3,7 +3,7 @@ import pytest
 import tifffile
 from sketchscope.errors import InputError
 from sketchscope.images.manifest import ManifestRow
-from sketchscope.masks.label_sources import labels_of_files, labels_of_training
+from sketchscope.masks.label_sources import read_label_files, read_training_labels
 
 SHAPES = {2: (20, 30), 3: (4, 20, 30)}
 VOXELS = {2: (0.5, 0.5), 3: (2.0, 0.5, 0.5)}
@@ -31,7 +31,7 @@ def test_every_frame_of_every_file_is_read(tmp_path, dimensions, dtype):
     paths = [tmp_path / "a.tif", tmp_path / "b.tif"]
     for path in paths:
         tifffile.imwrite(path, labels, metadata={"axes": axes(dimensions)}, photometric="minisblack")
-    found = list(labels_of_files(paths, row(dimensions)))
+    found = list(read_label_files(paths, row(dimensions)))
     assert [name for name, _ in found] == [f"{file:04d}_{frame:04d}" for file in range(2) for frame in range(3)]
     np.testing.assert_array_equal([labels for _, labels in found], [*labels, *labels])
 
@@ -39,9 +39,9 @@ def test_every_frame_of_every_file_is_read(tmp_path, dimensions, dtype):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.full((20, 30), 0.5, np.float32), "whole numbers from 0, one a cell, are needed"),
-        (np.full((20, 30), -1, np.int16), "whole numbers from 0, one a cell, are needed"),
-        (np.ones((20, 30), np.complex64), "labels of type complex64; one integer a cell is needed"),
+        (np.full((20, 30), 0.5, np.float32), "whole numbers from 0, one per cell, are needed"),
+        (np.full((20, 30), -1, np.int16), "whole numbers from 0, one per cell, are needed"),
+        (np.ones((20, 30), np.complex64), "labels of type complex64; one integer per cell is needed"),
         (np.ones((20, 30, 3), np.uint8), "a 2D image"),
     ],
 )
@@ -49,7 +49,7 @@ def test_bad_files_are_told(tmp_path, labels, message):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, labels)
     with pytest.raises(InputError, match=message) as caught:
-        list(labels_of_files([path], row(2)))
+        list(read_label_files([path], row(2)))
     assert str(caught.value).startswith(str(path))
 
 
@@ -58,7 +58,7 @@ def test_another_voxel_size_is_told(tmp_path):
     sizes = {"PhysicalSizeY": 0.3, "PhysicalSizeX": 0.3, "PhysicalSizeYUnit": "µm", "PhysicalSizeXUnit": "µm"}
     tifffile.imwrite(path, np.ones((20, 30), np.uint8), ome=True, metadata={"axes": "YX"} | sizes)
     with pytest.raises(InputError, match=r"voxels of \(0.3, 0.3\) micrometres, but those of the images"):
-        list(labels_of_files([path], row(2)))
+        list(read_label_files([path], row(2)))
 
 
 @both_dimensions
@@ -80,7 +80,7 @@ def test_labels_of_training_images_alone_are_taken(tmp_path, dimensions):
         row(dimensions, "0003", "train", source, 3),
         row(dimensions, "0004", "train", other, 0),
     ]
-    found = dict(labels_of_training(dataset, rows))
+    found = dict(read_training_labels(dataset, rows))
     assert list(found) == ["0000", "0003"]
     for image, frame in (("0000", 0), ("0003", 3)):
         np.testing.assert_array_equal(found[image], np.where(labels[frame] == 1, 0, labels[frame]))
@@ -88,5 +88,5 @@ def test_labels_of_training_images_alone_are_taken(tmp_path, dimensions):
 
 def test_an_image_that_is_tested_on_as_well_lends_no_labels(tmp_path):
     dataset = {"images": ["a.tif"], "labels": ["b.tif"], "axes": "YX", "background_label": 0}
-    assert list(labels_of_training(dataset, [row(2, split="both")])) == []
-    assert list(labels_of_training(dataset | {"labels": None}, [row(2)])) == []
+    assert list(read_training_labels(dataset, [row(2, split="both")])) == []
+    assert list(read_training_labels(dataset | {"labels": None}, [row(2)])) == []

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from simulating import PLAIN, nuclei
 from sketchscope.labels import keep_labels, label_type
-from sketchscope.masks.nuclei import draw_cell, rasterise, simulate_nuclei
+from sketchscope.masks.nuclei import NucleiSettings, draw_cell, rasterise
 from skimage.measure import regionprops
 
 # shape, voxel size in micrometres and the density that makes 30 cells
@@ -32,7 +33,12 @@ def geometry(request):
 def simulate(geometry, seed=0, **changes):
     shape, voxel_size, density = geometry
     settings = {"density": density} | BASE | changes
-    return simulate_nuclei(shape, voxel_size, rng=np.random.default_rng(seed), **settings)
+    return nuclei(shape, voxel_size, np.random.default_rng(seed), **settings)
+
+
+def one_cell(**changes):
+    """Settings of a round cell of 8 micrometres, but for the changes."""
+    return NucleiSettings(**PLAIN | BASE | ROUND | {"density": 1.0} | changes)
 
 
 def touches_border(box, shape):
@@ -139,30 +145,32 @@ def test_roughness_is_the_spread_of_the_radius(geometry):
     ndim, rng, radius = len(geometry[0]), np.random.default_rng(0), []
     shape = (1,) * (ndim - 1) + (4000,)
     for _ in range(300):
-        cell = draw_cell(ndim, 8.0, 0.0, 1.0, 0.0, 1.0, 0.1, rng)
-        _, inside = rasterise(cell, np.zeros(ndim), np.full(ndim, 0.004), shape)
-        radius.append(inside.sum() * 0.004 / 4.0)
+        cell = draw_cell(ndim, one_cell(roughness=0.1), rng)
+        place = rasterise(cell, np.zeros(ndim), np.full(ndim, 0.004), shape)
+        radius.append(place.inside.sum() * 0.004 / 4.0)
     assert np.std(np.log(radius)) == pytest.approx(0.1, rel=0.15)
     assert np.mean(np.log(radius)) == pytest.approx(0.0, abs=0.02)
 
 
 def test_a_border_cuts_a_cell_and_changes_nothing_else(geometry):
     shape, voxel_size = geometry[0], np.array(geometry[1])
-    cell = draw_cell(len(shape), 12.0, 0.0, 1.5, 0.0, 0.8, 0.15, np.random.default_rng(0))
+    cell = draw_cell(
+        len(shape), one_cell(diameter=12.0, elongation=1.5, flatness=0.8, roughness=0.15), np.random.default_rng(0)
+    )
     shift = np.full(len(shape), 20)
     whole = np.zeros(np.add(shape, shift), bool)
-    region, inside = rasterise(cell, shift * voxel_size, voxel_size, whole.shape)
+    _, region, inside = rasterise(cell, shift * voxel_size, voxel_size, whole.shape)
     whole[region] = inside
     cut = np.zeros(shape, bool)
-    region, inside = rasterise(cell, np.zeros(len(shape)), voxel_size, shape)
+    _, region, inside = rasterise(cell, np.zeros(len(shape)), voxel_size, shape)
     cut[region] = inside
     assert cut.any()
     np.testing.assert_array_equal(cut, whole[tuple(slice(20, None) for _ in shape)])
 
 
 def test_a_cell_outside_is_empty(geometry):
-    cell = draw_cell(len(geometry[0]), 8.0, 0.0, 1.0, 0.0, 1.0, 0.0, np.random.default_rng(0))
-    region, inside = rasterise(cell, np.full(len(geometry[0]), -50.0), np.array(geometry[1]), geometry[0])
+    cell = draw_cell(len(geometry[0]), one_cell(), np.random.default_rng(0))
+    _, region, inside = rasterise(cell, np.full(len(geometry[0]), -50.0), np.array(geometry[1]), geometry[0])
     assert inside.size == 0
     assert np.zeros(geometry[0])[region].size == 0
 

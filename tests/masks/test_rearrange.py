@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from simulating import nuclei
 from sketchscope.labels import clean_labels
-from sketchscope.masks.nuclei import simulate_nuclei
-from sketchscope.masks.rearrange import Cutting, cut_out, new_layout, place_cuttings, turn
+from sketchscope.masks.rearrange import Cutting, Rearrangement, cut_cells, place_cuttings, rearrange, turn_cell
 
 # shape, voxel size in micrometres, and the density that makes about 40 nuclei of 8 micrometres
 GEOMETRY = {
@@ -22,7 +22,7 @@ def geometry(request):
 @pytest.fixture(scope="module")
 def frame(geometry):
     shape, voxel_size, density = geometry
-    return simulate_nuclei(
+    return nuclei(
         shape,
         voxel_size,
         diameter=DIAMETER,
@@ -34,15 +34,14 @@ def frame(geometry):
         density=density,
         cluster_fraction=0.3,
         cluster_gap_um=0.5,
-        layer_um=None,
         rng=np.random.default_rng(0),
     )
 
 
 def layout(frame, geometry, seed=0, shape=None, **changes):
-    settings = {"tissue": False, "shuffle": 0.3, "elastic": 0.1, "min_fraction": 0.1} | changes
-    rng = np.random.default_rng(seed)
-    return new_layout(frame, shape or geometry[0], geometry[1], cell_diameter=DIAMETER, rng=rng, **settings)
+    plain = {"touching": False, "shuffle": 0.3, "elastic": 0.1, "min_size": 0.1, "cell_diameter": DIAMETER}
+    settings = Rearrangement(**plain | changes)
+    return rearrange(frame, shape or geometry[0], geometry[1], settings, np.random.default_rng(seed))
 
 
 def assert_clean(labels):
@@ -53,7 +52,7 @@ def assert_clean(labels):
 
 
 def median_size(labels):
-    return np.median([cutting.mask.sum() for cutting in cut_out(labels)])
+    return np.median([cutting.mask.sum() for cutting in cut_cells(labels)])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -120,17 +119,8 @@ def test_shuffled_cells_leave_their_places(shuffle):
 def test_tissue_is_only_turned_and_mirrored(ndim, seed):
     shape = (4, 30, 30)[-ndim:]
     frame = 1 + (np.indices(shape)[-1] // 10 + 3 * (np.indices(shape)[-2] // 8)).astype(np.uint16)
-    labels = new_layout(
-        frame,
-        shape,
-        (1.0, 0.5, 0.5)[-ndim:],
-        cell_diameter=5.0,
-        tissue=True,
-        shuffle=1.0,
-        elastic=0.0,
-        min_fraction=0.0,
-        rng=np.random.default_rng(seed),
-    )
+    settings = Rearrangement(touching=True, shuffle=1.0, elastic=0.0, min_size=0.0, cell_diameter=5.0)
+    labels = rearrange(frame, shape, (1.0, 0.5, 0.5)[-ndim:], settings, np.random.default_rng(seed))
     views = [np.rot90(flip, turns, axes=(-2, -1)) for flip in (frame, frame[..., ::-1]) for turns in range(4)]
     assert any(np.array_equal(labels, view) for view in views)
 
@@ -139,7 +129,7 @@ def test_tissue_of_an_oblong_frame_is_never_turned_out_of_it():
     frame = np.ones((20, 60), np.uint16)
     frame[:, 30:] = 2
     for seed in range(6):
-        assert layout(frame, ((20, 60), (0.5, 0.5)), seed, tissue=True, elastic=0.0).all()
+        assert layout(frame, ((20, 60), (0.5, 0.5)), seed, touching=True, elastic=0.0).all()
 
 
 def test_clean_keeps_one_piece_fills_holes_and_renumbers():
@@ -171,13 +161,13 @@ def test_clean_of_nothing_is_nothing():
     assert not clean_labels(np.zeros((5, 6, 7), int), 0.1).any()
 
 
-def test_cells_at_the_border_are_not_cut_out():
+def test_cells_at_the_border_are_not_cut_cells():
     frame = np.zeros((5, 20, 20), int)
     frame[1:3, 5:8, 5:8] = 1
     frame[0:3, 10:13, 10:13] = 2
     frame[1:3, 0:3, 10:13] = 3
-    assert [cutting.height for cutting in cut_out(frame)] == [1, 0]
-    assert [cutting.height for cutting in cut_out(frame, whole_slices=False)] == [1]
+    assert [cutting.height for cutting in cut_cells(frame)] == [1, 0]
+    assert [cutting.height for cutting in cut_cells(frame, whole_slices=False)] == [1]
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.7, np.pi / 2])
@@ -185,7 +175,7 @@ def test_cells_at_the_border_are_not_cut_out():
 def test_a_turned_ellipse_is_the_ellipse_turned(angle, pixel):
     """Area, and the direction of the long axis in micrometres, against the closed form."""
     y, x = np.meshgrid(np.arange(-40, 41) * pixel[0], np.arange(-40, 41) * pixel[1], indexing="ij")
-    turned = turn(np.hypot(x / 12, y / 6) <= 1, pixel, angle, False)
+    turned = turn_cell(np.hypot(x / 12, y / 6) <= 1, pixel, angle, False)
     assert turned.sum() * np.prod(pixel) == pytest.approx(np.pi * 12 * 6, rel=0.05)
     places = np.argwhere(turned) * pixel
     values, vectors = np.linalg.eigh(np.cov(places.T))

@@ -5,13 +5,12 @@ import pandas as pd
 import pytest
 from running import run_script
 from scipy.stats import ks_2samp
+from simulating import BOX, PLAIN, nuclei, tissue
 from sketchscope.errors import InputError
 from sketchscope.images.manifest import ManifestRow, plane_name, write_manifest
 from sketchscope.io.atomic import write_json
 from sketchscope.io.images import write_image
 from sketchscope.masks import shapes
-from sketchscope.masks.nuclei import simulate_nuclei
-from sketchscope.masks.tissue import simulate_tissue
 
 NUCLEI = {
     **{"diameter_cv": 0.2, "elongation": 1.5, "elongation_sd": 0.2, "flatness": 1.0, "roughness": 0.0},
@@ -67,14 +66,14 @@ def tables(*areas):
         columns = {"area": values, "eccentricity": 0.5, "neighbour": 1.0}
         cells = pd.DataFrame(columns, index=range(len(values))).assign(label=1)
         found[source] = {"0000": shapes.Population(cells, 2.0 + len(values))} if len(values) else {}
-    return shapes.as_tables(found)
+    return shapes.tabulate_populations(found)
 
 
 def test_distances_have_closed_forms():
     rng = np.random.default_rng(1)
     ours, real = rng.normal(12, 2, 40), rng.normal(10, 2, 40)
-    comparison = shapes.compare(*tables(ours, real), 2).set_index("measure")
-    assert list(comparison.index) == list(shapes.measures(2))
+    comparison = shapes.compare_shapes(*tables(ours, real), 2).set_index("measure")
+    assert list(comparison.index) == list(shapes.list_measures(2))
     area = comparison.loc["area"]
     # of samples of one size, the distance of Wasserstein is the mean difference of their order statistics
     assert area["wasserstein"] == pytest.approx(np.abs(np.sort(ours) - np.sort(real)).mean())
@@ -87,7 +86,7 @@ def test_distances_have_closed_forms():
 
 
 def test_nothing_to_compare_with():
-    comparison = shapes.compare(*tables([1.0, 2.0], []), 2).set_index("measure")
+    comparison = shapes.compare_shapes(*tables([1.0, 2.0], []), 2).set_index("measure")
     assert comparison["real_n"].tolist() == [0] * 4
     assert comparison[["ks", "wasserstein", "relative", "real_mean"]].isna().all().all()
     assert comparison.loc["area", "synthetic_mean"] == 1.5
@@ -101,9 +100,9 @@ def test_fit_finds_the_numbers_of_the_simulation(ndim):
     populations = []
     for seed in range({2: 40, 3: 30}[ndim]):
         rng = np.random.default_rng(seed)
-        labels = simulate_nuclei(shape, spacing, diameter=diameter, density=density, rng=rng, **NUCLEI)
+        labels = nuclei(shape, spacing, rng, diameter=diameter, density=density, **NUCLEI)
         populations.append(shapes.measure_population(labels, spacing, diameter / 2))
-    fit = shapes.fit_simulation(populations, "nuclei")
+    fit = shapes.fit_nuclei(populations)
     assert fit["density"] == pytest.approx(density, rel=0.1)
     assert fit["diameter"] == pytest.approx(diameter, rel=0.05)
     # in 3D, cells that the first and last slice cut look smaller
@@ -115,10 +114,8 @@ def test_fit_finds_the_numbers_of_the_simulation(ndim):
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_fit_of_tissue(ndim):
     shape, diameter = {2: ((300, 300), 10.0), 3: ((40, 120, 120), 10.0)}[ndim]
-    specimen = {"shape": "box", "size_um": None, "thickness_um": None, "roughness": 0.0}
-    keywords = {"diameter_cv": 0.1, "layers": 0, "size_gradient": 0.0, "specimen": specimen}
-    labels = simulate_tissue(shape, SPACING[ndim], diameter=diameter, rng=np.random.default_rng(1), **keywords)
-    fit = shapes.fit_simulation([shapes.measure_population(labels, SPACING[ndim], diameter / 2)], "membranes")
+    labels = tissue(shape, SPACING[ndim], np.random.default_rng(1), diameter=diameter, diameter_cv=0.1)
+    fit = shapes.fit_tissue([shapes.measure_population(labels, SPACING[ndim], diameter / 2)])
     assert set(fit) == {"diameter", "diameter_cv"}
     assert fit["diameter"] == pytest.approx(diameter, rel=0.15)
 
@@ -128,7 +125,7 @@ def test_too_few_cells_to_fit():
     with pytest.raises(
         InputError, match=r"^simulation.fit: the rough segmentation found 1 cells away .* 1 images; 10 "
     ):
-        shapes.fit_simulation([population], "nuclei")
+        shapes.fit_nuclei([population])
 
 
 def row(name, split, shape):
@@ -145,7 +142,7 @@ def test_scripts_compare_and_draw(tmp_path, shape, labelled):
     density = {2: 60.0, 3: 1500.0}[ndim]
     for index, name in enumerate(("masks/batch_000/volume_0000", "masks/batch_001/volume_0001", "labels/0001")):
         rng = np.random.default_rng(index)
-        labels = simulate_nuclei(shape, SPACING[ndim], diameter=6.0, density=density, rng=rng, **NUCLEI)
+        labels = nuclei(shape, SPACING[ndim], rng, diameter=6.0, density=density, **NUCLEI)
         if not name.startswith("labels") or labelled == "whole":
             write_image(tmp_path / f"{name}.ome.tif", labels, SPACING[ndim])
     (tmp_path / "labels").mkdir(exist_ok=True)
@@ -166,29 +163,33 @@ def test_scripts_compare_and_draw(tmp_path, shape, labelled):
 
 
 def test_scripts_fit_and_simulate(tmp_path):
-    """Round nuclei of an image that is segmented roughly; the simulation takes what was found."""
+    """Round nuclei whose image is segmented roughly; the simulation takes what was found."""
     shape = (320, 320)
     numbers = NUCLEI | {"cluster_fraction": 0.0, "diameter_cv": 0.1, "elongation": 1.2, "elongation_sd": 0.1}
     rng = np.random.default_rng(3)
-    labels = simulate_nuclei(shape, (0.5, 0.5), diameter=8.0, density=40.0, rng=rng, **numbers)
+    labels = nuclei(shape, (0.5, 0.5), rng, diameter=8.0, density=40.0, **numbers)
     write_image(tmp_path / "images/0000.ome.tif", np.where(labels, 800, 100).astype(np.uint16), (0.5, 0.5))
     write_manifest(tmp_path / "manifest.csv", [row("0000", "train", shape)])
     classical = {"sigma": None, "min_contrast": 5.0, "edge": 0.4, "split": 0.15, "min_height": 0.03, "min_size": 0.1}
     inputs = {"images": str(tmp_path / "images"), "manifest": str(tmp_path / "manifest.csv")}
-    params = {"stain": "nuclei", "cell_diameter": 9.0, "settings": classical}
+    params = {"stain": "nuclei", "cell_diameter": 9.0, "settings": classical, "split": "typical"}
+    rough = str(tmp_path / "rough")
+    run_script("segment_classical", tmp_path, inputs=inputs, outputs={"predictions": rough}, params=params)
+    inputs, params = {"rough": rough, "manifest": inputs["manifest"]}, {"simulator": "nuclei", "cell_diameter": 9.0}
     run_script("fit_simulation", tmp_path, inputs=inputs, outputs={"fit": str(tmp_path / "fit.json")}, params=params)
     fit = json.loads((tmp_path / "fit.json").read_text())
     assert fit["images"] == 1
     truth = shapes.measure_population(labels, (0.5, 0.5), 4.5)
     assert fit["cells"] == pytest.approx(len(truth.cells), rel=0.1)
-    expected = shapes.fit_simulation([truth], "nuclei")
+    expected = shapes.fit_nuclei([truth])
     assert fit["simulation"]["diameter"] == pytest.approx(expected["diameter"], rel=0.03)
     assert fit["simulation"]["density"] == pytest.approx(expected["density"], rel=0.1)
 
     fit["simulation"]["density"] = 1e-9
     write_json(tmp_path / "none.json", fit)
-    simulation = {key: value for key, value in numbers.items() if key not in fit["simulation"]}
-    keywords = {"settings": simulation, "cell_diameter": 9.0, "stain": "nuclei", "seed": 1}
+    simulation = PLAIN | {"specimen": BOX._asdict()} | numbers
+    simulation = {key: value for key, value in simulation.items() if key not in fit["simulation"]}
+    keywords = {"settings": simulation, "cell_diameter": 9.0, "simulator": "nuclei", "seed": 1}
     keywords |= {"volume_shape": [64, 64], "volume_format": "tiff", "volumes": {"volume_0000": 0}}
     for name in ("fit", "none"):
         run_script(

@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
+from simulating import BOX
 from sketchscope.masks.specimen import Box, Ellipsoid, Specimen, draw_specimen, find_region
 
 EXTENT = {2: np.array([40.0, 60.0]), 3: np.array([30.0, 40.0, 60.0])}
-SETTINGS = {"size_um": None, "thickness_um": None, "roughness": 0.0, "cell_diameter": 2.0}
+CELL_DIAMETER = 2.0
 
 
 def draw(ndim, seed=0, **changes):
     rng = np.random.default_rng(seed)
-    return draw_specimen(0 * EXTENT[ndim], EXTENT[ndim], rng=rng, **(SETTINGS | changes))
+    return draw_specimen(0 * EXTENT[ndim], EXTENT[ndim], BOX._replace(**changes), CELL_DIAMETER, rng)
 
 
 def ball(ndim, radius=10.0):
@@ -75,7 +76,7 @@ def test_a_rough_specimen_is_another_one_in_each_volume():
 
 def test_a_box_goes_on_beyond_the_volume_and_draws_nothing():
     rng = np.random.default_rng(0)
-    box = draw_specimen(0 * EXTENT[3], EXTENT[3], shape="box", rng=rng, **SETTINGS)
+    box = draw_specimen(0 * EXTENT[3], EXTENT[3], BOX, CELL_DIAMETER, rng)
     assert isinstance(box.outline, Box)
     assert box.contains(np.array([[-5.0, 1.0, 1.0], [1e6, 1.0, 1.0]])).all()
     assert rng.random() == np.random.default_rng(0).random()

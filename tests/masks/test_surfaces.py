@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.integrate import simpson
 from scipy.special import sph_harm_y
-from sketchscope.masks.surfaces import draw_harmonics, draw_waves, harmonic_basis
+from sketchscope.masks.surfaces import draw_harmonics, draw_waves, tabulate_harmonics
 
 DRAWS = {"waves": draw_waves, "harmonics": lambda ndim, rng: draw_harmonics(rng)}
 
@@ -32,7 +32,7 @@ def test_same_generator_same_surface(draw):
 
 def test_basis_is_orthonormal():
     """Integrals over the sphere; the azimuth's last point is its first."""
-    degrees, basis = harmonic_basis()
+    degrees, basis = tabulate_harmonics()
     assert sorted(set(degrees)) == [2, 3, 4, 5, 6]
     polar = np.linspace(0, np.pi, basis.shape[1])
     rings = np.einsum("aij,bij->abi", basis[..., :-1], basis[..., :-1]) * 2 * np.pi / (basis.shape[2] - 1)
@@ -42,7 +42,7 @@ def test_basis_is_orthonormal():
 
 def test_between_the_angles_of_the_table():
     """One harmonic in random directions against its definition."""
-    basis = harmonic_basis()[1]
+    basis = tabulate_harmonics()[1]
     surface = draw_harmonics(np.random.default_rng(0))._replace(table=basis[3])  # degree 2, order 1
     z, y, x = where = directions(3, 500, np.random.default_rng(0))
     expected = np.sqrt(2) * sph_harm_y(2, 1, np.arccos(z), np.arctan2(y, x)).real

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from sketchscope.masks.specimen import Box, Ellipsoid, Specimen
-from sketchscope.masks.tissue import power_diagram, settle, simulate_tissue
+from simulating import tissue
+from sketchscope.masks.specimen import Box, Ellipsoid, Specimen, SpecimenSettings
+from sketchscope.masks.tissue import merge_loose_pieces, power_diagram
 
 GEOMETRY = {"2d": ((130, 150), (0.5, 0.5)), "3d": ((20, 50, 60), (1.0, 0.5, 0.5))}
 BASE = {"diameter": 6.0, "diameter_cv": 0.15}
-ELLIPSOID = {"shape": "ellipsoid", "size_um": None, "thickness_um": None, "roughness": 0.05}
+ELLIPSOID = SpecimenSettings(shape="ellipsoid", size_um=None, thickness_um=None, roughness=0.05)
 
 
 @pytest.fixture(params=GEOMETRY)
@@ -15,7 +16,7 @@ def geometry(request):
 
 
 def simulate(geometry, seed=0, **changes):
-    return simulate_tissue(*geometry, rng=np.random.default_rng(seed), **(BASE | changes))
+    return tissue(*geometry, np.random.default_rng(seed), **BASE | changes)
 
 
 def ball_size(geometry, diameter=6.0):
@@ -61,8 +62,8 @@ def test_power_diagram_of_few_and_of_many_cells(geometry, count):
 SPECIMENS = {
     "box": {},
     "ellipsoid": {"specimen": ELLIPSOID},
-    "shell": {"specimen": ELLIPSOID | {"thickness_um": 6.0}},
-    "layered dome": {"specimen": ELLIPSOID | {"shape": "dome"}, "layers": 2, "size_gradient": 2.0},
+    "shell": {"specimen": ELLIPSOID._replace(thickness_um=6.0)},
+    "layered dome": {"specimen": ELLIPSOID._replace(shape="dome"), "layers": 2, "size_gradient": 2.0},
     "uneven": {"diameter_cv": 0.6},
     "cells of a few voxels": {"diameter": 2.0},
 }
@@ -112,7 +113,7 @@ def depths_of_cells(labels, voxel_size):
 
 
 def test_cells_grow_with_depth():
-    labels = simulate(((80, 80, 80), (1.0, 1.0, 1.0)), size_gradient=4.0, specimen=ELLIPSOID | {"roughness": 0.0})
+    labels = simulate(((80, 80, 80), (1.0, 1.0, 1.0)), size_gradient=4.0, specimen=ELLIPSOID._replace(roughness=0.0))
     sizes = np.bincount(labels.ravel())[1:]
     depth, _ = depths_of_cells(labels, (1.0, 1.0, 1.0))
     for low, high in [(0, 6), (10, 20)]:
@@ -125,7 +126,7 @@ def test_layers_lie_side_by_side():
     """The cells at the surface have their centres at one depth."""
 
     def spread(layers):
-        specimen = ELLIPSOID | {"roughness": 0.0}
+        specimen = ELLIPSOID._replace(roughness=0.0)
         labels = simulate(((50, 80, 80), (1.0,) * 3), diameter=8.0, layers=layers, specimen=specimen)
         depth, surface = depths_of_cells(labels, (1.0, 1.0, 1.0))
         return depth[surface].std()
@@ -139,7 +140,7 @@ def test_settle_gives_away_what_is_loose_and_small():
     labels[3, 9] = 1  # cut off
     labels[0, 0] = 3  # small
     labels[8:10, 6:8] = 4
-    settle(labels, 4, (1.0, 1.0))
+    merge_loose_pieces(labels, 4, (1.0, 1.0))
     expected = np.ones((12, 12), np.uint16)
     expected[:, 6:] = 2
     expected[8:10, 6:8] = 4
@@ -150,10 +151,10 @@ def test_settle_drops_what_has_no_neighbour():
     labels = np.zeros((3, 20, 20), np.uint16)
     labels[1, 2:9, 2:9] = 1
     labels[1, 15, 15] = 2
-    settle(labels, 3, (1.0, 1.0, 1.0))
+    merge_loose_pieces(labels, 3, (1.0, 1.0, 1.0))
     assert set(np.unique(labels)) == {0, 1}
 
 
 def test_no_room_for_a_cell(geometry):
-    shell = ELLIPSOID | {"size_um": [0.01] * len(geometry[0]), "roughness": 0.0}
+    shell = ELLIPSOID._replace(size_um=[0.01] * len(geometry[0]), roughness=0.0)
     assert simulate(geometry, specimen=shell).max() == 0

@@ -10,11 +10,13 @@ from sketchscope.segmentation.cellpose import (
     DIAM_MEAN,
     MOST_PLANES,
     Segmenter,
-    isotropic,
+    Thresholds,
+    Training,
+    cut_planes,
+    make_isotropic,
+    make_training_planes,
     normalise99,
-    planes,
     train,
-    training_planes,
 )
 from skimage.measure import regionprops
 
@@ -22,17 +24,8 @@ CPU = torch.device("cpu")
 GEOMETRY = {"2d": ((48, 60), (0.5, 0.5)), "3d": ((12, 48, 60), (1.0, 0.5, 0.5))}
 DIAMETER = 8.0
 CENTRES = [(6, 6.5, 7), (6, 17, 9), (6, 9, 22)]  # micrometres
-SETTINGS = {
-    "pixel_diameter": 17.5,
-    "epochs": 3,
-    "images_per_epoch": 2,
-    "batch_size": 2,
-    "crop": 64,
-    "learning_rate": 0.005,
-    "weight_decay": 1e-5,
-    "device": CPU,
-}
-THRESHOLDS = {"flow_threshold": 0.4, "cellprob_threshold": 0.0, "min_size": 15, "stitch_threshold": None}
+SETTINGS = Training(epochs=3, images_per_epoch=2, batch_size=2, crop=64, learning_rate=0.005, weight_decay=1e-5)
+THRESHOLDS = Thresholds(flow_threshold=0.4, cellprob_threshold=0.0, min_size=15, stitch_threshold=None)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -62,18 +55,18 @@ def hills(shape, voxel_size):
 
 def test_isotropic_shape_and_type(geometry):
     image, labels = hills(*geometry)
-    resampled = isotropic(image, 0.25, geometry[1], 1)
+    resampled = make_isotropic(image, 0.25, geometry[1], 1)
     assert resampled.shape == ((96, 120) if image.ndim == 2 else (48, 96, 120))
     assert resampled.dtype == np.float32
-    assert isotropic(labels, 0.25, geometry[1], 0).dtype == labels.dtype
+    assert make_isotropic(labels, 0.25, geometry[1], 0).dtype == labels.dtype
 
 
 @pytest.mark.parametrize("pixel", [0.25, 0.37, 0.9])
 def test_isotropic_keeps_labels_and_places(geometry, pixel):
     image, labels = hills(*geometry)
-    finer = isotropic(labels, pixel, geometry[1], 0)
+    finer = make_isotropic(labels, pixel, geometry[1], 0)
     assert list(np.unique(finer)) == [0, 1, 2, 3]
-    weight = isotropic(image, pixel, geometry[1], 1) - 100
+    weight = make_isotropic(image, pixel, geometry[1], 1) - 100
     for label in (1, 2, 3):
         before = (np.array(ndimage.center_of_mass(labels == label)) + 0.5) / labels.shape
         after = (np.array(ndimage.center_of_mass(finer == label)) + 0.5) / finer.shape
@@ -84,17 +77,17 @@ def test_isotropic_keeps_labels_and_places(geometry, pixel):
 
 def test_isotropic_of_cubic_voxels_changes_nothing():
     image, labels = hills(*GEOMETRY["2d"])
-    np.testing.assert_allclose(isotropic(image, 0.5, (0.5, 0.5), 1), image, atol=1e-3)
-    np.testing.assert_array_equal(isotropic(labels, 0.5, (0.5, 0.5), 0), labels)
+    np.testing.assert_allclose(make_isotropic(image, 0.5, (0.5, 0.5), 1), image, atol=1e-3)
+    np.testing.assert_array_equal(make_isotropic(labels, 0.5, (0.5, 0.5), 0), labels)
 
 
 def test_isotropic_never_vanishes():
-    assert isotropic(np.ones((2, 9, 9)), 5.0, (0.1, 1.0, 1.0), 1).shape == (1, 2, 2)
+    assert make_isotropic(np.ones((2, 9, 9)), 5.0, (0.1, 1.0, 1.0), 1).shape == (1, 2, 2)
 
 
 def test_isotropic_averages_when_it_shrinks():
     noise = np.random.default_rng(0).normal(size=(200, 200))
-    assert isotropic(noise, 4.0, (1.0, 1.0), 1).std() < 0.4
+    assert make_isotropic(noise, 4.0, (1.0, 1.0), 1).std() < 0.4
 
 
 # planes
@@ -102,14 +95,14 @@ def test_isotropic_averages_when_it_shrinks():
 
 def test_planes_of_an_image_are_the_image():
     image, labels = hills(*GEOMETRY["2d"])
-    ((plane, truth),) = planes(image, labels)
+    ((plane, truth),) = cut_planes(image, labels)
     np.testing.assert_array_equal(plane, image)
     np.testing.assert_array_equal(truth, labels)
 
 
 def test_planes_of_a_volume_are_as_many_along_every_axis():
     volume = np.arange(2 * 8 * 17).reshape(2, 8, 17)
-    found = list(planes(volume, -volume))
+    found = list(cut_planes(volume, -volume))
     expected = [volume[0], volume[1], volume[:, 2], volume[:, 6], volume[:, :, 4], volume[:, :, 12]]
     assert len(found) == len(expected)
     for (plane, truth), slice_ in zip(found, expected, strict=True):
@@ -120,14 +113,14 @@ def test_planes_of_a_volume_are_as_many_along_every_axis():
 @pytest.mark.parametrize("size", [12, 13, 50, 301])
 def test_planes_are_few_and_evenly_spaced(size):
     volume = np.broadcast_to(np.arange(size), (20, 20, size))
-    positions = [plane[0, 0] for plane, _ in planes(volume, volume) if plane.shape == (20, 20)]
+    positions = [plane[0, 0] for plane, _ in cut_planes(volume, volume) if plane.shape == (20, 20)]
     assert len(positions) == MOST_PLANES
     assert np.ptp(np.diff(positions)) <= 1
     assert abs((size - 1 - positions[-1]) - positions[0]) <= 1
 
 
 def test_training_planes_have_cells_of_30_pixels(geometry):
-    images, labels = training_planes([hills(*geometry)], geometry[1], DIAMETER)
+    images, labels = make_training_planes([hills(*geometry)], geometry[1], DIAMETER)
     assert len(images) == len(labels)
     widest = 0
     for image, truth in zip(images, labels, strict=True):
@@ -140,25 +133,27 @@ def test_training_planes_have_cells_of_30_pixels(geometry):
 def test_training_planes_for_stitching_are_the_slices_as_they_are():
     shape, voxel_size = GEOMETRY["3d"]
     image, labels = hills(shape, voxel_size)
-    images, kept = training_planes([(image, labels)], voxel_size, DIAMETER, stitched=True)
+    images, kept = make_training_planes([(image, labels)], voxel_size, DIAMETER, stitched=True)
     pixel = DIAMETER / DIAM_MEAN
     brightness = normalise99(image)
     slices = [index for index in range(shape[0]) if labels[index].any()]
     assert 5 < len(kept) == len(slices)
     for index, plane, truth in zip(slices, images, kept, strict=True):
-        np.testing.assert_array_equal(plane, isotropic(brightness[index], pixel, voxel_size[1:], 1))
-        np.testing.assert_array_equal(truth, isotropic(labels[index], pixel, voxel_size[1:], 0))
+        np.testing.assert_array_equal(plane, make_isotropic(brightness[index], pixel, voxel_size[1:], 1))
+        np.testing.assert_array_equal(truth, make_isotropic(labels[index], pixel, voxel_size[1:], 0))
 
 
 def test_training_planes_of_images_are_the_same_for_stitching():
     pair = hills(*GEOMETRY["2d"])
-    usual, stitched = (training_planes([pair], GEOMETRY["2d"][1], DIAMETER, stitched=flag) for flag in (False, True))
+    usual, stitched = (
+        make_training_planes([pair], GEOMETRY["2d"][1], DIAMETER, stitched=flag) for flag in (False, True)
+    )
     np.testing.assert_array_equal(usual, stitched)
 
 
 def test_training_planes_leaves_out_empty_ones_and_counts_them(capsys):
     image, labels = hills(*GEOMETRY["2d"])
-    images, kept = training_planes([(image, labels), (image, 0 * labels), (image, labels)], (0.5, 0.5), DIAMETER)
+    images, kept = make_training_planes([(image, labels), (image, 0 * labels), (image, labels)], (0.5, 0.5), DIAMETER)
     assert len(images) == len(kept) == 2
     assert capsys.readouterr().out == "2 planes to train on, 1 without a cell left out\n"
 
@@ -166,22 +161,22 @@ def test_training_planes_leaves_out_empty_ones_and_counts_them(capsys):
 def test_training_planes_of_a_volume_with_an_empty_part(capsys):
     image, labels = hills(*GEOMETRY["3d"])
     labels[..., 30:] = 0
-    _, kept = training_planes([(image, labels)], GEOMETRY["3d"][1], DIAMETER)
+    _, kept = make_training_planes([(image, labels)], GEOMETRY["3d"][1], DIAMETER)
     assert all(truth.any() for truth in kept)
     assert f"{len(kept)} planes to train on, " in capsys.readouterr().out
-    assert len(kept) < len(list(planes(*[np.zeros((45, 90, 112))] * 2)))
+    assert len(kept) < len(list(cut_planes(*[np.zeros((45, 90, 112))] * 2)))
 
 
 def test_training_planes_without_any_cell():
     image = np.zeros((40, 40), np.uint16)
     with pytest.raises(InputError, match=r"^masks: no training plane holds a cell; raise simulation\.density"):
-        training_planes([(image, image)], (0.5, 0.5), DIAMETER)
+        make_training_planes([(image, image)], (0.5, 0.5), DIAMETER)
 
 
 def test_training_planes_keep_wide_labels_apart():
     image, labels = hills(*GEOMETRY["2d"])
     wide = np.array([0, 1, 65_536, 65_537], np.uint32)[labels]
-    _, (kept,) = training_planes([(image, wide)], (0.5, 0.5), DIAMETER)
+    _, (kept,) = make_training_planes([(image, wide)], (0.5, 0.5), DIAMETER)
     assert list(np.unique(kept)) == [0, 1, 65_536, 65_537]
 
 
@@ -199,9 +194,8 @@ def trained(tmp_path_factory):
     """Folder of three models, two of them with one seed, and the losses of the first."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("cellpose") / "models"
-    losses = train(folder / "first", *training_data(), seed=1, **SETTINGS)
-    train(folder / "again", *training_data(), seed=1, **SETTINGS)
-    train(folder / "other", *training_data(), seed=2, **SETTINGS)
+    for name, seed in (("other", 2), ("again", 1), ("first", 1)):
+        losses = train(folder / name, *training_data(), SETTINGS, pixel_diameter=17.5, seed=seed, device=CPU)
     return folder, losses
 
 
@@ -252,7 +246,7 @@ def test_training_leaves_its_input_and_the_folder_alone_and_reports(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     images, labels = training_data()
     labels = [5 * truth for truth in labels]
-    train("model", images, labels, seed=1, **SETTINGS | {"epochs": 1})
+    train("model", images, labels, SETTINGS._replace(epochs=1), pixel_diameter=17.5, seed=1, device=CPU)
     assert list(np.unique(labels[0])) == [0, 5, 10]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert "train_loss=" in capsys.readouterr().out
@@ -262,7 +256,7 @@ def test_training_leaves_its_input_and_the_folder_alone_and_reports(tmp_path, mo
 
 
 def segmenter(path, voxel_size, **changes):
-    return Segmenter(path, voxel_size, DIAMETER, device=CPU, **THRESHOLDS | changes)
+    return Segmenter(path, voxel_size, DIAMETER, THRESHOLDS._replace(**changes), device=CPU)
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])

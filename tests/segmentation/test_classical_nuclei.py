@@ -2,13 +2,21 @@ import numpy as np
 import pytest
 from scipy import ndimage
 from sketchscope.errors import InputError
-from sketchscope.segmentation import classical_nuclei
+from sketchscope.segmentation import classical, classical_nuclei
 
 DIAMETER = 12.0
 GEOMETRY = {
     "2d": ((160, 160), (0.5, 0.5)),
     "3d": ((24, 96, 96), (1.0, 0.5, 0.5)),
 }
+
+
+SETTINGS = {"sigma": None, "min_contrast": 5.0, "edge": 0.4, "split": 0.15, "min_height": 0.03, "min_size": 0.1}
+
+
+def segment(image, *, voxel_size, cell_diameter, **changes):
+    settings = classical_nuclei.ClassicalNuclei(**SETTINGS | changes)
+    return classical_nuclei.segment_nuclei(image, voxel_size, cell_diameter, settings)
 
 
 @pytest.fixture(params=GEOMETRY)
@@ -44,7 +52,7 @@ def test_finds_each_cell_with_its_boundary(geometry):
     in_plane = [(0.2, 0.2), (0.2, 0.75), (0.75, 0.25), (0.75, 0.75)]
     distances = [ball(shape, voxel_size, centre) for centre in centres(shape, voxel_size, in_plane)]
     brightness = (200, 120, 60, 30)
-    labels = classical_nuclei.segment(
+    labels = segment(
         render(shape, voxel_size, list(zip(distances, brightness, strict=True))),
         voxel_size=voxel_size,
         cell_diameter=DIAMETER,
@@ -66,7 +74,7 @@ def test_splits_touching_cells(geometry, gap):
     shift = np.zeros(len(shape))
     shift[-1] = (DIAMETER + gap) / 2
     distances = [ball(shape, voxel_size, middle + sign * shift) for sign in (-1, 1)]
-    labels = classical_nuclei.segment(
+    labels = segment(
         render(shape, voxel_size, [(distance, 100) for distance in distances]),
         voxel_size=voxel_size,
         cell_diameter=DIAMETER,
@@ -83,7 +91,7 @@ def test_finds_a_dim_cell_beside_a_bright_one(geometry):
     shift = np.zeros(len(shape))
     shift[-1] = DIAMETER / 2 + 2
     dim, bright = (ball(shape, voxel_size, middle + sign * shift) for sign in (-1, 1))
-    labels = classical_nuclei.segment(
+    labels = segment(
         render(shape, voxel_size, [(dim, 25), (bright, 500)]), voxel_size=voxel_size, cell_diameter=DIAMETER
     )
     assert labels.max() == 2
@@ -95,7 +103,7 @@ def test_finds_a_dim_cell_beside_a_bright_one(geometry):
 def test_no_cell_in_an_empty_image(geometry, noise):
     shape, voxel_size = geometry
     image = render(shape, voxel_size, [], noise)
-    labels = classical_nuclei.segment(image, voxel_size=voxel_size, cell_diameter=DIAMETER)
+    labels = segment(image, voxel_size=voxel_size, cell_diameter=DIAMETER)
     assert labels.shape == shape
     assert not labels.any()
 
@@ -105,7 +113,7 @@ def test_offset_and_scale_do_not_matter(geometry):
     cells = [(ball(shape, voxel_size, c), 100) for c in centres(shape, voxel_size, [(0.3, 0.3), (0.7, 0.7)])]
     image = render(shape, voxel_size, cells)
     labels = [
-        classical_nuclei.segment(changed, voxel_size=voxel_size, cell_diameter=DIAMETER)
+        segment(changed, voxel_size=voxel_size, cell_diameter=DIAMETER)
         for changed in (image, image + 30000, image / 100 - 1)
     ]
     assert labels[0].max() == 2
@@ -119,7 +127,7 @@ def test_holes_are_filled_and_specks_removed(geometry):
     distance = ball(shape, voxel_size, cell)
     nucleolus = ball(shape, voxel_size, cell, 1.5) > 0
     hollow = np.where(nucleolus, -1, distance)
-    labels = classical_nuclei.segment(
+    labels = segment(
         render(shape, voxel_size, [(hollow, 100), (ball(shape, voxel_size, speck, 1.0), 100)]),
         voxel_size=voxel_size,
         cell_diameter=DIAMETER,
@@ -131,7 +139,7 @@ def test_holes_are_filled_and_specks_removed(geometry):
 def test_background_level_ignores_the_cells():
     values = np.random.default_rng(0).normal(50, 3, 100_000)
     values[:40_000] += np.linspace(20, 400, 40_000)
-    mode, sd = classical_nuclei.background_level(values)
+    mode, sd = classical_nuclei.find_background_level(values)
     assert mode == pytest.approx(50, abs=1.5)
     assert sd == pytest.approx(3, rel=0.3)
 
@@ -141,7 +149,7 @@ def test_uneven_background_is_flattened():
     cells = [(ball(shape, voxel_size, c), 60) for c in centres(shape, voxel_size, [(0.3, 0.3), (0.7, 0.7)])]
     slope = np.linspace(0, 15, shape[1])
     image = render(shape, voxel_size, cells) + slope
-    labels = classical_nuclei.segment(image, voxel_size=voxel_size, cell_diameter=DIAMETER)
+    labels = segment(image, voxel_size=voxel_size, cell_diameter=DIAMETER)
     assert labels.max() == 2
 
 
@@ -152,7 +160,7 @@ def test_clean_numbers_what_is_left():
     labels[0, 10] = 3  # a stray voxel
     labels[3, 7] = 5  # too small
     labels[1:4, 9:12] = 9
-    cleaned = classical_nuclei.clean(labels, 4)
+    cleaned = classical.clean_cells(labels, 4)
     assert set(np.unique(cleaned)) == {0, 1, 2}
     assert (cleaned == 1).sum() == 16
     assert (cleaned == 2).sum() == 9
@@ -171,4 +179,4 @@ def test_clean_numbers_what_is_left():
 def test_bad_settings_are_named(changed, key):
     settings = {"voxel_size": (1.0, 1.0), "cell_diameter": 5.0} | changed
     with pytest.raises(InputError, match=key):
-        classical_nuclei.segment(np.zeros((8, 8)), **settings)
+        segment(np.zeros((8, 8)), **settings)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sketchscope.sketches import depth
-from sketchscope.sketches.draw import draw_sketch
+from sketchscope.sketches.draw import paint_cells
 
 BACKGROUND, VOXEL_SIZE = -0.8, (2.0, 0.5, 0.5)
 
@@ -16,13 +16,13 @@ def stack():
     labels = np.zeros((10, 60, 60), np.uint16)
     for number in range(1, 10):
         labels[number - 1 : number + 2, 6 * number - 6 : 6 * number, 20:40] = number
-    image = draw_sketch(labels, rng.uniform(0.2, 0.8, 9), BACKGROUND, (0, 0, 0), decay=6.0)
+    image = depth.fade(paint_cells(labels, rng.uniform(0.2, 0.8, 9), BACKGROUND), BACKGROUND, 12.0, VOXEL_SIZE)
     return image + rng.normal(0, 0.05, image.shape), labels
 
 
 def test_profile_holds_the_contrast_of_each_slice(stack):
     image, labels = stack
-    profile = depth.depth_profile(image, labels > 0, BACKGROUND, VOXEL_SIZE)
+    profile = depth.measure_profile(image, labels > 0, BACKGROUND, VOXEL_SIZE)
     assert profile["depth_um"].tolist() == [2.0 * z for z in range(10)]
     assert profile["voxels"].tolist() == [(labels[z] > 0).sum() for z in range(10)]
     inside = image[3][labels[3] > 0]
@@ -31,15 +31,15 @@ def test_profile_holds_the_contrast_of_each_slice(stack):
 
 def test_profile_of_an_image_is_one_slice(stack):
     image, labels = stack
-    profile = depth.depth_profile(image[0], labels[0] > 0, BACKGROUND, VOXEL_SIZE[1:])
+    profile = depth.measure_profile(image[0], labels[0] > 0, BACKGROUND, VOXEL_SIZE[1:])
     assert profile["depth_um"].tolist() == [0]
     assert depth.fit_decay([profile])["decay_um"] is None
-    assert depth.depth_profile(image[0], np.zeros((60, 60), bool), BACKGROUND, VOXEL_SIZE[1:]).empty
+    assert depth.measure_profile(image[0], np.zeros((60, 60), bool), BACKGROUND, VOXEL_SIZE[1:]).empty
 
 
 def test_decay_is_found(stack):
     image, labels = stack
-    profile = depth.depth_profile(image, labels > 0, BACKGROUND, VOXEL_SIZE)
+    profile = depth.measure_profile(image, labels > 0, BACKGROUND, VOXEL_SIZE)
     assert depth.fit_decay([profile, profile])["decay_um"] == pytest.approx(12, rel=0.2)
 
 
@@ -59,10 +59,10 @@ def test_grey_at_the_surface_undoes_the_fading(stack):
     image, labels = stack
     numbers, depths = [1, 5, 9], np.array([2.0, 10.0, 18.0])  # of their middle slices
     grey = np.array([image[number][labels[number] == number].mean() for number in numbers])
-    found = depth.at_surface(grey, depths, BACKGROUND, 12.0)
+    found = depth.undo_fading(grey, depths, BACKGROUND, 12.0)
     assert found == pytest.approx(np.random.default_rng(0).uniform(0.2, 0.8, 9)[[0, 4, 8]], abs=0.1)
-    np.testing.assert_array_equal(depth.at_surface(grey, depths, BACKGROUND, None), grey)
-    assert depth.at_surface(np.array([0.9]), np.array([90.0]), BACKGROUND, 12.0) == 1, "as bright as can be"
+    np.testing.assert_array_equal(depth.undo_fading(grey, depths, BACKGROUND, None), grey)
+    assert depth.undo_fading(np.array([0.9]), np.array([90.0]), BACKGROUND, 12.0) == 1, "as bright as can be"
 
 
 def test_profiles_of_images_are_pooled_by_voxels():
@@ -78,7 +78,7 @@ def test_profiles_of_images_are_pooled_by_voxels():
 
 def test_measured_grey_is_read_as_at_the_surface(tmp_path):
     cells = tmp_path / "cells.csv"
-    pd.DataFrame({"grey": [0.0, 0.4], "depth_um": [0.0, 12.0], "background_mean": [-0.9, -0.7]}).to_csv(cells)
+    pd.DataFrame({"grey": [0.0, 0.4], "depth_um": [0.0, 12.0], "background": [-0.9, -0.7]}).to_csv(cells)
     grey, background = depth.read_measured(cells, 48.0)
     assert background == pytest.approx(-0.8)
     assert grey == pytest.approx([0.0, -0.8 + 1.2 * np.exp(0.25)])

@@ -2,14 +2,19 @@ import numpy as np
 import pytest
 from scipy import ndimage
 from sketchscope.geometry import sigma_in_voxels
+from sketchscope.sketches.depth import Measured
 from sketchscope.sketches.draw import (
     NUCLEOLUS_DEPTH,
-    draw,
+    MembraneSketch,
+    NucleusSketch,
     draw_grey_values,
-    draw_membrane_sketch,
+    draw_membranes,
+    draw_nuclei,
     draw_nucleoli,
-    draw_sketch,
-    nearest_other,
+    find_nearest_other,
+    finish_sketch,
+    paint_cells,
+    paint_membranes,
 )
 
 GEOMETRY = {"2d": ((40, 50), (0.5, 0.5)), "3d": ((16, 40, 50), (1.0, 0.25, 0.5))}
@@ -35,8 +40,13 @@ def labels(geometry):
 GREY = np.array([-0.5, 0.0, 0.75], np.float32)
 
 
+def sketch_cells(labels, grey_values, background, voxel_size, sigma):
+    """Painted, blurred and clipped, without fading."""
+    return finish_sketch(paint_cells(labels, grey_values, background), background, voxel_size, sigma, None)
+
+
 def test_unblurred_each_cell_has_its_value(labels):
-    sketch = draw_sketch(labels, GREY, -1.0, (0,) * labels.ndim)
+    sketch = paint_cells(labels, GREY, -1.0)
     assert sketch.dtype == np.float32
     assert sketch.shape == labels.shape
     for label, value in enumerate([-1.0, *GREY]):
@@ -48,7 +58,7 @@ def test_blur_is_one_of_each_axis(labels, geometry, sigma):
     expected = np.select([labels == label for label in (1, 2, 3)], GREY, default=-0.9)
     for axis, width in enumerate(sigma_in_voxels(sigma, geometry[1])):
         expected = ndimage.gaussian_filter1d(expected, width, axis)
-    sketch = draw_sketch(labels, GREY, -0.9, sigma_in_voxels(sigma, geometry[1]))
+    sketch = sketch_cells(labels, GREY, -0.9, geometry[1], sigma)
     np.testing.assert_allclose(sketch, expected, atol=1e-5)
 
 
@@ -58,7 +68,7 @@ def test_blur_is_as_wide_in_micrometres_along_all_axes(geometry):
     labels = np.zeros(tuple(4 * n for n in shape), np.uint8)
     middle = tuple(n // 2 for n in labels.shape)
     labels[middle] = 1
-    weight = draw_sketch(labels, [1.0], -1.0, sigma_in_voxels(4.0, voxel_size)).astype(float) + 1
+    weight = sketch_cells(labels, [1.0], -1.0, voxel_size, 4.0).astype(float) + 1
     for axis, size in enumerate(voxel_size):
         others = tuple(other for other in range(labels.ndim) if other != axis)
         profile = weight.sum(axis=others)
@@ -72,8 +82,8 @@ def test_sigma_in_voxels():
     assert sigma_in_voxels(0.0, (1.0, 0.25)) == (0.0, 0.0)
 
 
-def test_clipped(labels):
-    sketch = draw_sketch(labels, [-3.0, 0.0, 3.0], -2.0, (0,) * labels.ndim)
+def test_clipped(labels, geometry):
+    sketch = sketch_cells(labels, [-3.0, 0.0, 3.0], -2.0, geometry[1], 0.0)
     assert sketch.min() == -1.0
     assert sketch.max() == 1.0
     assert (sketch[labels == 2] == 0).all()
@@ -84,14 +94,14 @@ def test_empty_mask(geometry, background):
     labels = np.zeros(geometry[0], np.uint16)
     grey_values = draw_grey_values(GREY, labels.max(), background, np.random.default_rng(0))
     assert grey_values.shape == (0,)
-    sketch = draw_sketch(labels, grey_values, background, (1.5,) * labels.ndim)
+    sketch = sketch_cells(labels, grey_values, background, geometry[1], 1.5)
     np.testing.assert_allclose(sketch, background, atol=1e-6)
 
 
 def test_wide_labels(geometry):
     labels = np.zeros(geometry[0], np.uint32)
     labels[..., 5, 5] = 70_000
-    sketch = draw_sketch(labels, np.linspace(-1, 1, 70_000), -1.0, (0,) * labels.ndim)
+    sketch = paint_cells(labels, np.linspace(-1, 1, 70_000), -1.0)
     assert (sketch[..., 5, 5] == 1).all()
     assert np.count_nonzero(sketch != -1) == sketch[..., 5, 5].size
 
@@ -138,18 +148,16 @@ def test_nucleoli_lie_inside_and_are_as_many_as_their_probabilities_say(geometry
 def test_nucleoli_are_darker_than_their_nucleus_and_brighter_than_the_background(labels):
     spots = np.zeros(labels.shape, bool)
     spots[tuple(np.argwhere(labels == 1)[0])] = True
-    sketch = draw_sketch(labels, np.full(labels.max(), 0.5), -0.5, [0] * labels.ndim, spots)
+    sketch = paint_cells(labels, np.full(labels.max(), 0.5), -0.5, spots)
     np.testing.assert_allclose(sketch[spots], 0.5 - NUCLEOLUS_DEPTH, atol=1e-6)
     np.testing.assert_allclose(sketch[(labels == 1) & ~spots], 0.5)
 
 
 def test_contrast_decays_along_z():
-    labels = np.ones((9, 4, 4), np.uint16)
-    sketch = draw_sketch(labels, [0.5], -0.5, [0, 0, 0], decay=4.0)
+    image = np.full((9, 4, 4), 0.5, np.float32)
+    sketch = finish_sketch(image, -0.5, (2.0, 0.5, 0.5), 0.0, 8.0)
     np.testing.assert_allclose(sketch[:, 0, 0], -0.5 + np.exp(-np.arange(9) / 4), rtol=1e-5)
-    np.testing.assert_array_equal(
-        draw_sketch(labels[0], [0.5], -0.5, [0, 0], decay=4.0), draw_sketch(labels[0], [0.5], -0.5, [0, 0])
-    )
+    np.testing.assert_array_equal(finish_sketch(image[0], -0.5, (0.5, 0.5), 0.0, 8.0), image[0])
 
 
 @pytest.fixture
@@ -166,7 +174,7 @@ def tissue(geometry):
 @pytest.mark.parametrize("distance", [0.1, 0.5, 1.2])
 def test_nearest_other_against_its_definition(tissue, geometry, distance):
     voxel_size = np.array(geometry[1])
-    beyond = nearest_other(tissue, distance, voxel_size)
+    beyond = find_nearest_other(tissue, distance, voxel_size)
     away = np.array([ndimage.distance_transform_edt(tissue != label, voxel_size) for label in range(12)])
     away[tissue, *np.indices(tissue.shape)] = np.inf
     shifted = (np.roll(np.pad(tissue, 1, "edge"), step, axis) for axis in range(tissue.ndim) for step in (1, -1))
@@ -183,14 +191,12 @@ def test_a_membrane_is_as_wide_as_it_should_be():
     labels = np.ones((5, 100), np.uint16)
     labels[:, 50:] = 2
     for width in (1.0, 2.0, 3.0):
-        assert ((nearest_other(labels, width / 2, (0.25, 0.25)) != labels).sum(axis=1) * 0.25 == width).all()
+        assert ((find_nearest_other(labels, width / 2, (0.25, 0.25)) != labels).sum(axis=1) * 0.25 == width).all()
 
 
 def test_each_pair_of_neighbours_has_one_grey_value(tissue, geometry):
-    sketch = draw_membrane_sketch(
-        tissue, lambda count: np.linspace(0, 1, count), -0.75, [0] * tissue.ndim, 0.5, geometry[1]
-    )
-    beyond = nearest_other(tissue, 0.25, geometry[1])
+    sketch = paint_membranes(tissue, lambda count: np.linspace(0, 1, count), -0.75, 0.5, geometry[1])
+    beyond = find_nearest_other(tissue, 0.25, geometry[1])
     membrane = beyond != tissue
     np.testing.assert_array_equal(sketch >= 0, membrane)
     assert (sketch[~membrane] == -0.75).all()
@@ -203,29 +209,19 @@ def test_each_pair_of_neighbours_has_one_grey_value(tissue, geometry):
 
 
 def test_one_cell_that_fills_the_image_has_no_membrane(geometry):
-    sketch = draw_membrane_sketch(
-        np.ones(geometry[0], np.uint16), np.zeros, -0.5, [1.0] * len(geometry[0]), 5.0, geometry[1]
-    )
+    sketch = paint_membranes(np.ones(geometry[0], np.uint16), np.zeros, -0.5, 5.0, geometry[1])
     np.testing.assert_allclose(sketch, -0.5)
 
 
-SETTINGS = {
-    "measured": np.array([0.0, 0.5]),
-    "measured_background": -0.8,
-    "sigma": 1.0,
-    "background": None,
-    "min_contrast": 0.2,
-    "nucleoli": [0.5, 0.5],
-    "nucleolus_um": [1.0, 2.0],
-    "membrane_um": 1.0,
-    "decay_um": 8.0,
-}
+MEASURED = Measured(np.array([0.0, 0.5]), -0.8)
+NUCLEI = NucleusSketch(1.0, None, 0.2, nucleoli=[0.5, 0.5], nucleolus_um=(1.0, 2.0), decay_um=8.0)
+MEMBRANES = MembraneSketch(1.0, None, 0.2, membrane_um=1.0, decay_um=8.0)
 
 
-@pytest.mark.parametrize("stain", ["nuclei", "membranes"])
-def test_draw(tissue, geometry, stain):
+@pytest.mark.parametrize(("draw", "settings"), [(draw_nuclei, NUCLEI), (draw_membranes, MEMBRANES)])
+def test_draw(tissue, geometry, draw, settings):
     first, again, other = (
-        draw(tissue, geometry[1], stain=stain, rng=np.random.default_rng(seed), **SETTINGS) for seed in (1, 1, 2)
+        draw(tissue, geometry[1], settings, MEASURED, np.random.default_rng(seed)) for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -234,12 +230,11 @@ def test_draw(tissue, geometry, stain):
 
 
 def test_lost_nuclei_are_drawn_as_bright_as_usual(labels, geometry):
-    settings = {"stain": "nuclei", "measured": np.array([-0.6, 0.2, 0.9]), "measured_background": -0.8}
-    settings |= {"sigma": 0.0, "background": None, "min_contrast": 0.1, "nucleoli": [1.0], "nucleolus_um": (1, 2)}
-    settings |= {"membrane_um": 1.0, "decay_um": None}
+    settings = NucleusSketch(0.0, None, 0.1, nucleoli=[1.0], nucleolus_um=(1, 2), decay_um=None)
+    measured = Measured(np.array([-0.6, 0.2, 0.9]), -0.8)
 
     def drawn(lost):
-        return draw(labels, geometry[1], rng=np.random.default_rng(2), lost=lost, **settings)
+        return draw_nuclei(labels, geometry[1], settings, measured, np.random.default_rng(2), lost=lost)
 
     before, after = drawn([]), drawn([1, 3])
     for label in (1, 3):
@@ -249,7 +244,8 @@ def test_lost_nuclei_are_drawn_as_bright_as_usual(labels, geometry):
 
 
 def test_membranes_are_drawn_where_cells_meet(tissue, geometry):
-    sketch = draw(tissue, geometry[1], stain="membranes", rng=np.random.default_rng(0), **SETTINGS | {"sigma": 0.0})
-    membrane = nearest_other(tissue, 0.5, geometry[1]) != tissue
+    sharp = MEMBRANES._replace(sigma=0.0)
+    sketch = draw_membranes(tissue, geometry[1], sharp, MEASURED, np.random.default_rng(0))
+    membrane = find_nearest_other(tissue, 0.5, geometry[1]) != tissue
     assert sketch[membrane].min() > -0.8
     np.testing.assert_allclose(sketch[~membrane], -0.8, rtol=1e-6)

@@ -1,6 +1,6 @@
-"""Does each annotated cell show in its synthetic image? Lost ones are dropped from the training, or drawn anew.
+"""Does each annotated cell show in its synthetic image? Lost ones may be dropped from the training, or redrawn.
 
-To draw them anew, drafts of the images are made and audited first: sketches of the masks, with the lost cells brighter.
+To redraw them, drafts of the images are made and audited first; cells that are lost in a draft become brighter.
 """
 
 
@@ -10,6 +10,7 @@ localrules:
 
 
 rule audit_labels:
+    """Measure how each annotated cell shows in its synthetic image."""
     input:
         synthetic=batch_folders("synthetic"),
         masks=batch_folders("masks"),
@@ -33,6 +34,7 @@ rule audit_labels:
 
 
 rule audit_references:
+    """Measure how each cell of the reference labels shows in its real image, for comparison."""
     input:
         images="results/{organism}/images",
         labels="results/{organism}/labels",
@@ -56,6 +58,7 @@ rule audit_references:
 
 
 rule summarise_audit:
+    """Sum up the audit of synthetic labels, beside that of the references."""
     input:
         synthetic="results/{organism}/audit/cells.csv",
         references="results/{organism}/audit/references.csv",
@@ -75,6 +78,7 @@ rule summarise_audit:
 
 
 rule plot_audit:
+    """Draw lost cells in an example, and the distributions of contrast and displacement."""
     input:
         synthetic="results/{organism}/synthetic/batch_000",
         masks="results/{organism}/masks/batch_000",
@@ -101,6 +105,7 @@ rule plot_audit:
 
 
 use rule draw_sketches as draw_drafts with:
+    """Draw sketches from which lost cells are found before the sketches that count."""
     output:
         sketches=temp(directory("results/{organism}/drafts/sketches/{batch}")),
     log:
@@ -112,6 +117,7 @@ use rule draw_sketches as draw_drafts with:
 
 
 use rule generate_volumes as generate_drafts with:
+    """Turn the draft sketches of a batch into images."""
     input:
         sketches="results/{organism}/drafts/sketches/{batch}",
         manifest="results/{organism}/manifest.csv",
@@ -128,6 +134,7 @@ use rule generate_volumes as generate_drafts with:
 
 
 use rule audit_labels as audit_drafts with:
+    """Measure how each annotated cell shows in its draft."""
     input:
         synthetic=["results/{organism}/drafts/synthetic/{batch}"],
         masks=["results/{organism}/masks/{batch}"],
@@ -144,11 +151,12 @@ use rule audit_labels as audit_drafts with:
 
 
 use rule draw_sketches as redraw_sketches with:
+    """Draw sketches in which the cells that were lost in the drafts are brighter."""
     input:
         masks="results/{organism}/masks/{batch}",
         manifest="results/{organism}/manifest.csv",
-        cells="results/{organism}/sketches/cells.csv",
-        depth="results/{organism}/sketches/depth.json",
+        cells="results/{organism}/rough/cells.csv",
+        depth="results/{organism}/rough/depth.json",
         choice=choice_for("sketch", "sigma"),
         audit="results/{organism}/audit/drafts/{batch}.csv",
     log:

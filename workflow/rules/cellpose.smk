@@ -2,6 +2,7 @@
 
 
 rule train_cellpose:
+    """Train Cellpose on the synthetic images and their masks alone."""
     input:
         synthetic=batch_folders("synthetic"),
         masks=batch_folders("masks"),
@@ -21,17 +22,18 @@ rule train_cellpose:
         gpu=GPUS,
         mem_mb=growing(24000),
         runtime=growing(720),
+        device=SETTINGS["device"],
     params:
         settings=other_settings("cellpose", [*SEGMENTATION, "replicates"]),
         cell_diameter=setting("cell_diameter"),
         stitched=is_stitched,
         seed=training_seed,
-        device=SETTINGS["device"],
     script:
         "../scripts/train_cellpose.py"
 
 
 rule segment_images:
+    """Segment the test images with a model that was trained here."""
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
@@ -49,18 +51,19 @@ rule segment_images:
         gpu=GPUS,
         mem_mb=growing(24000),
         runtime=growing(240),
+        device=SETTINGS["device"],
     params:
         settings=some_settings("cellpose", SEGMENTATION),
         cell_diameter=setting("cell_diameter"),
         diam_mean=None,
         split="test",
         seed=SETTINGS["seed"],
-        device=SETTINGS["device"],
     script:
         "../scripts/segment_images.py"
 
 
 use rule segment_images as segment_published with:
+    """Segment the test images with a published model."""
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
@@ -77,11 +80,10 @@ use rule segment_images as segment_published with:
         diam_mean=lambda wildcards: SOURCES["models"][wildcards.published]["diam_mean"],
         split="test",
         seed=SETTINGS["seed"],
-        device=SETTINGS["device"],
 
 
-# the training images, for masks made of them
 use rule segment_images as segment_training with:
+    """Segment the training images with a Cellpose model, for masks made from them."""
     input:
         unpack(masks_model),
         images="results/{organism}/images",
@@ -100,27 +102,18 @@ use rule segment_images as segment_training with:
         .get("diam_mean"),
         split="train",
         seed=SETTINGS["seed"],
-        device=SETTINGS["device"],
 
 
-rule segment_classical:
-    input:
-        images="results/{organism}/images",
-        manifest="results/{organism}/manifest.csv",
+use rule segment_rough as segment_classical with:
+    """Segment the test images without a trained model."""
     output:
         predictions=directory("results/{organism}/predictions/classical"),
     log:
         "results/{organism}/logs/segment_classical.log",
     benchmark:
         "results/{organism}/benchmarks/segment_classical.tsv"
-    conda:
-        "../../envs/diffusion.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(120),
     params:
+        split="test",
         stain=setting("stain"),
         settings=setting("classical"),
         cell_diameter=setting("cell_diameter"),
-    script:
-        "../scripts/segment_classical.py"

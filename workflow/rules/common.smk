@@ -9,7 +9,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+# of this file, not of the main Snakefile: this workflow may be a module of another one
+REPOSITORY = Path(workflow.current_basedir).parents[1]
+
+sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 from sketchscope import TRAINED
 from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve
@@ -22,17 +25,17 @@ from sketchscope.config.views import (
 from sketchscope.errors import InputError
 
 try:
-    SETTINGS = resolve(config, workflow.basedir)
+    SETTINGS = resolve(config, REPOSITORY)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 ORGANISMS = SETTINGS["organisms"]
 DOWNLOADS = Path(SETTINGS["downloads"]["folder"]).expanduser()
-SOURCES = read_yaml(Path(workflow.basedir) / "resources" / "datasets.yaml")
+SOURCES = read_yaml(REPOSITORY / "resources" / "datasets.yaml")
 GPUS = 0 if SETTINGS["device"] == "cpu" else 1
 
 # captions and templates of the reports
-TEXTS = Path(workflow.basedir) / "workflow" / "report"
+TEXTS = REPOSITORY / "workflow" / "report"
 
 # the figures of an organism in the order of reading, with their titles; of these, what the training draws
 FIGURES = {
@@ -52,10 +55,10 @@ OF_TRAINING = ["samples", "loss"]
 SLABS = ["slab_shape", "slab_jobs"]
 IN_SLABS = {name for name in ORGANISMS if ORGANISMS[name]["generation"]["slab_shape"]}
 
-# the organisms of which cells that are lost in their images are drawn anew
+# the organisms whose lost cells are redrawn
 REDRAWN = {name for name in ORGANISMS if ORGANISMS[name]["audit"]["lost"] == "redraw"}
 
-# the organisms whose masks are made of segmented images
+# the organisms whose masks are made from segmented images
 SEGMENTED = {
     name for name in ORGANISMS if ORGANISMS[name]["masks"]["source"] != "simulated"
 }
@@ -177,6 +180,11 @@ def is_stitched(wildcards):
     return ORGANISMS[wildcards.organism]["cellpose"]["stitch_threshold"] is not None
 
 
+def tiles_together(wildcards):
+    """Tiles that go through the network together; 0, since a resource is a number, for as many as fit."""
+    return ORGANISMS[wildcards.organism]["generation"]["batch_size"] or 0
+
+
 def slab_parts(wildcards):
     """What the jobs that share out the slabs of one batch make."""
     parts = range(ORGANISMS[wildcards.organism]["generation"]["slab_jobs"])
@@ -194,16 +202,32 @@ def raw_images(wildcards):
     }
 
 
+def membrane_um(wildcards):
+    """Thickness of the membranes of an organism; None where cells themselves are stained."""
+    return ORGANISMS[wildcards.organism]["sketch"].get("membrane_um")
+
+
+def rough_labels(wildcards):
+    """Roughly segmented images to measure cells in; membranes are measured without."""
+    needed = membrane_um(wildcards) is None
+    return f"results/{wildcards.organism}/rough/labels" if needed else []
+
+
+def rough_images(wildcards):
+    """Which training images are segmented roughly: all where masks are made from them, else some."""
+    source = ORGANISMS[wildcards.organism]["masks"]["source"]
+    return "train" if source == "classical" else "typical"
+
+
 def segmented_images(wildcards):
-    """What the masks of an organism are made of where they are not simulated."""
+    """What the masks of an organism are made from where they are not simulated."""
     masks = ORGANISMS[wildcards.organism]["masks"]
     if masks["source"] == "silver":
         return raw_images(wildcards)
     if masks["source"] == "files":
-        return {"segmented": masks["labels"]}
-    if masks["source"] == "cellpose":
-        return {"predicted": f"results/{wildcards.organism}/segmented_cellpose"}
-    return {"images": f"results/{wildcards.organism}/images"}
+        return {"files": masks["labels"]}
+    folders = {"cellpose": "segmented_cellpose", "classical": "rough/labels"}
+    return {"segmented": f"results/{wildcards.organism}/{folders[masks['source']]}"}
 
 
 def masks_model(wildcards):

@@ -5,7 +5,7 @@ rule train_diffusion:
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
-        cells="results/{organism}/sketches/cells.csv",
+        cells="results/{organism}/rough/cells.csv",
     output:
         model="results/{organism}/diffusion/model.safetensors",
         loss="results/{organism}/diffusion/loss.csv",

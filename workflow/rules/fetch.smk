@@ -8,6 +8,7 @@ localrules:
 
 
 rule fetch_dataset:
+    """Fetch one public data set and check it."""
     output:
         f"{DOWNLOADS}/{{dataset}}/dataset.json",
     log:
@@ -23,6 +24,7 @@ rule fetch_dataset:
 
 
 rule list_osf:
+    """List the files of a project on the Open Science Framework."""
     output:
         f"{DOWNLOADS}/osf/{{node}}.csv",
     log:

@@ -1,12 +1,13 @@
 """Masks of cells that never were: the annotation of the synthetic images.
 
-They are simulated, or made of segmented images, as masks.source says.
+They are simulated, or made from segmented images, as masks.source says.
 """
 
 
 rule fit_simulation:
+    """Fit the numbers of the simulation to the roughly segmented training images."""
     input:
-        images="results/{organism}/images",
+        rough="results/{organism}/rough/labels",
         manifest="results/{organism}/manifest.csv",
     output:
         fit="results/{organism}/masks/fit.json",
@@ -18,16 +19,16 @@ rule fit_simulation:
         "../../envs/diffusion.yaml"
     resources:
         mem_mb=growing(8000),
-        runtime=growing(120),
+        runtime=growing(60),
     params:
-        stain=setting("stain"),
+        simulator=setting("simulation", "simulator"),
         cell_diameter=setting("cell_diameter"),
-        settings=setting("classical"),
     script:
         "../scripts/fit_simulation.py"
 
 
 rule simulate_masks:
+    """Simulate the instance masks of a batch of volumes."""
     input:
         manifest="results/{organism}/manifest.csv",
         fit=fitted,
@@ -48,7 +49,7 @@ rule simulate_masks:
         mem_mb=volume_memory(4000, 16),
         runtime=growing(60),
     params:
-        stain=setting("stain"),
+        simulator=setting("simulation", "simulator"),
         settings=lambda wildcards: simulation_settings(ORGANISMS[wildcards.organism]),
         cell_diameter=setting("cell_diameter"),
         volume_shape=setting("volume_shape"),
@@ -60,6 +61,7 @@ rule simulate_masks:
 
 
 rule collect_labels:
+    """Collect the segmented images that masks are made from, each cleaned."""
     input:
         unpack(segmented_images),
         manifest="results/{organism}/manifest.csv",
@@ -79,15 +81,13 @@ rule collect_labels:
     params:
         source=setting("masks", "source"),
         min_size=setting("masks", "min_size"),
-        stain=setting("stain"),
         axes=setting("axes"),
-        cell_diameter=setting("cell_diameter"),
-        classical=setting("classical"),
     script:
         "../scripts/collect_labels.py"
 
 
 rule segment_masks:
+    """Make the instance masks of a batch of volumes from segmented images."""
     input:
         labels="results/{organism}/segmented",
         manifest="results/{organism}/manifest.csv",

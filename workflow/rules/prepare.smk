@@ -1,7 +1,8 @@
-"""From files of any layout to one checked OME-TIFF an image, and a first look at the cells in them."""
+"""From files of any layout to one checked OME-TIFF per image."""
 
 
 rule prepare_images:
+    """Check the images, split them into training and test images, and find the limits that normalise them."""
     input:
         unpack(raw_images),
     output:
@@ -30,28 +31,3 @@ rule prepare_images:
         min_shape=setting("diffusion", "patch_shape"),
     script:
         "../scripts/prepare_images.py"
-
-
-rule measure_cells:
-    input:
-        images="results/{organism}/images",
-        manifest="results/{organism}/manifest.csv",
-    output:
-        cells="results/{organism}/sketches/cells.csv",
-        depth="results/{organism}/sketches/depth.json",
-    log:
-        "results/{organism}/logs/measure_cells.log",
-    benchmark:
-        "results/{organism}/benchmarks/measure_cells.tsv"
-    conda:
-        "../../envs/diffusion.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(120),
-    params:
-        stain=setting("stain"),
-        settings=setting("classical"),
-        membrane_um=setting("sketch", "membrane_um"),
-        cell_diameter=setting("cell_diameter"),
-    script:
-        "../scripts/measure_cells.py"

@@ -11,7 +11,7 @@ rule write_card:
         masks=batch_folders("masks"),
         manifest="results/{organism}/manifest.csv",
         choice="results/{organism}/sweep/choice.json",
-        depth="results/{organism}/sketches/depth.json",
+        depth="results/{organism}/rough/depth.json",
         template=TEXTS / "card.md",
     output:
         card="results/{organism}/synthetic/README.md",

@@ -1,12 +1,13 @@
-"""Masks drawn as sketches: one grey value a nucleus or membrane, blurred."""
+"""Masks drawn as sketches: one grey value per nucleus or membrane, blurred."""
 
 
 rule draw_sketches:
+    """Draw the masks of a batch as sketches."""
     input:
         masks="results/{organism}/masks/{batch}",
         manifest="results/{organism}/manifest.csv",
-        cells="results/{organism}/sketches/cells.csv",
-        depth="results/{organism}/sketches/depth.json",
+        cells="results/{organism}/rough/cells.csv",
+        depth="results/{organism}/rough/depth.json",
         choice=choice_for("sketch", "sigma"),
     output:
         sketches=directory("results/{organism}/sketches/{batch}"),

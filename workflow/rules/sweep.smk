@@ -10,11 +10,13 @@ localrules:
 
 
 rule sweep_start:
+    """Score a grid of starts and blurs on sketches of real images."""
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
-        cells="results/{organism}/sketches/cells.csv",
-        depth="results/{organism}/sketches/depth.json",
+        rough="results/{organism}/rough/labels",
+        cells="results/{organism}/rough/cells.csv",
+        depth="results/{organism}/rough/depth.json",
         model=diffusion_model,
     output:
         scores="results/{organism}/sweep/scores.csv",
@@ -30,23 +32,23 @@ rule sweep_start:
         gpu=GPUS,
         mem_mb=growing(16000),
         runtime=growing(240),
+        # these change no score, so they trigger nothing
+        device=SETTINGS["device"],
+        batch_size=tiles_together,
     params:
         t_starts=grid("generation", "t_start"),
         sigmas=grid("sketch", "sigma"),
         settings=some_settings("sweep", ["images", "steps"]),
-        tiles=some_settings("generation", ["tile_shape", "overlap", "batch_size"]),
+        tiles=some_settings("generation", ["tile_shape", "overlap"]),
         sketch=other_settings("sketch", ["sigma"]),
         stain=setting("stain"),
-        classical=setting("classical"),
-        cell_diameter=setting("cell_diameter"),
-        min_contrast=setting("audit", "min_contrast"),
         seed=SETTINGS["seed"],
-        device=SETTINGS["device"],
     script:
         "../scripts/sweep_start.py"
 
 
 rule choose_start:
+    """Choose the start and the blur by their scores."""
     input:
         scores="results/{organism}/sweep/scores.csv",
     output:
@@ -69,6 +71,7 @@ rule choose_start:
 
 
 rule plot_sweep:
+    """Draw the scores of the sweep and examples of its images."""
     input:
         scores="results/{organism}/sweep/scores.csv",
         examples="results/{organism}/sweep/examples.npz",

@@ -1,3 +1,5 @@
+"""Collect the segmented images that masks are made from, each cleaned."""
+
 from sketchscope.run.job import job
 
 
@@ -8,23 +10,16 @@ def main(snakemake):
     from sketchscope.io.images import write_image
     from sketchscope.labels import clean_labels
     from sketchscope.masks import label_sources
-    from sketchscope.segmentation import classical
 
-    params = snakemake.params
-    rows = manifest.read_manifest(snakemake.input.manifest)
+    inputs, params = snakemake.input, snakemake.params
+    rows = manifest.read_manifest(inputs.manifest)
     if params.source == "files":
-        segmented = label_sources.labels_of_files(snakemake.input.segmented, rows[0])
+        segmented = label_sources.read_label_files(inputs.files, rows[0])
     elif params.source == "silver":
-        dataset = prepare.read_dataset(snakemake.input.dataset)
-        segmented = label_sources.labels_of_training(dataset, rows, params.axes)
-    elif params.source == "cellpose":
-        train = manifest.training_rows(rows)
-        segmented = ((row.image, manifest.load_image(row, snakemake.input.predicted)) for row in train)
+        segmented = label_sources.read_training_labels(prepare.read_dataset(inputs.dataset), rows, params.axes)
     else:
-        settings = {"stain": params.stain, "cell_diameter": params.cell_diameter, **params.classical}
-        images = ((row.image, manifest.load_image(row, snakemake.input.images)) for row in manifest.training_rows(rows))
-        settings["voxel_size"] = rows[0].voxel_size
-        segmented = ((name, classical.segment(image, **settings)) for name, image in images)
+        training = manifest.training_rows(rows)
+        segmented = ((row.image, manifest.load_image(row, inputs.segmented)) for row in training)
     with atomic_folder(snakemake.output.labels) as folder:
         for name, labels in segmented:
             cleaned = clean_labels(labels, params.min_size)

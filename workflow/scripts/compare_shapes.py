@@ -25,8 +25,8 @@ def main(snakemake):
             if plane is None  # in single planes not all cells are labelled
         },
     }
-    cells, images = shapes.as_tables(populations)
-    comparison = shapes.compare(cells, images, len(voxel_size))
+    cells, images = shapes.tabulate_populations(populations)
+    comparison = shapes.compare_shapes(cells, images, len(voxel_size))
     for path, table in ((outputs.cells, cells), (outputs.images, images), (outputs.comparison, comparison)):
         with atomic_path(path) as temporary:
             table.to_csv(temporary, index=False)

@@ -1,35 +1,31 @@
+"""Draw the masks of a batch as sketches: one grey value per cell or membrane, blurred."""
+
 from sketchscope.run.job import job
 
 
 def main(snakemake):
     import numpy as np
-    from sketchscope.config.auto import settle
+    from sketchscope.config import auto
     from sketchscope.diffusion.noise import stable_key
-    from sketchscope.evaluation import audit
+    from sketchscope.evaluation.audit import read_lost
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
     from sketchscope.io.images import image_files, read_image, write_image
-    from sketchscope.sketches import depth, draw
+    from sketchscope.sketches import depth
+    from sketchscope.stains import STAINS
 
-    params = snakemake.params
-    voxel_size = read_manifest(snakemake.input.manifest)[0].voxel_size
-    settings = settle(params.settings, [*snakemake.input.choice, snakemake.input.depth])
-    measured = depth.read_measured(snakemake.input.cells, settings["decay_um"])
+    inputs, params = snakemake.input, snakemake.params
+    voxel_size = read_manifest(inputs.manifest)[0].voxel_size
+    stain = STAINS[params.stain]
+    settings = stain.sketch(**auto.settle(params.settings, [*inputs.choice, inputs.depth]))
+    measured = depth.read_measured(inputs.cells, settings.decay_um)
     print(f"Drawn with {settings}")
-    lost = audit.read_lost(filter(None, [snakemake.input.get("audit")]))
+    lost = read_lost(filter(None, [inputs.get("audit")]))
+    key = [params.seed, stable_key(snakemake.wildcards.organism)]
     with atomic_folder(snakemake.output.sketches) as folder:
-        for volume, path in image_files(snakemake.input.masks).items():
-            seed = [params.seed, stable_key(snakemake.wildcards.organism), params.volumes[volume]]
-            drawn = draw.draw(
-                read_image(path),
-                voxel_size,
-                stain=params.stain,
-                measured=measured.grey,
-                measured_background=measured.background,
-                lost=lost.get(volume, ()),
-                rng=np.random.default_rng(seed),
-                **settings,
-            )
+        for volume, path in image_files(inputs.masks).items():
+            rng, faint = np.random.default_rng([*key, params.volumes[volume]]), lost.get(volume, ())
+            drawn = stain.draw(read_image(path), voxel_size, settings, measured, rng, lost=faint)
             write_image(folder / path.name, drawn, voxel_size)
 
 

@@ -1,6 +1,6 @@
-from sketchscope.run.job import job
+"""Measure the brightness of cells or membranes in typical training images, and how it fades with depth."""
 
-MOST_IMAGES = 12  # enough cells for their statistics
+from sketchscope.run.job import job
 
 
 def main(snakemake):
@@ -8,34 +8,23 @@ def main(snakemake):
     from sketchscope.errors import InputError
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path, write_json
-    from sketchscope.segmentation import classical_nuclei
-    from sketchscope.sequences import spread_out
     from sketchscope.sketches import brightness, depth
 
-    params = snakemake.params
-    rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
+    inputs, params = snakemake.input, snakemake.params
     tables, profiles = [], []
-    for row in spread_out(rows, MOST_IMAGES):
-        image = manifest.load_normalised(row, snakemake.input.images)
-        if params.stain == "membranes":
-            labels = brightness.find_membranes(image, row.voxel_size, params.membrane_um, params.cell_diameter)
-            table = brightness.measure_membranes(image, labels, row.voxel_size, params.cell_diameter)
+    for row in manifest.typical_rows(manifest.read_manifest(inputs.manifest)):
+        image = manifest.load_normalised(row, inputs.images)
+        if params.membrane_um is None:
+            pieces = manifest.load_image(row, inputs.rough)
         else:
-            labels = classical_nuclei.segment(
-                manifest.load_image(row, snakemake.input.images),
-                voxel_size=row.voxel_size,
-                cell_diameter=params.cell_diameter,
-                **params.settings,
-            )
-            table = brightness.measure(image, labels, row.voxel_size)
-        background = brightness.measure_background(image, labels)
-        table.insert(0, "image", row.image)
-        tables.append(table.assign(**background._asdict()))
-        profiles.append(depth.depth_profile(image, labels > 0, background.background_mean, row.voxel_size))
-        print(f"{row.image}: {len(table)} {params.stain}")
+            pieces = brightness.find_membranes(image, row.voxel_size, params.membrane_um, params.cell_diameter)
+        measured = brightness.measure_brightness(image, pieces, row.voxel_size)
+        tables.append(measured.pieces.assign(image=row.image, background=measured.background))
+        profiles.append(depth.measure_profile(image, pieces > 0, measured.background, row.voxel_size))
+        print(f"{row.image}: {len(measured.pieces)} cells or pieces of membrane")
     if not sum(map(len, tables)):
         raise InputError(
-            f"{snakemake.input.manifest}: no cell was found in {len(tables)} training images; "
+            f"{inputs.manifest}: no cell was found in {len(tables)} training images; "
             "cell_diameter must fit the cells, and classical.min_contrast may be too high"
         )
     with atomic_path(snakemake.output.cells) as temporary:

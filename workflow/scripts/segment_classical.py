@@ -1,25 +1,25 @@
+"""Segment test or training images without a trained model."""
+
 from sketchscope.run.job import job
 
 
 def main(snakemake):
-    import numpy as np
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_folder
     from sketchscope.io.images import write_image
-    from sketchscope.segmentation import classical
+    from sketchscope.labels import label_type
+    from sketchscope.stains import STAINS
 
-    rows = manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest))
+    params = snakemake.params
+    choose = {"test": manifest.held_out_rows, "train": manifest.training_rows, "typical": manifest.typical_rows}
+    rows = choose[params.split](manifest.read_manifest(snakemake.input.manifest))
+    stain = STAINS[params.stain]
+    settings = stain.segmentation(**params.settings)
     with atomic_folder(snakemake.output.predictions) as folder:
         for row in rows:
-            labels = classical.segment(
-                manifest.load_image(row, snakemake.input.images),
-                stain=snakemake.params.stain,
-                voxel_size=row.voxel_size,
-                cell_diameter=snakemake.params.cell_diameter,
-                **snakemake.params.settings,
-            )
-            dtype = np.uint16 if labels.max() <= np.iinfo(np.uint16).max else np.uint32
-            write_image(folder / f"{row.image}.ome.tif", labels.astype(dtype), row.voxel_size)
+            image = manifest.load_image(row, snakemake.input.images)
+            labels = stain.segment(image, row.voxel_size, params.cell_diameter, settings)
+            write_image(folder / f"{row.image}.ome.tif", labels.astype(label_type(labels.max())), row.voxel_size)
             print(f"{row.image}: {labels.max()} cells")
 
 

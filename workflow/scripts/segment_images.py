@@ -1,3 +1,5 @@
+"""Segment test or training images with a Cellpose model."""
+
 from sketchscope.run.job import job
 
 
@@ -10,30 +12,31 @@ def main(snakemake, device):
     from sketchscope.io.images import write_image
     from sketchscope.segmentation import cellpose
 
-    record = snakemake.input.get("weights")
+    inputs, params = snakemake.input, snakemake.params
+    record = inputs.get("weights")
     reason = fetch_error(record) if record else None
-    if reason and snakemake.params.split == "test":  # only a baseline is missing
+    if reason and params.split == "test":  # only a baseline is missing
         write_reason(snakemake.output.predictions, reason)
         print(f"nothing is segmented: {reason}")
         return
-    chosen = {"train": manifest.training_rows, "test": manifest.held_out_rows}[snakemake.params.split]
-    rows = chosen(manifest.read_manifest(snakemake.input.manifest))
+    choose = {"train": manifest.training_rows, "test": manifest.held_out_rows}
+    rows = choose[params.split](manifest.read_manifest(inputs.manifest))
     torch.set_num_threads(snakemake.threads)
     segmenter = cellpose.Segmenter(
-        find_weights(record) if record else snakemake.input.model,
+        find_weights(record) if record else inputs.model,
         rows[0].voxel_size,
-        snakemake.params.cell_diameter,
+        params.cell_diameter,
+        cellpose.Thresholds(**params.settings),
         device=device,
-        diam_mean=snakemake.params.diam_mean,
-        **snakemake.params.settings,
+        diam_mean=params.diam_mean,
     )
     with atomic_folder(snakemake.output.predictions) as folder:
         for row in rows:
-            labels = segmenter.segment(manifest.load_image(row, snakemake.input.images))
+            labels = segmenter.segment(manifest.load_image(row, inputs.images))
             write_image(folder / f"{row.image}.ome.tif", labels, row.voxel_size)
             print(f"{row.image}: {labels.max()} cells")
 
 
-device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
+device, gpus, seed = snakemake.resources.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
 with job(snakemake.log[0], device=device, gpus=gpus, seed=seed) as device:
     main(snakemake, device)

@@ -1,3 +1,5 @@
+"""Make the instance masks of a batch of volumes from segmented images."""
+
 from sketchscope.run.job import job
 
 
@@ -7,26 +9,20 @@ def main(snakemake):
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
     from sketchscope.io.images import SUFFIXES, image_files, read_image, write_image
-    from sketchscope.masks.rearrange import new_layout
+    from sketchscope.masks.rearrange import Rearrangement, rearrange
+    from sketchscope.stains import STAINS
 
     params = snakemake.params
     first = read_manifest(snakemake.input.manifest)[0]
     frames = list(image_files(snakemake.input.labels).values())
-    organism = stable_key(snakemake.wildcards.organism)
+    touching = STAINS[params.stain].touching
+    settings = Rearrangement(touching, cell_diameter=params.cell_diameter, **params.settings)
+    key = [params.seed, stable_key(snakemake.wildcards.organism)]
     with atomic_folder(snakemake.output.masks) as folder:
         for volume, index in params.volumes.items():
-            rng = np.random.default_rng([params.seed, organism, index])
-            labels = new_layout(
-                read_image(frames[rng.integers(len(frames))]),
-                params.volume_shape or first.shape,
-                first.voxel_size,
-                cell_diameter=params.cell_diameter,
-                tissue=params.stain == "membranes",
-                shuffle=params.settings["shuffle"],
-                elastic=params.settings["elastic"],
-                min_fraction=params.settings["min_size"],
-                rng=rng,
-            )
+            rng = np.random.default_rng([*key, index])
+            frame = read_image(frames[rng.integers(len(frames))])
+            labels = rearrange(frame, params.volume_shape or first.shape, first.voxel_size, settings, rng)
             write_image(folder / f"{volume}{SUFFIXES[params.volume_format]}", labels, first.voxel_size)
             print(f"{volume}: {labels.max()} cells")
 

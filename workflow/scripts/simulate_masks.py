@@ -1,3 +1,5 @@
+"""Simulate the instance masks of a batch of volumes."""
+
 from sketchscope.run.job import job
 
 
@@ -7,26 +9,20 @@ def main(snakemake):
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder, read_json
     from sketchscope.io.images import SUFFIXES, write_image
-    from sketchscope.masks.nuclei import simulate_nuclei
-    from sketchscope.masks.tissue import simulate_tissue
+    from sketchscope.masks.simulators import SIMULATORS, read_settings
 
+    params = snakemake.params
     first = read_manifest(snakemake.input.manifest)[0]
-    shape = snakemake.params.volume_shape or first.shape
-    suffix = SUFFIXES[snakemake.params.volume_format]
-    organism = stable_key(snakemake.wildcards.organism)
-    settings = {"diameter": snakemake.params.cell_diameter, **snakemake.params.settings}
+    values = {"diameter": params.cell_diameter, **params.settings}
     for path in snakemake.input.fit:
-        settings |= read_json(path)["simulation"]
-    simulate = {"nuclei": simulate_nuclei, "membranes": simulate_tissue}[snakemake.params.stain]
+        values |= read_json(path)["simulation"]
+    simulate, settings = SIMULATORS[params.simulator].simulate, read_settings(params.simulator, values)
+    key = [params.seed, stable_key(snakemake.wildcards.organism)]
     with atomic_folder(snakemake.output.masks) as folder:
-        for volume, index in snakemake.params.volumes.items():
-            labels = simulate(
-                shape,
-                first.voxel_size,
-                rng=np.random.default_rng([snakemake.params.seed, organism, index]),
-                **settings,
-            )
-            write_image(folder / f"{volume}{suffix}", labels, first.voxel_size)
+        for volume, index in params.volumes.items():
+            rng = np.random.default_rng([*key, index])
+            labels = simulate(params.volume_shape or first.shape, first.voxel_size, settings, rng)
+            write_image(folder / f"{volume}{SUFFIXES[params.volume_format]}", labels, first.voxel_size)
             print(f"{volume}: {labels.max()} cells")
 
 

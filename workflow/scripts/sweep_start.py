@@ -1,65 +1,42 @@
+"""Score a grid of starts and blurs on sketches of real images."""
+
 from sketchscope.run.job import job
 
 
 def main(snakemake, device):
-    from functools import partial
-
     import numpy as np
     import pandas as pd
     import torch
-    from sketchscope.config.auto import settle
+    from sketchscope.config import auto
     from sketchscope.diffusion import generate, noise
     from sketchscope.evaluation import start_sweep
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
-    from sketchscope.segmentation import classical
     from sketchscope.sequences import spread_out
     from sketchscope.sketches import depth
-    from sketchscope.sketches import draw as draw_module
+    from sketchscope.stains import STAINS
 
     params, inputs = snakemake.params, snakemake.input
     torch.set_num_threads(snakemake.threads)
-    rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
-    voxel_size = rows[0].voxel_size
-    drawing = settle(params.sketch, [inputs.depth])
-    measured = depth.read_measured(inputs.cells, drawing["decay_um"])
+    rows = spread_out(manifest.typical_rows(manifest.read_manifest(inputs.manifest)), params.settings["images"])
+    stain, voxel_size = STAINS[params.stain], rows[0].voxel_size
+    sketch = stain.sketch(sigma=None, **auto.settle(params.sketch, [inputs.depth]))
+    measured = depth.read_measured(inputs.cells, sketch.decay_um)
     key = [params.seed, noise.stable_key(snakemake.wildcards.organism)]
-    segmentation = {"stain": params.stain, "cell_diameter": params.cell_diameter, **params.classical}
-
-    def draw(example, sigma):
-        return draw_module.draw(
-            example.labels,
-            voxel_size,
-            stain=params.stain,
-            measured=measured.grey,
-            measured_background=measured.background,
-            grey_values=start_sweep.grey_at_surface(example, voxel_size, measured.background, drawing["decay_um"]),
-            sigma=sigma,
-            rng=np.random.default_rng(key),
-            **drawing,
-        )
-
-    def example(row):
-        image, size = manifest.load_image(row, inputs.images), 2 * np.array(params.tiles["tile_shape"])
-        labels = classical.segment(image, voxel_size=voxel_size, **segmentation)
-        return start_sweep.typical_example(manifest.load_normalised(row, inputs.images), labels, size)
-
-    examples = [example(row) for row in spread_out(rows, params.settings["images"])]
+    draw = start_sweep.Drawing(stain.draw, sketch, measured, voxel_size, key)
+    pairs = ((manifest.load_normalised(row, inputs.images), manifest.load_image(row, inputs.rough)) for row in rows)
+    examples = [start_sweep.cut_example(*pair, 2 * np.array(params.tiles["tile_shape"])) for pair in pairs]
     network, alpha_bar = generate.load_network(inputs.model)
-    settings = params.tiles | {"steps": params.settings["steps"], "sampler": "dpm-solver++", "eta": 0.0}
+    settings = params.tiles | {"batch_size": snakemake.resources.batch_size or None}
+    settings |= {"steps": params.settings["steps"], "sampler": "dpm-solver++", "eta": 0.0}
+
+    def make_generator(t_start):
+        return generate.make_generator(network, alpha_bar, device, t_start=t_start, **settings)
+
+    grid = start_sweep.Grid(params.t_starts, params.sigmas)
+    points = start_sweep.sweep(examples, draw, make_generator, alpha_bar, voxel_size, grid, key=key, stain=params.stain)
     table, made = [], {"image": examples[0].image}
-    for scores, sketched, image in start_sweep.sweep(
-        examples,
-        draw,
-        partial(generate.make_generator, network, alpha_bar, device, **settings),
-        alpha_bar,
-        voxel_size,
-        t_starts=params.t_starts,
-        sigmas=params.sigmas,
-        key=key,
-        stain=params.stain,
-        min_contrast=params.min_contrast,
-    ):
+    for scores, sketched, image in points:
         table.append(scores)
         made |= {f"sketch {scores['sigma']:g}": sketched, f"{scores['sigma']:g} {scores['t_start']}": image}
         print({name: round(value, 4) for name, value in scores.items() if value is not None})
@@ -69,6 +46,6 @@ def main(snakemake, device):
         pd.DataFrame(table).to_csv(temporary, index=False)
 
 
-device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
+device, gpus, seed = snakemake.resources.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
 with job(snakemake.log[0], device=device, gpus=gpus, seed=seed) as device:
     main(snakemake, device)

@@ -1,3 +1,5 @@
+"""Train Cellpose from random weights on the synthetic images and their masks alone."""
+
 from sketchscope.run.job import job
 
 
@@ -8,32 +10,31 @@ def main(snakemake, device):
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
     from sketchscope.io.images import image_pairs, read_image
-    from sketchscope.labels import without
+    from sketchscope.labels import drop_labels
     from sketchscope.segmentation import cellpose
 
-    voxel_size = manifest.read_manifest(snakemake.input.manifest)[0].voxel_size
-    cell_diameter = snakemake.params.cell_diameter
+    inputs, params = snakemake.input, snakemake.params
+    voxel_size = manifest.read_manifest(inputs.manifest)[0].voxel_size
     torch.set_num_threads(snakemake.threads)
-    lost = audit.read_lost(snakemake.input.lost)
+    lost = audit.read_lost(inputs.lost)
     pairs = (
-        (read_image(path), without(read_image(mask), lost.get(volume, ())))
-        for volume, path, mask in image_pairs(snakemake.input.synthetic, snakemake.input.masks)
+        (read_image(path), drop_labels(read_image(mask), lost.get(volume, ())))
+        for volume, path, mask in image_pairs(inputs.synthetic, inputs.masks)
     )
-    stitched = snakemake.params.stitched
-    images, labels = cellpose.training_planes(pairs, voxel_size, cell_diameter, stitched=stitched)
+    images, labels = cellpose.make_training_planes(pairs, voxel_size, params.cell_diameter, stitched=params.stitched)
     losses = cellpose.train(
         snakemake.output.model,
         images,
         labels,
-        pixel_diameter=cell_diameter / voxel_size[-1],
-        seed=snakemake.params.seed,
+        cellpose.Training(**params.settings),
+        pixel_diameter=params.cell_diameter / voxel_size[-1],
+        seed=params.seed,
         device=device,
-        **snakemake.params.settings,
     )
     with atomic_path(snakemake.output.losses) as temporary:
         pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses}).to_csv(temporary, index=False)
 
 
-device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
+device, gpus, seed = snakemake.resources.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
 with job(snakemake.log[0], device=device, gpus=gpus, seed=seed) as device:
     main(snakemake, device)

@@ -1,6 +1,6 @@
-"""Annotated microscopy out of unannotated microscopy: the library behind the workflow.
+"""Annotated microscopy from unannotated microscopy: the library behind the workflow.
 
-Pure functions over arrays: plain keywords in, arrays out. Nothing here knows of Snakemake.
+Pure functions over arrays: plain keywords in, arrays out. Nothing here knows Snakemake.
 Images have the axes (Z, Y, X) in 3D and (Y, X) in 2D; every function serves both.
 """
 

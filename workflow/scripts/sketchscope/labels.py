@@ -8,37 +8,37 @@ from skimage.measure import regionprops
 from skimage.segmentation import relabel_sequential
 
 from .errors import InputError
+from .geometry import Slices, VoxelSize
 
 
-def without(labels: np.ndarray, lost: Sequence[int]) -> np.ndarray:
-    """Labels with some cells made background; the others keep their numbers.
+def drop_labels(labels: np.ndarray, dropped: Sequence[int]) -> np.ndarray:
+    """Make some cells background; the others keep their numbers.
 
-    >>> without(np.array([0, 1, 2, 3]), [2])
+    >>> drop_labels(np.array([0, 1, 2, 3]), [2])
     array([0, 1, 0, 3])
     """
-    return np.where(np.isin(labels, lost), 0, labels)
+    return np.where(np.isin(labels, dropped), 0, labels)
 
 
-def cell_boxes(labels: np.ndarray) -> Iterator[tuple[int, tuple[slice, ...]]]:
-    """Label and bounding box of each cell, by label; 0 is background."""
+def cell_boxes(labels: np.ndarray) -> Iterator[tuple[int, Slices]]:
+    """Yield label and bounding box of each cell, by label; 0 is background."""
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is not None:
             yield label, box
 
 
-def outline_shape(mask: np.ndarray, pixel_size: Sequence[float]) -> dict[str, float]:
-    """Equivalent diameter (micrometres), elongation (long over short axis) and solidity of a mask (Y, X)."""
+def outline_shape(mask: np.ndarray, pixel_size: VoxelSize) -> dict[str, float]:
+    """Measure the equivalent diameter (micrometres) and the elongation (long over short axis) of a mask (Y, X)."""
     region = regionprops(mask.astype(np.uint8), spacing=tuple(pixel_size))[0]
     short = max(region.axis_minor_length, min(pixel_size))
     return {
         "equivalent_diameter": region.equivalent_diameter_area,
         "elongation": max(region.axis_major_length / short, 1.0),
-        "solidity": region.solidity,
     }
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
-    """Largest face-connected component of a non-empty mask, bool array of its shape."""
+    """Find the largest face-connected component of a non-empty mask, bool array of its shape."""
     parts, count = ndimage.label(mask)
     if count < 2:
         return mask
@@ -85,7 +85,7 @@ def clean_labels(labels: np.ndarray, min_fraction: float) -> np.ndarray:
 
 
 def integer_labels(labels: np.ndarray, name: str, background_label: int = 0) -> np.ndarray:
-    """Labels as uint16, or uint32 where they do not fit, the background 0.
+    """Convert labels to uint16, or uint32 where they do not fit, with background 0.
 
     Parameters
     ----------
@@ -103,19 +103,19 @@ def integer_labels(labels: np.ndarray, name: str, background_label: int = 0) -> 
     """
     low, high = labels.min(), labels.max()
     if not (low >= 0 and high <= np.iinfo(np.uint32).max and np.all(labels == np.floor(labels))):
-        raise InputError(f"{name}: values from {low} to {high}; whole numbers from 0, one a cell, are needed")
+        raise InputError(f"{name}: values from {low} to {high}; whole numbers from 0, one per cell, are needed")
     labels = labels.astype(np.uint16 if high <= np.iinfo(np.uint16).max else np.uint32)
     labels[labels == background_label] = 0
     return labels
 
 
 def label_type(count: int) -> np.dtype:
-    """Unsigned integers that hold `count` labels: uint16 as a rule, wider ones where they overflow."""
+    """Choose unsigned integers that hold `count` labels: uint16 as a rule, wider ones where they overflow."""
     return np.promote_types(np.uint16, np.min_scalar_type(count))
 
 
 def keep_labels(labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Labels 1, 2, ... of those that are kept, in their order; the rest becomes background.
+    """Number those cells that are kept 1, 2, ... in their order; the rest becomes background.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 
 def spread_out(items: Sequence[Item], count: int) -> list[Item]:
-    """At most `count` of the items, evenly spaced, the first and last among them.
+    """Take at most `count` of the items, evenly spaced, the first and last among them.
 
     Examples
     --------

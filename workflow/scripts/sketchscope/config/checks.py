@@ -103,5 +103,5 @@ def check_fit(settings: Settings, key: str) -> None:
     """Check that a density can be fitted where that is wanted: that the specimen fills the images."""
     simulation = settings["simulation"]
     shape = simulation["specimen"]["shape"]
-    if simulation["fit"] and settings["stain"] == "nuclei" and shape != "box":
+    if simulation["fit"] and simulation["simulator"] == "nuclei" and shape != "box":
         raise InputError(f"{key}.simulation.fit: found true; with specimen.shape: {shape} allowed is false")

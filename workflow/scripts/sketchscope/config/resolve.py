@@ -8,6 +8,7 @@ from ..errors import InputError
 from .checks import check_fit, check_generation, check_redrawing, check_selections, check_shapes, with_tiles
 from .inputs import find_files, find_masks
 from .layers import Settings, defaults, merge, preset_layers, read_yaml
+from .meaning import choose_simulator, drop_meaningless
 from .schema import check_schema, unknown
 
 
@@ -60,7 +61,8 @@ def organism_settings(name: str, section: Mapping, scale: str, repository: Path)
         section,
     )
     check_schema(settings, schema, key)
-    return check_organism(settings, key, read_yaml(resources / "datasets.yaml"))
+    checked = check_organism(choose_simulator(settings), key, read_yaml(resources / "datasets.yaml"))
+    return drop_meaningless(checked, schema)
 
 
 def check_organism(settings: Settings, key: str, sources: Mapping) -> Settings:

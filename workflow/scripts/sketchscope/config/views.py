@@ -5,15 +5,6 @@ from pathlib import Path
 
 from .layers import Settings
 
-# the keys of the section simulation that mean nothing to one stain; changing one simulates nothing again
-MEANINGLESS = {
-    "nuclei": ("layers", "size_gradient"),
-    "membranes": (
-        *("elongation", "elongation_sd", "flatness", "roughness", "surface", "mitotic_fraction", "mitotic_elongation"),
-        *("density", "cluster_fraction", "cluster_gap_um", "layer_um"),
-    ),
-}
-
 # the keys of the section simulation that are fitted to the images where simulation.fit says so
 FITTED = ("diameter_cv", "elongation", "elongation_sd", "density")
 
@@ -22,15 +13,16 @@ UNSEEN = ("images", "labels", "baselines", "cellpose", "evaluation")
 
 
 def simulation_settings(organism: Mapping) -> Settings:
-    """The section simulation of an organism, as far as it matters to its stain and is not fitted."""
-    others = ["fit", *MEANINGLESS[organism["stain"]], *(FITTED if organism["simulation"]["fit"] else [])]
+    """The numbers that a simulator takes from the section simulation; those that are fitted are left out."""
+    others = ["fit", "simulator", *(FITTED if organism["simulation"]["fit"] else [])]
     return {key: value for key, value in organism["simulation"].items() if key not in others}
 
 
 def effective_settings(organism: Mapping) -> Settings:
     """The settings of an organism as far as they mean anything to it, for people to read."""
     if organism["masks"]["source"] == "simulated":
-        simulation = {"fit": organism["simulation"]["fit"], **simulation_settings(organism)}
+        chosen = {key: organism["simulation"][key] for key in ("fit", "simulator")}
+        simulation = chosen | simulation_settings(organism)
         return {**organism, "simulation": simulation, "masks": {"source": "simulated"}}
     return {key: value for key, value in organism.items() if key != "simulation"}
 

@@ -1,4 +1,4 @@
-"""Where to start, and how much to blur: real images are compared with what their own sketches become."""
+"""Where to start and how much to blur: real images are compared with what the network makes of their own sketches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -9,9 +9,61 @@ from scipy import ndimage
 from scipy.spatial.distance import jensenshannon
 
 from ..images.windows import crop_typical
-from ..sketches.depth import at_surface, slice_depths
+from ..sketches.depth import Measured, slice_depths, undo_fading
 from .audit import audit_cells, summarise_audit
 from .image_similarity import histogram_distance, psnr, spectrum_distance, zncc
+
+BINS, WIDEST = 200, 4.0  # of the histograms of noised intensities, whose standard deviation is about 1
+# contrast to noise below which a cell of an example is lost; not audit.min_contrast, so that this repeats no sweep
+LEAST_CONTRAST = 3.0
+AUDITED = {
+    "displacement": "displacement_abs_median",
+    "iou": "iou_median",
+    "iou_above_0.7": "iou_above_0.7",
+    "cells": "cells",
+    "lost": "lost",
+}
+
+
+class Example(NamedTuple):
+    """A real image and its labels, arrays of one shape, (Z, Y, X) or (Y, X)."""
+
+    image: np.ndarray
+    labels: np.ndarray
+
+
+class Drawing(NamedTuple):
+    """How sketches of examples are drawn: as those of the masks, with the cells' own grey values."""
+
+    draw: Callable[..., np.ndarray]
+    """Of the stain, see `stains.Stain`."""
+    settings: Any
+    """Numbers of `draw`, a named tuple with the fields sigma and decay_um."""
+    measured: Measured
+    voxel_size: Sequence[float]
+    """Micrometres along each axis."""
+    key: Sequence[int]
+    """Seeds of nucleoli and membranes."""
+
+    def __call__(self, example: Example, sigma: float) -> np.ndarray:
+        """Draw the sketch of an example with this blur, voxels of the finest axis."""
+        decay_um, background = self.settings.decay_um, self.measured.background
+        return self.draw(
+            example.labels,
+            self.voxel_size,
+            self.settings._replace(sigma=sigma),
+            self.measured,
+            np.random.default_rng(self.key),
+            grey_values=grey_at_surface(example, self.voxel_size, background, decay_um),
+        )
+
+
+class Grid(NamedTuple):
+    """Starts and blurs to try."""
+
+    t_starts: Sequence[int]
+    sigmas: Sequence[float]
+    """Voxels of the finest axis."""
 
 
 def choose_start(
@@ -24,14 +76,14 @@ def choose_start(
 ) -> dict[str, Any]:
     """Choose the earliest t_start, and for it the smallest sigma, of those that are good enough.
 
-    Good enough is where noised sketches cannot be told from noised images, a divergence of at most `max_divergence`
-    (or the least there is), and of these, where the generated images have the texture of real ones, a spectrum at most
-    `max_spectrum` farther from theirs than the best. The earliest such start keeps cells closest to their masks.
+    A point is good enough if noised sketches look like noised images (a divergence of at most `max_divergence`, or the
+    least there is), and if, among these points, the generated images have nearly the best spectrum (at most
+    `max_spectrum` farther from the real one than the best). The earliest such start keeps cells closest to their masks.
 
     Parameters
     ----------
     scores : DataFrame
-        Rows of `sweep.sweep`.
+        Rows of `sweep`.
     max_divergence : float
         Bits.
     max_spectrum : float
@@ -53,25 +105,8 @@ def choose_start(
     return {name: chosen[name].item() for name in scores.columns} | {"t_start": int(chosen["t_start"])}
 
 
-BINS, WIDEST = 200, 4.0  # of the histograms of noised intensities, whose standard deviation is about 1
-AUDITED = {
-    "displacement": "displacement_abs_median",
-    "iou": "iou_median",
-    "iou_above_0.7": "iou_above_0.7",
-    "cells": "cells",
-    "lost": "lost",
-}
-
-
-class Example(NamedTuple):
-    """A real image and its labels, arrays of one shape, (Z, Y, X) or (Y, X)."""
-
-    image: np.ndarray
-    labels: np.ndarray
-
-
-def typical_example(image: np.ndarray, labels: np.ndarray, shape: Sequence[int]) -> Example:
-    """A window of typical brightness, of at most the given shape."""
+def cut_example(image: np.ndarray, labels: np.ndarray, shape: Sequence[int]) -> Example:
+    """Cut a window of typical brightness, of at most the given shape."""
     window = crop_typical(image, shape)
     return Example(image[window], labels[window])
 
@@ -79,26 +114,26 @@ def typical_example(image: np.ndarray, labels: np.ndarray, shape: Sequence[int])
 def grey_at_surface(
     example: Example, voxel_size: Sequence[float], background: float, decay_um: float | None
 ) -> np.ndarray:
-    """Mean intensity of each cell as in the first slice (see `depth.at_surface`).
+    """Compute the mean intensity of each cell, as it would be in the first slice (`depth.undo_fading`).
 
     Returns
     -------
     float32 array (labels,)
-        Anything for a number that no cell has.
+        Where no cell has a number, its entry means nothing.
     """
     numbers = np.arange(1, example.labels.max() + 1)
     depth = np.broadcast_to(slice_depths(example.labels.shape, voxel_size), example.labels.shape)
     count = np.maximum(np.bincount(example.labels.ravel(), minlength=len(numbers) + 1)[1:], 1)
     grey, depth_um = (ndimage.sum_labels(values, example.labels, numbers) / count for values in (example.image, depth))
-    return at_surface(grey, depth_um, background, decay_um).astype(np.float32)
+    return undo_fading(grey, depth_um, background, decay_um).astype(np.float32)
 
 
-def noised_distances(
+def compare_noised(
     images: Sequence[np.ndarray], sketches: Sequence[np.ndarray], alpha_bar: float, rng: np.random.Generator
 ) -> dict[str, float]:
-    """How far the intensities of noised sketches are from those of noised images.
+    """Measure how far the intensities of noised sketches are from those of noised images.
 
-    At a start where the two cannot be told apart the network is given what it was trained on.
+    Where the two are alike, the network is given what it was trained on.
 
     Parameters
     ----------
@@ -115,11 +150,11 @@ def noised_distances(
         from themselves under other noise; wasserstein, in units of intensity.
     """
 
-    def noised(group: Sequence[np.ndarray]) -> np.ndarray:
+    def add_noise(group: Sequence[np.ndarray]) -> np.ndarray:
         clean = np.concatenate([image.ravel() for image in group]).astype(np.float64)
         return np.sqrt(alpha_bar) * clean + np.sqrt(1 - alpha_bar) * rng.standard_normal(clean.size)
 
-    first, again, other = noised(images), noised(images), noised(sketches)
+    first, again, other = add_noise(images), add_noise(images), add_noise(sketches)
     counts = [
         np.histogram(np.clip(values, -WIDEST, WIDEST), BINS, (-WIDEST, WIDEST))[0] for values in (first, again, other)
     ]
@@ -130,21 +165,21 @@ def noised_distances(
     }
 
 
-def score(
-    examples: Sequence[Example], generated: Sequence[np.ndarray], voxel_size: Sequence[float], **audit: Any
+def score_examples(
+    examples: Sequence[Example], generated: Sequence[np.ndarray], voxel_size: Sequence[float], stain: str
 ) -> dict[str, float]:
-    """Compare images generated from sketches of real ones with these.
+    """Compare real images with those generated from their sketches.
 
     Parameters
     ----------
     examples : sequence of Example
         Real images, normalised, with labels.
     generated : sequence of arrays
-        One for each.
+        One for each example.
     voxel_size : sequence of float
         Micrometres along each axis.
-    **audit
-        Of `audit.audit_cells`: stain and min_contrast.
+    stain : str
+        nuclei or membranes.
 
     Returns
     -------
@@ -156,7 +191,10 @@ def score(
     pairs = list(zip(examples, generated, strict=True))
     images = [example.image for example in examples]
     inside = [(image, example.image, example.labels > 0) for example, image in pairs if example.labels.any()]
-    cells = [audit_cells(image, example.labels, voxel_size, **audit) for example, image in pairs]
+    cells = [
+        audit_cells(image, example.labels, voxel_size, stain=stain, min_contrast=LEAST_CONTRAST)
+        for example, image in pairs
+    ]
     audited = summarise_audit(pd.concat(cells))
     return {
         "psnr": float(np.mean([psnr(*three) for three in inside])) if inside else np.nan,
@@ -173,11 +211,10 @@ def sweep(
     make_generator: Callable[[int], Callable[..., np.ndarray]],
     alpha_bar: np.ndarray,
     voxel_size: Sequence[float],
+    grid: Grid,
     *,
-    t_starts: Sequence[int],
-    sigmas: Sequence[float],
     key: Sequence[int],
-    **audit: Any,
+    stain: str,
 ) -> Iterator[tuple[dict[str, float], np.ndarray, np.ndarray]]:
     """Score every start and blur of a grid.
 
@@ -188,31 +225,30 @@ def sweep(
     draw : callable
         From an example and sigma to its sketch.
     make_generator : callable
-        From t_start to a generator, see `generate.load_generator`.
+        From t_start to a generator, as `generate.make_generator` makes it.
     alpha_bar : array
         Of every step.
     voxel_size : sequence of float
         Micrometres along each axis.
-    t_starts, sigmas : sequences
-        The grid.
+    grid : Grid
     key : sequence of int
         Seed and organism, for all noise; it is the same at every point of the grid.
-    **audit
-        See `score`.
+    stain : str
+        nuclei or membranes.
 
     Yields
     ------
     dict
-        One row: t_start, sigma, and what `noised_distances` and `score` give.
+        One row: t_start, sigma, and what `compare_noised` and `score_examples` give.
     sketch, image : arrays
         Of the first example.
     """
     images = [example.image for example in examples]
-    for sigma in sigmas:
+    for sigma in grid.sigmas:
         sketches = [draw(example, sigma) for example in examples]
-        for t_start in t_starts:
-            generator = make_generator(t_start=t_start)
+        for t_start in grid.t_starts:
+            generator = make_generator(t_start)
             made = [generator(sketch, key=[*key, number]) for number, sketch in enumerate(sketches)]
-            distances = noised_distances(images, sketches, float(alpha_bar[t_start]), np.random.default_rng(key))
-            row = {"t_start": t_start, "sigma": sigma} | distances | score(examples, made, voxel_size, **audit)
+            distances = compare_noised(images, sketches, float(alpha_bar[t_start]), np.random.default_rng(key))
+            row = {"t_start": t_start, "sigma": sigma} | distances | score_examples(examples, made, voxel_size, stain)
             yield row, sketches[0], made[0]

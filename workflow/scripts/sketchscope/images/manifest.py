@@ -10,7 +10,10 @@ import numpy as np
 from ..errors import InputError
 from ..io.atomic import PathLike, atomic_path
 from ..io.images import read_image
+from ..sequences import spread_out
 from .intensity import denormalise, normalise
+
+MOST_TYPICAL = 12  # training images that stand for all
 
 
 class ManifestRow(NamedTuple):
@@ -81,6 +84,11 @@ def read_manifest(path: PathLike) -> list[ManifestRow]:
 def training_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
     """Rows of the images to learn from."""
     return [row for row in rows if row.split in ("train", "both")]
+
+
+def typical_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
+    """Choose some training images, evenly spaced, that stand for all: enough for the statistics of their cells."""
+    return spread_out(training_rows(rows), MOST_TYPICAL)
 
 
 def held_out_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:

@@ -1,4 +1,4 @@
-"""Label images to make masks of: the user's files, or the labels that a data set brings for its training images."""
+"""Label images to make masks from: the user's files, or the labels that a data set brings for its training images."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from ..io.atomic import PathLike
 from ..labels import integer_labels
 
 
-def labels_of_files(paths: Sequence[PathLike], like: ManifestRow) -> Iterator[tuple[str, np.ndarray]]:
+def read_label_files(paths: Sequence[PathLike], like: ManifestRow) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and labels of every frame of the user's label files.
 
     Parameters
@@ -38,16 +38,16 @@ def labels_of_files(paths: Sequence[PathLike], like: ManifestRow) -> Iterator[tu
 
 def _check_labels(stack: Stack, like: ManifestRow) -> None:
     if stack.dtype.kind not in "iuf":
-        raise InputError(f"{stack.path}: labels of type {stack.dtype}; one integer a cell is needed")
-    told = stack.voxel_size
-    if told is not None and not np.allclose(told, like.voxel_size, rtol=VOXEL_TOLERANCE, atol=0):
+        raise InputError(f"{stack.path}: labels of type {stack.dtype}; one integer per cell is needed")
+    stated = stack.voxel_size
+    if stated is not None and not np.allclose(stated, like.voxel_size, rtol=VOXEL_TOLERANCE, atol=0):
         raise InputError(
-            f"{stack.path}: labels with voxels of {told} micrometres, but those of the images are {like.voxel_size};"
+            f"{stack.path}: labels with voxels of {stated} micrometres, but those of the images are {like.voxel_size};"
             " both must be the same"
         )
 
 
-def labels_of_training(
+def read_training_labels(
     dataset: Mapping[str, Any], rows: Iterable[ManifestRow], axes: str = "auto"
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and labels of those training images for which a data set brings labels; never of a test image.

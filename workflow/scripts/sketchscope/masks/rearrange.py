@@ -1,4 +1,4 @@
-"""New instance masks out of segmented images: cleaned, turned, deformed, and some of the cells at other places."""
+"""New instance masks from segmented images: turned, deformed, and with some of the cells at other places."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,9 +6,36 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from ..geometry import Slices
 from ..labels import cell_boxes, clean_labels, keep_labels, label_type, largest_component
 
-PLACEMENT_TRIES = 60
+PLACES_TRIED = 60  # for each cell that goes to another place
+
+
+class Rearrangement(NamedTuple):
+    """How new masks differ from the segmented images that they are made from."""
+
+    touching: bool
+    """Whether the cells share their boundaries, as in tissue."""
+    shuffle: float
+    """Fraction of the nuclei that go to other places."""
+    elastic: float
+    """Standard deviation of the elastic displacement as a fraction of `cell_diameter`."""
+    min_size: float
+    """Cells of less than this fraction of the median size are left out, also where the border cuts them."""
+    cell_diameter: float
+    """Mean diameter of a cell, micrometres: how far the deformation reaches."""
+
+
+class Part(NamedTuple):
+    """Which part of a frame becomes a volume, and how it is turned in the plane."""
+
+    frame_shape: Sequence[int]
+    shape: Sequence[int]
+    """Of the volume, voxels."""
+    voxel_size: Sequence[float]
+    angle: float
+    mirrored: bool
 
 
 class View(NamedTuple):
@@ -31,45 +58,30 @@ class Cutting(NamedTuple):
     """Slice of the frame in which it begins; 0 in 2D."""
 
 
-def new_layout(
+def rearrange(
     frame: np.ndarray,
     shape: Sequence[int],
     voxel_size: Sequence[float],
-    *,
-    cell_diameter: float,
-    tissue: bool,
-    shuffle: float,
-    elastic: float,
-    min_fraction: float,
+    settings: Rearrangement,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Make the mask of a new volume out of one segmented frame.
+    """Make the mask of a new volume from one segmented frame.
 
-    A part of the frame is taken, mirrored and turned in the plane, and deformed elastically there. Then nuclei at
-    which the frame ended are removed, a fraction of the others too, and as many as are missing at the density of
-    the frame are cut out of it and put, mirrored and turned each by itself, to free places, at their own height
-    unless the volume is deeper than the frame.
-    Tissue stays as it is: it is turned by right angles where the part fits into the frame so, by half turns
-    otherwise.
+    A part of the frame is mirrored and turned in the plane, and deformed elastically there. Then nuclei at which the
+    frame ended are removed, and a fraction of the others. As many as are now missing at the density of the frame are
+    cut out of it, mirrored and turned one by one, and put to free places; at their own height unless the volume is
+    deeper than the frame.
+    Tissue stays as it is. It is turned by right angles where the part fits into the frame so, by half turns otherwise.
 
     Parameters
     ----------
     frame : int array (Z, Y, X) or (Y, X)
-        Clean labels, see `clean_labels`.
+        Clean labels, see `labels.clean_labels`.
     shape : sequence of int
         Voxels of the volume; where it exceeds the frame it is background, or holds nuclei that are placed there.
     voxel_size : sequence of float
         Micrometres along each axis, of the frame and the volume.
-    cell_diameter : float
-        Mean diameter of a cell, micrometres: how far the deformation reaches.
-    tissue : bool
-        Whether the cells share their boundaries.
-    shuffle : float
-        Fraction of the nuclei that go to other places.
-    elastic : float
-        Standard deviation of the elastic displacement as a fraction of `cell_diameter`.
-    min_fraction : float
-        Cells of less than this fraction of the median size are left out, also where the border cuts them.
+    settings : Rearrangement
     rng : numpy Generator
 
     Returns
@@ -77,15 +89,16 @@ def new_layout(
     uint16 array of `shape`, uint32 if it holds more cells than that can number
         Labels 1, 2, ... without gaps, one piece each; 0 is background.
     """
-    angle, mirrored = _draw_turn(frame.shape, shape, voxel_size, tissue, rng), bool(rng.integers(2))
-    view = _draw_view(frame.shape, shape, voxel_size, angle, mirrored, elastic * cell_diameter, cell_diameter, rng)
-    labels = clean_labels(np.where(view.outside, 0, frame[view.indices]), min_fraction)
-    if tissue:
+    angle = _draw_angle(frame.shape, shape, voxel_size, settings.touching, rng)
+    part = Part(frame.shape, shape, voxel_size, angle, bool(rng.integers(2)))
+    view = _draw_view(part, settings, rng)
+    labels = clean_labels(np.where(view.outside, 0, frame[view.indices]), settings.min_size)
+    if settings.touching:
         return labels
     beside = np.unique(labels[ndimage.binary_dilation(view.outside) & (labels > 0)]).astype(int) - 1
-    kept = rng.random(labels.max(initial=0)) >= shuffle
+    kept = rng.random(labels.max(initial=0)) >= settings.shuffle
     kept[beside] = True
-    cuttings = cut_out(frame, whole_slices=frame.shape[:-2] == tuple(shape)[:-2])
+    cuttings = cut_cells(frame, whole_slices=frame.shape[:-2] == tuple(shape)[:-2])
     # of the cells that a border cuts, half have their centres within
     centres = (len(cuttings) + frame.max(initial=0)) / 2
     missing = centres * np.count_nonzero(view.outside) / frame.size + len(beside) / 2
@@ -93,18 +106,18 @@ def new_layout(
     kept[beside] = False
     labels = keep_labels(labels, kept)
     lift = view.lift if frame.shape[:-2] >= labels.shape[:-2] else None
-    return place_cuttings(labels, cuttings, wanted, voxel_size, lift, min_fraction, rng)
+    return place_cuttings(labels, cuttings, wanted, voxel_size, lift, settings.min_size, rng)
 
 
-def _draw_turn(
+def _draw_angle(
     frame_shape: Sequence[int],
     shape: Sequence[int],
     voxel_size: Sequence[float],
-    tissue: bool,
+    touching: bool,
     rng: np.random.Generator,
 ) -> float:
-    """Angle in the plane: any for nuclei, a right one for tissue if the frame holds the volume so."""
-    if not tissue:
+    """Draw an angle in the plane: any for nuclei, a right one for tissue if the frame holds the volume so."""
+    if not touching:
         return rng.uniform(0, 2 * np.pi)
     turned = np.multiply(shape, voxel_size)[-2:][::-1]
     fits = (turned <= np.multiply(frame_shape, voxel_size)[-2:] * (1 + 1e-6)).all()
@@ -117,42 +130,35 @@ def _rotation(angle: float, mirrored: bool) -> np.ndarray:
     return np.array([[cos, -sin], [sin, cos]]) * [1, -1 if mirrored else 1]
 
 
-def _draw_view(
-    frame_shape: Sequence[int],
-    shape: Sequence[int],
-    voxel_size: Sequence[float],
-    angle: float,
-    mirrored: bool,
-    displacement: float,
-    reach: float,
-    rng: np.random.Generator,
-) -> View:
+def _draw_view(part: Part, settings: Rearrangement, rng: np.random.Generator) -> View:
     """Draw the part of a frame that becomes a volume; all slices are turned and deformed alike."""
-    pixel, plane = np.asarray(voxel_size[-2:], float), tuple(shape[-2:])
+    frame_shape, shape = part.frame_shape, part.shape
+    pixel, plane = np.asarray(part.voxel_size[-2:], float), tuple(shape[-2:])
     half = [(n - 1) / 2 * s for n, s in zip(plane, pixel, strict=True)]
     target = np.stack(
         np.meshgrid(*[np.arange(n) * s - h for n, s, h in zip(plane, pixel, half, strict=True)], indexing="ij")
     )
-    rotation = _rotation(angle, mirrored)
+    rotation = _rotation(part.angle, part.mirrored)
     middle = (np.array(frame_shape[-2:]) - 1) / 2 * pixel
     room = np.abs(middle - np.abs(rotation) @ half)  # within the frame, or of the frame within the volume
     position = np.tensordot(rotation, target, 1) + (middle + rng.uniform(-room, room))[:, None, None]
-    position += _displacements(plane, pixel, displacement, reach, rng)
+    reach = settings.cell_diameter
+    position += _draw_displacements(plane, pixel, settings.elastic * reach, reach, rng)
     indices = list(np.rint(position / pixel[:, None, None]).astype(int))
     lift = 0
     if len(shape) == 3:
         spare = frame_shape[0] - shape[0]
         lift = -int(rng.integers(min(spare, 0), max(spare, 0) + 1))
         indices.insert(0, np.arange(shape[0])[:, None, None] - lift)
-    parts = list(zip(indices, frame_shape, strict=True))
-    outside = np.logical_or.reduce(np.broadcast_arrays(*[(index < 0) | (index >= n) for index, n in parts]))
-    return View(tuple(np.clip(index, 0, n - 1) for index, n in parts), outside, lift)
+    inside = list(zip(indices, frame_shape, strict=True))
+    outside = np.logical_or.reduce(np.broadcast_arrays(*[(index < 0) | (index >= n) for index, n in inside]))
+    return View(tuple(np.clip(index, 0, n - 1) for index, n in inside), outside, lift)
 
 
-def _displacements(
+def _draw_displacements(
     plane: Sequence[int], pixel: np.ndarray, displacement: float, reach: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Smooth random displacements (2, Y, X) in micrometres, of this standard deviation and correlation length."""
+    """Draw smooth displacements (2, Y, X) in micrometres, of this standard deviation and correlation length."""
     if not displacement:
         return np.zeros((2, *plane))
     sigma = reach / pixel
@@ -161,7 +167,7 @@ def _displacements(
     return displacement * np.sqrt(4 * np.pi * sigma.prod()) * field
 
 
-def cut_out(frame: np.ndarray, *, whole_slices: bool = True) -> list[Cutting]:
+def cut_cells(frame: np.ndarray, *, whole_slices: bool = True) -> list[Cutting]:
     """Cut out the cells that no border in the plane cuts.
 
     Parameters
@@ -186,7 +192,7 @@ def cut_out(frame: np.ndarray, *, whole_slices: bool = True) -> list[Cutting]:
     return cuttings
 
 
-def turn(mask: np.ndarray, pixel: Sequence[float], angle: float, mirrored: bool) -> np.ndarray:
+def turn_cell(mask: np.ndarray, pixel: Sequence[float], angle: float, mirrored: bool) -> np.ndarray:
     """Mirror and turn a cell in the plane.
 
     Parameters
@@ -249,9 +255,9 @@ def place_cuttings(
     placed = labels.astype(label_type(present + count))
     for _ in range(count if cuttings else 0):
         cutting = cuttings[rng.integers(len(cuttings))]
-        mask = turn(cutting.mask, voxel_size[-2:], rng.uniform(0, 2 * np.pi), bool(rng.integers(2)))
-        for corner in _corners(placed.shape, mask.shape, None if lift is None else cutting.height + lift, rng):
-            region, part = _within(placed.shape, mask, corner)
+        mask = turn_cell(cutting.mask, voxel_size[-2:], rng.uniform(0, 2 * np.pi), bool(rng.integers(2)))
+        for corner in _draw_corners(placed.shape, mask.shape, None if lift is None else cutting.height + lift, rng):
+            region, part = _clip_to_volume(placed.shape, mask, corner)
             if not placed[region][part].any() and np.count_nonzero(part) >= max(min_fraction * mask.sum(), 1):
                 present += 1
                 placed[region][largest_component(part)] = present
@@ -259,19 +265,21 @@ def place_cuttings(
     return placed
 
 
-def _corners(shape: Sequence[int], size: Sequence[int], height: int | None, rng: np.random.Generator) -> np.ndarray:
-    """Places to try, (n, ndim): anywhere with the middle in the plane, at this height if the volume has it."""
+def _draw_corners(
+    shape: Sequence[int], size: Sequence[int], height: int | None, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw places to try, (n, ndim): anywhere with the middle in the plane, at this height if the volume has it."""
     lower = -(np.array(size) // 2)
-    corners = rng.integers(lower, lower + shape, (PLACEMENT_TRIES, len(shape)))
+    corners = rng.integers(lower, lower + shape, (PLACES_TRIED, len(shape)))
     if len(shape) == 3:
         highest = shape[0] - size[0]
         keeps = height is not None and 0 <= height <= highest
-        corners[:, 0] = height if keeps else rng.integers(0, max(highest, 0) + 1, PLACEMENT_TRIES)
+        corners[:, 0] = height if keeps else rng.integers(0, max(highest, 0) + 1, PLACES_TRIED)
     return corners
 
 
-def _within(shape: Sequence[int], mask: np.ndarray, corner: np.ndarray) -> tuple[tuple[slice, ...], np.ndarray]:
-    """The region of a volume that a mask at a corner covers, and the part of the mask in it."""
+def _clip_to_volume(shape: Sequence[int], mask: np.ndarray, corner: np.ndarray) -> tuple[Slices, np.ndarray]:
+    """Find the region of a volume that a mask at a corner covers, and the part of the mask in it."""
     first = np.maximum(corner, 0)
     last = np.minimum(corner + mask.shape, shape)
     region = tuple(slice(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Shapes and places of labelled cells: their distributions, the distance to real ones, numbers to simulate them."""
+"""Shapes and places of labelled cells: distributions, distances to those of real cells, numbers for a simulation."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from scipy.stats import ks_2samp, wasserstein_distance
 from ..errors import InputError
 from ..labels import cell_boxes, outline_shape
 
-SIGMAS = 1.3489795  # standard deviations between the quartiles of a normal distribution
+QUARTILE_SIGMAS = 1.3489795  # standard deviations between the quartiles of a normal distribution
 FEWEST = 10  # cells of which a distribution is fitted
 
 
@@ -23,10 +23,10 @@ class Population(NamedTuple):
     """Cells per 10,000 square micrometres in 2D, per 1,000,000 cubic ones in 3D."""
 
 
-def measures(ndim: int) -> dict[str, str]:
-    """What is compared of cells of so many dimensions, and its unit.
+def list_measures(ndim: int) -> dict[str, str]:
+    """List what is compared of cells in 2D or 3D, each with its unit.
 
-    >>> measures(2)["area"]
+    >>> list_measures(2)["area"]
     'µm²'
     """
     density = {"density": "cells per 10⁴ µm²" if ndim == 2 else "cells per 10⁶ µm³"}
@@ -52,30 +52,30 @@ def measure_population(labels: np.ndarray, voxel_size: Sequence[float], margin: 
     Returns
     -------
     Population
-        One row a cell: label; area (square micrometres), diameter (of the disc of that area, micrometres), elongation
+        One row per cell: label; area (square micrometres), diameter (of the disc of that area, micrometres), elongation
         (long over short axis) and eccentricity of its outline as seen along z; in 3D volume (cubic micrometres) and
         height (micrometres, first to last slice); neighbour, distance of its centre to the nearest other one
         (micrometres, NaN for a single cell).
         The density is NaN where the margins leave no room.
     """
-    voxel_size = np.asarray(voxel_size, float)
+    spacing = np.asarray(voxel_size, float)
     rows, centres = [], []
     for label, box in cell_boxes(labels):
         mask = labels[box] == label
         start = [part.start for part in box]
-        centres.append((np.mean(mask.nonzero(), axis=1) + start + 0.5) * voxel_size)
-        rows.append({"label": label, **_shape(mask, voxel_size)})
-    columns = ["label", *_shape(np.ones((1,) * labels.ndim, bool), voxel_size), "neighbour"]
+        centres.append((np.mean(mask.nonzero(), axis=1) + start + 0.5) * spacing)
+        rows.append({"label": label, **_measure_shape(mask, spacing)})
+    columns = ["label", *_measure_shape(np.ones((1,) * labels.ndim, bool), spacing), "neighbour"]
     table, places = pd.DataFrame(rows, columns=columns), np.reshape(centres, (-1, labels.ndim))
     table["neighbour"] = KDTree(places).query(places, 2)[0][:, 1] if len(places) > 1 else np.nan
-    extent = np.multiply(labels.shape, voxel_size)
+    extent = np.multiply(labels.shape, spacing)
     inner = (places[:, -2:] >= margin) & (places[:, -2:] <= extent[-2:] - margin)
     room = np.prod(extent[:-2]) * np.prod(np.maximum(extent[-2:] - 2 * margin, 0))
     cells = table[inner.all(axis=1)].reset_index(drop=True)
     return Population(cells, len(cells) / room * 10 ** (2 * labels.ndim) if room else np.nan)
 
 
-def _shape(mask: np.ndarray, voxel_size: np.ndarray) -> dict[str, float]:
+def _measure_shape(mask: np.ndarray, voxel_size: np.ndarray) -> dict[str, float]:
     flat = mask if mask.ndim == 2 else mask.any(axis=0)
     shape = outline_shape(flat, voxel_size[-2:])
     seen = {
@@ -89,7 +89,7 @@ def _shape(mask: np.ndarray, voxel_size: np.ndarray) -> dict[str, float]:
     return seen | {"volume": mask.sum() * voxel_size.prod(), "height": len(mask) * voxel_size[0]}
 
 
-def as_tables(populations: Mapping[str, Mapping[str, Population]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def tabulate_populations(populations: Mapping[str, Mapping[str, Population]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Gather the cells of synthetic and real images.
 
     Parameters
@@ -100,9 +100,9 @@ def as_tables(populations: Mapping[str, Mapping[str, Population]]) -> tuple[pd.D
     Returns
     -------
     cells : DataFrame
-        One row a cell: source, image, and what `measure_population` measures.
+        One row per cell: source, image, and what `measure_population` measures.
     images : DataFrame
-        One row an image: source, image, cells (their number away from the border) and density.
+        One row per image: source, image, cells (their number away from the border) and density.
     """
     named = [(source, image, found) for source, part in populations.items() for image, found in part.items()]
     cells = [found.cells.assign(source=source, image=image) for source, image, found in named]
@@ -112,27 +112,27 @@ def as_tables(populations: Mapping[str, Mapping[str, Population]]) -> tuple[pd.D
     return cells[order], pd.DataFrame(images, columns=["source", "image", "cells", "density"])
 
 
-def compare(cells: pd.DataFrame, images: pd.DataFrame, ndim: int) -> pd.DataFrame:
-    """Say how far synthetic cells are from real ones.
+def compare_shapes(cells: pd.DataFrame, images: pd.DataFrame, ndim: int) -> pd.DataFrame:
+    """Measure how far synthetic cells are from real ones.
 
     Parameters
     ----------
     cells, images : DataFrame
-        Of `as_tables`; there may be no real ones.
+        Of `tabulate_populations`; there may be no real ones.
     ndim : int
         Dimensions of the images.
 
     Returns
     -------
     DataFrame
-        One row a measure: measure, unit; of each side the number of values, their median, mean and standard
+        One row per measure: measure, unit; of each side the number of values, their median, mean and standard
         deviation; ks, the largest difference of the two distribution functions (0 to 1: the statistic of Kolmogorov
         and Smirnov); wasserstein, how far the values have to be moved on average, in the unit; relative, that over
         the mean of the real ones. NaN where there is nothing to compare. There are no p-values: cells of an image
         are not independent.
     """
     rows = []
-    for measure, unit in measures(ndim).items():
+    for measure, unit in list_measures(ndim).items():
         table = images if measure == "density" else cells
         ours, real = (table.loc[table["source"] == side, measure].dropna().to_numpy() for side in ("synthetic", "real"))
         distances = {"ks": np.nan, "wasserstein": np.nan, "relative": np.nan}
@@ -153,8 +153,8 @@ def _moments(side: str, values: np.ndarray) -> dict[str, float]:
     return {count: len(values), median: np.median(values), mean: values.mean(), sd: spread}
 
 
-def fit_simulation(populations: Iterable[Population], stain: str) -> dict[str, float]:
-    """Find the numbers to simulate cells with, of segmented ones.
+def fit_nuclei(populations: Iterable[Population]) -> dict[str, float]:
+    """Find the numbers to simulate nuclei with, from segmented ones.
 
     Medians and quartiles, so that a few fragments and clumps of a rough segmentation do not count.
 
@@ -162,14 +162,12 @@ def fit_simulation(populations: Iterable[Population], stain: str) -> dict[str, f
     ----------
     populations : iterable of Population
         Of the segmented images.
-    stain : str
-        nuclei or membranes.
 
     Returns
     -------
     dict
-        diameter (mean, micrometres; of membranes in 3D that of the ball of a cell's size) and diameter_cv of a
-        log-normal distribution; of nuclei also elongation and elongation_sd, and density, the mean over the images.
+        diameter (mean, micrometres) and diameter_cv of a log-normal distribution; elongation and elongation_sd;
+        density, the mean over the images.
 
     Raises
     ------
@@ -177,28 +175,46 @@ def fit_simulation(populations: Iterable[Population], stain: str) -> dict[str, f
         If there are fewer than ten cells.
     """
     populations = list(populations)
+    cells = _pool_cells(populations)
+    return _fit_diameter(cells["diameter"]) | {
+        "elongation": float(cells["elongation"].median()),
+        "elongation_sd": _robust_sd(cells["elongation"]),
+        "density": float(np.nanmean([population.density for population in populations])),
+    }
+
+
+def fit_tissue(populations: Iterable[Population]) -> dict[str, float]:
+    """Find the numbers to simulate tissue with, as `fit_nuclei` does for nuclei.
+
+    Returns
+    -------
+    dict
+        diameter (in 3D that of the ball of a cell's size) and diameter_cv.
+    """
+    cells = _pool_cells(list(populations))
+    return _fit_diameter(np.cbrt(cells["volume"] * 6 / np.pi) if "volume" in cells else cells["diameter"])
+
+
+def _pool_cells(populations: Sequence[Population]) -> pd.DataFrame:
+    """Pool the cells of all images, or raise an InputError if they are too few for a fit."""
     cells = pd.concat([population.cells for population in populations])
     if len(cells) < FEWEST:
         raise InputError(
             f"simulation.fit: the rough segmentation found {len(cells)} cells away from the borders of"
             f" {len(populations)} images; {FEWEST} are needed, so set the numbers of simulation instead"
         )
-    ball = stain == "membranes" and "volume" in cells
-    logarithm = np.log(np.cbrt(cells["volume"] * 6 / np.pi) if ball else cells["diameter"])
-    spread = _sigma(logarithm)
-    size = {
+    return cells
+
+
+def _fit_diameter(diameters: pd.Series) -> dict[str, float]:
+    logarithm = np.log(diameters)
+    spread = _robust_sd(logarithm)
+    return {
         "diameter": float(np.exp(logarithm.median() + spread**2 / 2)),
         "diameter_cv": float(np.sqrt(np.expm1(spread**2))),
     }
-    if stain == "membranes":
-        return size
-    return size | {
-        "elongation": float(cells["elongation"].median()),
-        "elongation_sd": _sigma(cells["elongation"]),
-        "density": float(np.nanmean([population.density for population in populations])),
-    }
 
 
-def _sigma(values: pd.Series) -> float:
-    """Standard deviation of the normal distribution that has the quartiles of these values."""
-    return float(np.subtract(*np.percentile(values, [75, 25])) / SIGMAS)
+def _robust_sd(values: pd.Series) -> float:
+    """Compute the standard deviation of the normal distribution that has the quartiles of these values."""
+    return float(np.subtract(*np.percentile(values, [75, 25])) / QUARTILE_SIGMAS)

@@ -8,6 +8,21 @@ import numpy as np
 from .surfaces import Harmonics, draw_harmonics
 
 
+class SpecimenSettings(NamedTuple):
+    """How the specimen of a volume is drawn."""
+
+    shape: str
+    """box fills the volume. ellipsoid lies in its middle. dome is an ellipsoid whose apex lies one cell below the first
+    slice (the first row in 2D). map is the surface of an ellipsoid, unrolled around its long axis, which is y; its
+    girth is kept: an ellipse in y and x."""
+    size_um: Sequence[float] | None
+    """Axes, micrometres; None fits them into the volume, or into the upper half of a dome."""
+    thickness_um: float | None
+    """Depth down to which there are cells, micrometres, for a shell or a cap; None fills the specimen."""
+    roughness: float
+    """Deformation of an ellipsoid: standard deviation as a fraction of the radius."""
+
+
 class Box(NamedTuple):
     """Tissue or medium that fills the volume and goes on beyond it."""
 
@@ -45,7 +60,7 @@ class Specimen(NamedTuple):
         return self.outline.depth(points)
 
     def contains(self, points: np.ndarray, margin: float = 0.0) -> np.ndarray:
-        """Whether points (n, ndim) lie in the specimen and so far from its surfaces, micrometres."""
+        """Whether points (n, ndim) lie in the specimen, at least `margin` micrometres from its surfaces."""
         return self.clearance(points) >= margin
 
     def clearance(self, points: np.ndarray) -> np.ndarray:
@@ -79,15 +94,7 @@ class Region(NamedTuple):
 
 
 def draw_specimen(
-    lower: np.ndarray,
-    upper: np.ndarray,
-    *,
-    shape: str,
-    size_um: Sequence[float] | None,
-    thickness_um: float | None,
-    roughness: float,
-    cell_diameter: float,
-    rng: np.random.Generator,
+    lower: np.ndarray, upper: np.ndarray, settings: SpecimenSettings, cell_diameter: float, rng: np.random.Generator
 ) -> Specimen:
     """Draw the specimen of one volume.
 
@@ -95,31 +102,23 @@ def draw_specimen(
     ----------
     lower, upper : array (ndim,)
         Corners of the volume, micrometres.
-    shape : str
-        box: fills the volume. ellipsoid: in its middle. dome: an ellipsoid of which the apex lies a cell below
-        the first slice (the first row in 2D). map: the surface of one, unrolled around its long axis, which is y, with
-        its girth kept: an ellipse in y and x.
-    size_um : sequence of float, optional
-        Axes; None fits them into the volume, of a dome the upper half.
-    thickness_um : float, optional
-        Depth down to which there are cells, for a shell or a cap; None fills the specimen.
-    roughness : float
-        Deformation of an ellipsoid: standard deviation as a fraction of the radius.
+    settings : SpecimenSettings
     cell_diameter : float
         Micrometres.
     rng : numpy Generator
         A box draws nothing from it.
     """
     extent = upper - lower
-    fitting = extent * (np.array([2.0] + [1.0] * (len(extent) - 1)) if shape == "dome" else 1.0)
-    size = fitting if size_um is None else np.asarray(size_um, float)
+    fitting = extent * (np.array([2.0] + [1.0] * (len(extent) - 1)) if settings.shape == "dome" else 1.0)
+    size = fitting if settings.size_um is None else np.asarray(settings.size_um, float)
     centre = (lower + upper) / 2
-    if shape == "dome":
+    if settings.shape == "dome":
         centre[0] = lower[0] + cell_diameter + size[0] / 2
-    if shape == "map" and len(size) == 3:
+    if settings.shape == "map" and len(size) == 3:
         size[0] = np.inf
-    outline = Box() if shape == "box" else Ellipsoid(centre, size / 2, roughness, draw_harmonics(rng))
-    return Specimen(outline, thickness_um)
+    if settings.shape == "box":
+        return Specimen(Box(), settings.thickness_um)
+    return Specimen(Ellipsoid(centre, size / 2, settings.roughness, draw_harmonics(rng)), settings.thickness_um)
 
 
 def find_region(specimen: Specimen, lower: np.ndarray, upper: np.ndarray, step: float, margin: float) -> Region:
@@ -131,7 +130,7 @@ def find_region(specimen: Specimen, lower: np.ndarray, upper: np.ndarray, step: 
     lower, upper : array (ndim,)
         Corners of the box, micrometres.
     step : float
-        Micrometres; each side of the box is divided evenly into so long parts.
+        Micrometres; each side of the box is divided evenly into parts of about this length.
     margin : float
         Distance from the specimen's surfaces that is kept, micrometres.
     """

@@ -53,7 +53,7 @@ def draw_harmonics(rng: np.random.Generator, decay: float = 3.0) -> Harmonics:
     decay : float
         The variance of a coefficient falls with this power of its degree.
     """
-    degrees, basis = harmonic_basis()
+    degrees, basis = tabulate_harmonics()
     power = degrees**-decay
     power *= 4 * np.pi / power.sum()  # an isotropic field's variance is that of its coefficients over 4 pi
     coefficients = np.sqrt(power) * rng.standard_normal(power.size)
@@ -61,8 +61,8 @@ def draw_harmonics(rng: np.random.Generator, decay: float = 3.0) -> Harmonics:
 
 
 @cache
-def harmonic_basis() -> tuple[np.ndarray, np.ndarray]:
-    """Degrees (n,) and tables (n, polar, azimuth) of the real, orthonormal spherical harmonics from degree 2."""
+def tabulate_harmonics() -> tuple[np.ndarray, np.ndarray]:
+    """Tabulate the real, orthonormal spherical harmonics from degree 2: degrees (n,), tables (n, polar, azimuth)."""
     polar = np.linspace(0, np.pi, TABLE[0])[:, None]
     azimuth = np.linspace(0, 2 * np.pi, TABLE[1])
     degrees, basis = [], []

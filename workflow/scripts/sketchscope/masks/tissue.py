@@ -1,38 +1,43 @@
 """Simulated instance masks of tissue: cells that touch, each a weighted Voronoi cell inside a specimen."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from ..geometry import ball_volume
+from ..geometry import Slices, VoxelSize, ball_volume
 from ..labels import cell_boxes, keep_labels, label_type
-from .nuclei import BOX
-from .specimen import Region, Specimen, draw_specimen, find_region
+from .specimen import Region, Specimen, SpecimenSettings, draw_specimen, find_region
 
-SAMPLES = 30  # points a cell by which its size and centre are estimated
+LEAST_SIZE = 0.1  # of a mean cell; what is smaller, at borders for example, falls to the neighbours
+SAMPLES = 30  # points per cell by which its size and centre are estimated
 ROUNDS = 6  # in which centres move to the middle of their cells
 BEYOND = 0.75  # diameters that the tissue goes on beyond the volume, which cuts its cells
 REGION_STEP = 0.25  # of a specimen's places, in diameters
 FAR = 100  # diameters by which layers are kept apart while their cells are placed
 FIRST_CANDIDATES = 16  # nearest cells a block of voxels is compared with
-SETTLING_ROUNDS = 10  # after which what is still loose becomes background
-CHUNK = 2**18  # voxels that are worked on at a time, few enough for the processor's cache
+MERGING_ROUNDS = 10  # after which what is still loose becomes background
+PART_VOXELS = 2**18  # voxels that are worked on at a time, few enough for the processor's cache
+
+
+class TissueSettings(NamedTuple):
+    """What the cells of a tissue are like, and where they lie."""
+
+    diameter: float
+    """Mean diameter of the disc or ball of a cell's size, micrometres; at the specimen's surface."""
+    diameter_cv: float
+    """Coefficient of variation of the diameter (log-normal)."""
+    layers: int
+    """Layers of cells that lie side by side below the specimen's surface, each a diameter thick; a box has none."""
+    size_gradient: float
+    """Growth of the diameter with each 100 micrometres below the surface, as a fraction."""
+    specimen: SpecimenSettings
 
 
 def simulate_tissue(
-    shape: Sequence[int],
-    voxel_size: Sequence[float],
-    *,
-    diameter: float,
-    diameter_cv: float,
-    layers: int = 0,
-    size_gradient: float = 0.0,
-    specimen: Mapping[str, Any] = BOX,
-    min_fraction: float = 0.1,
-    rng: np.random.Generator,
+    shape: Sequence[int], voxel_size: Sequence[float], settings: TissueSettings, rng: np.random.Generator
 ) -> np.ndarray:
     """Simulate the mask of one volume of tissue, as its membranes show it.
 
@@ -45,18 +50,7 @@ def simulate_tissue(
         Voxels, (Z, Y, X) or (Y, X).
     voxel_size : sequence of float
         Micrometres along each axis.
-    diameter : float
-        Mean diameter of the disc or ball of a cell's size, micrometres; at the specimen's surface.
-    diameter_cv : float
-        Coefficient of variation of the diameter (log-normal).
-    layers : int
-        Layers of cells that lie side by side below the specimen's surface, each a diameter thick; a box has none.
-    size_gradient : float
-        Growth of the diameter with each 100 micrometres below the surface, as a fraction.
-    specimen : mapping
-        See `specimen.draw_specimen`.
-    min_fraction : float
-        Cells smaller than this fraction of a mean one, at borders for example, fall to their neighbours.
+    settings : TissueSettings
     rng : numpy Generator
 
     Returns
@@ -64,27 +58,20 @@ def simulate_tissue(
     uint16 array of `shape`, uint32 if it holds more cells than that can number
         Labels 1, 2, ... without gaps, each one face-connected piece; 0 is outside the specimen.
     """
-    voxel_size = np.asarray(voxel_size, float)
-    extent = shape * voxel_size
-    body = draw_specimen(0 * extent, extent, cell_diameter=diameter, rng=rng, **specimen)
-    places = find_region(body, 0 * extent - BEYOND * diameter, extent + BEYOND * diameter, REGION_STEP * diameter, 0.0)
-    centres, weights = place_cells(places, body, diameter, diameter_cv, layers, size_gradient, rng)
+    spacing, diameter = np.asarray(voxel_size, float), settings.diameter
+    extent, beyond = np.asarray(shape) * spacing, BEYOND * diameter
+    body = draw_specimen(0 * extent, extent, settings.specimen, diameter, rng)
+    places = find_region(body, 0 * extent - beyond, extent + beyond, REGION_STEP * diameter, 0.0)
+    centres, weights = place_cells(places, body, settings, rng)
     if not len(centres):
         return np.zeros(shape, np.uint16)
-    labels = power_diagram(shape, voxel_size, centres, weights, body)
-    smallest = min_fraction * ball_volume(diameter / 2, len(shape)) / voxel_size.prod()
-    settle(labels, smallest, voxel_size)
+    labels = power_diagram(shape, spacing, centres, weights, body)
+    merge_loose_pieces(labels, LEAST_SIZE * ball_volume(diameter / 2, len(shape)) / spacing.prod(), spacing)
     return keep_labels(labels, np.array([box is not None for box in ndimage.find_objects(labels)], bool))
 
 
 def place_cells(
-    places: Region,
-    body: Specimen,
-    diameter: float,
-    diameter_cv: float,
-    layers: int,
-    size_gradient: float,
-    rng: np.random.Generator,
+    places: Region, body: Specimen, settings: TissueSettings, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Place the centres of cells evenly and weigh them so that their sizes are spread as they should be.
 
@@ -98,16 +85,17 @@ def place_cells(
     weights : array (n,)
         Square micrometres.
     """
-    ndim, spread = len(places.step), np.sqrt(np.log1p(diameter_cv**2))
+    diameter, layers = settings.diameter, settings.layers
+    ndim, spread = len(places.step), np.sqrt(np.log1p(settings.diameter_cv**2))
     mean_size = ball_volume(diameter / 2, ndim) * np.exp(ndim * (ndim - 1) / 2 * spread**2)
-    points, number = _draw_points(places, body, mean_size, diameter, size_gradient, rng)
+    points, number = _draw_points(places, body, mean_size, settings.size_gradient, rng)
     if not number:
         return points[:0], np.zeros(0)
     wanted = np.exp(spread * rng.standard_normal(number))
     wanted /= np.mean(wanted**ndim) ** (1 / ndim)
     layer = _layer(body.depth(points), diameter, layers)
     centres, weights = points[:number], np.zeros(number)
-    radius = diameter / 2 * _growth(body.depth(centres), size_gradient)
+    radius = diameter / 2 * _growth(body.depth(centres), settings.size_gradient)
     apart = layer[:, None] * FAR * diameter if layers else np.zeros((len(points), 0))
     lifted = np.column_stack([points, np.zeros(len(points)), apart])
     for _ in range(ROUNDS):
@@ -124,9 +112,9 @@ def place_cells(
 
 
 def _draw_points(
-    places: Region, body: Specimen, mean_size: float, diameter: float, size_gradient: float, rng: np.random.Generator
+    places: Region, body: Specimen, mean_size: float, size_gradient: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, int]:
-    """Points in random order, about `SAMPLES` a cell wherever it is, and the number of cells."""
+    """Draw points in random order, about `SAMPLES` for a cell wherever it is; and the number of cells."""
     ndim = len(places.step)
     crowding = _growth(body.depth(places.centres), size_gradient) ** -ndim
     number = rng.poisson(places.volume / mean_size * crowding.mean()) if len(crowding) else 0
@@ -146,7 +134,7 @@ def _layer(depth: np.ndarray, diameter: float, layers: int) -> np.ndarray:
 
 
 def _move_down(points: np.ndarray, distance: np.ndarray, body: Specimen, diameter: float) -> np.ndarray:
-    """Move points so far down, along the gradient of the depth."""
+    """Move points down by a distance, along the gradient of the depth."""
     moving = distance != 0
     shifts = np.eye(points.shape[1]) * diameter / 100
     slope = np.stack([body.depth(points[moving] + s) - body.depth(points[moving] - s) for s in shifts], axis=1)
@@ -198,14 +186,14 @@ def power_diagram(
     inside = np.flatnonzero(clearance > -reach)
     for rows, found in _least_power(middles[inside], half, local, centres, weights):
         blocked[inside[rows]] = found + 1
-    for rows in _chunks(np.flatnonzero(np.abs(clearance) <= reach), block):
+    for rows in _split_rows(np.flatnonzero(np.abs(clearance) <= reach), block):
         blocked[rows] *= _contained(body, middles[rows], local)
     return _unblock(blocked, counts, block)[tuple(slice(size) for size in shape)]
 
 
-def _chunks(rows: np.ndarray, block: np.ndarray) -> list[np.ndarray]:
-    """Rows of blocks, cut into parts of about `CHUNK` voxels."""
-    size = max(1, CHUNK // int(block.prod()))
+def _split_rows(rows: np.ndarray, block: np.ndarray) -> list[np.ndarray]:
+    """Cut rows of blocks into parts of about `PART_VOXELS` voxels."""
+    size = max(1, PART_VOXELS // int(block.prod()))
     return np.split(rows, range(size, len(rows), size))
 
 
@@ -230,7 +218,7 @@ def _least_power(
     """Rows of blocks, and for each of their voxels the cell of least power: int arrays (rows,), (rows, *block)."""
     candidates, gaps, away, last = _candidates(middles, half, centres, weights)
     order = np.argsort(last, kind="stable")
-    for rows in _chunks(order, np.array([len(positions) for positions in local])):
+    for rows in _split_rows(order, np.array([len(positions) for positions in local])):
         shape = (len(rows), *map(len, local))
         least, winner = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
         winner += candidates[rows, 0].reshape(-1, *[1] * len(local))
@@ -284,8 +272,8 @@ def _candidates(
     return candidates[rows, kept], gaps[rows, kept].astype(np.float32), away[rows, kept].astype(np.float32), last
 
 
-def settle(labels: np.ndarray, smallest: float, voxel_size: Sequence[float]) -> None:
-    """Give what is small or cut off to the neighbours, in place, until each label is one piece and large enough.
+def merge_loose_pieces(labels: np.ndarray, smallest: float, voxel_size: VoxelSize) -> None:
+    """Give small or cut-off pieces to the neighbours, in place, until each label is one piece and large enough.
 
     Parameters
     ----------
@@ -297,7 +285,7 @@ def settle(labels: np.ndarray, smallest: float, voxel_size: Sequence[float]) -> 
         Micrometres along each axis.
     """
     suspects: set[int] | None = None
-    for _ in range(SETTLING_ROUNDS):
+    for _ in range(MERGING_ROUNDS):
         loose = []
         for label, box in cell_boxes(labels):
             if suspects is None or label in suspects:
@@ -322,7 +310,7 @@ def _loose_pieces(cell: np.ndarray, smallest: float) -> list[np.ndarray]:
     return [parts == part for part in range(1, count + 1) if part != kept]
 
 
-def _give_away(labels: np.ndarray, box: tuple[slice, ...], piece: np.ndarray, voxel_size: Sequence[float]) -> set[int]:
+def _give_away(labels: np.ndarray, box: Slices, piece: np.ndarray, voxel_size: VoxelSize) -> set[int]:
     """Give each voxel of a piece to the nearest cell around; returns who has received any."""
     around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
     grown = np.pad(piece, [(part.start - wide.start, 1) for part, wide in zip(box, around, strict=True)])

@@ -228,9 +228,9 @@ def plot_shapes(cells: pd.DataFrame, images: pd.DataFrame, comparison: pd.DataFr
     Parameters
     ----------
     cells, images : DataFrame
-        Of `shapes.as_tables`.
+        Of `shapes.tabulate_populations`.
     comparison : DataFrame
-        Of `shapes.compare`.
+        Of `shapes.compare_shapes`.
     """
     columns = 3 if len(comparison) > 4 else len(comparison)
     rows = -(-len(comparison) // columns)

@@ -53,7 +53,7 @@ class Findings(NamedTuple):
     audit: pd.DataFrame
     """The rows synthetic and references, of `audit.summarise_audit`."""
     shapes: pd.DataFrame
-    """Of `shapes.compare`, by measure."""
+    """Of `shapes.compare_shapes`, by measure."""
     costs: dict[str, Cost]
     """What each rule took, from `cost.rule_costs`."""
     held_out: bool

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,13 +19,39 @@ from ..errors import InputError
 from ..io.atomic import atomic_path
 from ..run.devices import autocast, choose_precision
 
-DIAM_MEAN = 30.0  # pixels of a cell's diameter in the network's eyes; Cellpose's own default
+DIAM_MEAN = 30.0  # pixels of a cell's diameter after rescaling for the network; Cellpose's own default
 SCALE_RANGE = 0.5  # training crops are scaled by up to a quarter either way
 MOST_PLANES = 12  # along each axis of a volume
 CHANNELS = [0, 0]  # grey images
 
 
-def isotropic(image: np.ndarray, pixel: float, voxel_size: Sequence[float], order: int) -> np.ndarray:
+class Training(NamedTuple):
+    """How long and on what Cellpose trains; the first epoch has learning rate 0."""
+
+    epochs: int
+    images_per_epoch: int
+    batch_size: int
+    crop: int
+    """Side of a square training crop, pixels."""
+    learning_rate: float
+    weight_decay: float
+
+
+class Thresholds(NamedTuple):
+    """How Cellpose makes masks from flows."""
+
+    flow_threshold: float
+    """Largest flow error of a mask; 0 keeps every mask. 2D only."""
+    cellprob_threshold: float
+    """Smallest cell logit of a pixel."""
+    min_size: int
+    """Smallest mask, voxels."""
+    stitch_threshold: float | None
+    """Segment a stack plane by plane and join cells of neighbouring planes whose IoU exceeds this; None follows flows
+    in three dimensions."""
+
+
+def make_isotropic(image: np.ndarray, pixel: float, voxel_size: Sequence[float], order: int) -> np.ndarray:
     """Resample to square pixels or cubic voxels.
 
     Parameters
@@ -42,11 +69,11 @@ def isotropic(image: np.ndarray, pixel: float, voxel_size: Sequence[float], orde
     return resampled.astype(image.dtype if order == 0 else np.float32)
 
 
-def planes(image: np.ndarray, labels: np.ndarray, axes: int = 3) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Two-dimensional views of a pair: itself, or slices along the first `axes` axes of a volume.
+def cut_planes(image: np.ndarray, labels: np.ndarray, axes: int = 3) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield two-dimensional views of a pair: itself, or slices along the first `axes` axes of a volume.
 
-    Every axis gives as many, evenly spaced, so that thin stacks do not train on their sections alone; no
-    more than `MOST_PLANES`, since neighbouring slices tell the same.
+    Every axis gives the same number of slices, evenly spaced, so that thin stacks do not train on their sections alone.
+    It is at most `MOST_PLANES`, since neighbouring slices are much alike.
     """
     if image.ndim == 2:
         yield image, labels
@@ -63,7 +90,7 @@ def normalise99(image: np.ndarray) -> np.ndarray:
     return ((image - low) / max(high - low, 1e-9)).astype(np.float32)
 
 
-def training_planes(
+def make_training_planes(
     pairs: Iterable[tuple[np.ndarray, np.ndarray]],
     voxel_size: Sequence[float],
     cell_diameter: float,
@@ -91,12 +118,14 @@ def training_planes(
     pixel = cell_diameter / DIAM_MEAN
     pairs = ((normalise99(image), mask) for image, mask in pairs)
     if stitched:  # slices keep their distance
-        pairs = (plane for pair in pairs for plane in planes(*pair, axes=1))
+        pairs = (plane for pair in pairs for plane in cut_planes(*pair, axes=1))
         voxel_size = voxel_size[-2:]
-    images, labels, empty = [], [], 0
+    images: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    empty = 0
     for image, mask in pairs:
-        image = isotropic(image, pixel, voxel_size, 1)
-        for plane, truth in planes(image, isotropic(mask, pixel, voxel_size, 0)):
+        image = make_isotropic(image, pixel, voxel_size, 1)
+        for plane, truth in cut_planes(image, make_isotropic(mask, pixel, voxel_size, 0)):
             if truth.any():
                 images.append(plane)
                 labels.append(truth)
@@ -108,8 +137,8 @@ def training_planes(
     return images, labels
 
 
-def log_progress(name: str) -> None:
-    """Print what a logger of Cellpose says, so that it reaches the log of the job."""
+def print_progress(name: str) -> None:
+    """Print what a logger of Cellpose logs, so that it reaches the log of the job."""
     logger = logging.getLogger(name)
     logger.setLevel(logging.INFO)
     logger.handlers = [logging.StreamHandler(sys.stdout)]
@@ -119,14 +148,9 @@ def train(
     path: str | os.PathLike,
     images: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
+    settings: Training,
     *,
     pixel_diameter: float,
-    epochs: int,
-    images_per_epoch: int,
-    batch_size: int,
-    crop: int,
-    learning_rate: float,
-    weight_decay: float,
     seed: int,
     device: torch.device,
 ) -> np.ndarray:
@@ -139,9 +163,13 @@ def train(
     path : path
         The model, in the format that Cellpose and its GUI open.
     images, labels : sequences of arrays (Y, X)
-        From `training_planes`.
+        From `make_training_planes`.
+    settings : Training
     pixel_diameter : float
         Diameter of a cell in pixels of the original images, stored for the user of the model.
+    seed : int
+        Of the first weights and of the order of the data.
+    device : torch.device
 
     Returns
     -------
@@ -155,7 +183,7 @@ def train(
     model = CellposeModel(pretrained_model=False, diam_mean=DIAM_MEAN, device=device, mkldnn=False)
     # Cellpose seeds each epoch with its number: beside the first weights only the order of the data can differ
     order = np.random.default_rng(seed).permutation(len(images))
-    log_progress("cellpose.train")
+    print_progress("cellpose.train")
     with tempfile.TemporaryDirectory() as folder:  # train_seg insists on saving
         losses = train_seg(
             model.net,
@@ -163,18 +191,18 @@ def train(
             train_labels=[labels[i].copy() for i in order],  # Cellpose renumbers them in place
             channels=CHANNELS,
             normalize={"normalize": False},  # the planes are; False alone would change a global of Cellpose
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
             SGD=False,
-            n_epochs=epochs,
-            nimg_per_epoch=images_per_epoch,
+            n_epochs=settings.epochs,
+            nimg_per_epoch=settings.images_per_epoch,
             rescale=False,
             scale_range=SCALE_RANGE,
-            bsize=crop,
+            bsize=settings.crop,
             min_train_masks=1,
             save_path=folder,
-            save_every=epochs + 1,
+            save_every=settings.epochs + 1,
         )[1]
     model.net.diam_labels.data.fill_(pixel_diameter)
     with atomic_path(path) as temporary:
@@ -183,7 +211,7 @@ def train(
 
 
 def _as_float32(network: torch.nn.Module, inputs: tuple, outputs: tuple) -> tuple:
-    """What the network returns, in a type that NumPy knows: under autocast it may be bfloat16."""
+    """Convert what the network returns to a type that NumPy knows: under autocast it may be bfloat16."""
     return *(output.float() for output in outputs[:2]), outputs[2]
 
 
@@ -198,11 +226,15 @@ class Segmenter:
         Micrometres along each axis.
     cell_diameter : float
         Micrometres.
-    stitch_threshold : float, optional
-        Segment a stack plane by plane and join cells of neighbouring planes whose IoU exceeds it; None
-        follows flows in three dimensions.
+    thresholds : Thresholds
+    device : torch.device
     diam_mean : float, optional
         Pixels of a cell's diameter that the network was trained for; None takes what the file says.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not a Cellpose 3 model.
     """
 
     def __init__(
@@ -210,11 +242,8 @@ class Segmenter:
         path: str | os.PathLike,
         voxel_size: Sequence[float],
         cell_diameter: float,
+        thresholds: Thresholds,
         *,
-        flow_threshold: float,
-        cellprob_threshold: float,
-        min_size: int,
-        stitch_threshold: float | None,
         device: torch.device,
         diam_mean: float | None = None,
     ) -> None:
@@ -234,14 +263,14 @@ class Segmenter:
             "channels": CHANNELS,
             "normalize": True,
             "diameter": cell_diameter / voxel_size[-1],
-            "flow_threshold": flow_threshold,
-            "cellprob_threshold": cellprob_threshold,
-            "min_size": min_size,
+            "flow_threshold": thresholds.flow_threshold,
+            "cellprob_threshold": thresholds.cellprob_threshold,
+            "min_size": thresholds.min_size,
         }
-        if len(voxel_size) == 3 and stitch_threshold is None:
+        if len(voxel_size) == 3 and thresholds.stitch_threshold is None:
             self.settings |= {"do_3D": True, "z_axis": 0, "anisotropy": voxel_size[0] / voxel_size[-1]}
         elif len(voxel_size) == 3:
-            self.settings |= {"stitch_threshold": stitch_threshold, "z_axis": 0}
+            self.settings |= {"stitch_threshold": thresholds.stitch_threshold, "z_axis": 0}
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image (Z, Y, X) or (Y, X) into labels of the same shape."""

@@ -1,26 +1,29 @@
 """Classical segmentation of cells between stained membranes: dark blobs as seeds, watershed on the intensity."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from .classical_nuclei import blob_response, checked_voxel_size, clean, expected_size, find_seeds
+from .classical import blob_response, check_voxel_size, clean_cells, expected_size, find_seeds
 
 SEED_SCALE = 0.7  # diameter of the blob that is looked for in a cell over that of the cell, which is rarely round
 TEXTURED = 0.35  # least local standard deviation inside the specimen, as a fraction of the 90th percentile
 PARTED = 0.5  # least height of the membrane between a cell and the background, local standard deviations
 
 
+class ClassicalMembranes(NamedTuple):
+    """Numbers of the classical segmentation of membranes; see `ClassicalNuclei`."""
+
+    sigma: float | None
+    split: float
+    min_size: float
+
+
 def segment_membranes(
-    image: np.ndarray,
-    *,
-    voxel_size: Sequence[float],
-    cell_diameter: float,
-    sigma: float | None,
-    split: float,
-    min_size: float,
+    image: np.ndarray, voxel_size: Sequence[float], cell_diameter: float, settings: ClassicalMembranes
 ) -> np.ndarray:
     """Label cells that bright membranes part from each other and from the background.
 
@@ -31,8 +34,11 @@ def segment_membranes(
     ----------
     image : array (Z, Y, X) or (Y, X)
         Intensities of any scale and offset.
-    voxel_size, cell_diameter, sigma, split, min_size
-        See `classical.segment`.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    cell_diameter : float
+        Micrometres.
+    settings : ClassicalMembranes
 
     Returns
     -------
@@ -44,24 +50,24 @@ def segment_membranes(
     InputError
         If `voxel_size` does not fit the image.
     """
-    voxel_size = checked_voxel_size(image, voxel_size)
-    sigma = cell_diameter / 20 if sigma is None else sigma
+    spacing, reach = check_voxel_size(image, voxel_size), cell_diameter / 2
+    sigma = cell_diameter / 20 if settings.sigma is None else settings.sigma
     image = (image - np.median(image)).astype(np.float32)
-    smooth = ndimage.gaussian_filter(image, sigma / voxel_size, mode="nearest")
-    mean = ndimage.gaussian_filter(smooth, cell_diameter / 2 / voxel_size, mode="nearest")
-    spread = np.sqrt(ndimage.gaussian_filter((smooth - mean) ** 2, cell_diameter / 2 / voxel_size, mode="nearest"))
+    smooth = ndimage.gaussian_filter(image, sigma / spacing, mode="nearest")
+    mean = ndimage.gaussian_filter(smooth, reach / spacing, mode="nearest")
+    spread = np.sqrt(ndimage.gaussian_filter((smooth - mean) ** 2, reach / spacing, mode="nearest"))
     least = TEXTURED * np.percentile(spread, 90)
     if not least > 0:
         return np.zeros(image.shape, np.int32)
     specimen = spread > least
     darkness = np.clip((mean - smooth) / np.maximum(spread, least), -1, 1)
-    response = blob_response(darkness, voxel_size, SEED_SCALE * cell_diameter)
-    seeds = find_seeds(response, specimen, voxel_size, cell_diameter, split)
+    response = blob_response(darkness, spacing, SEED_SCALE * cell_diameter)
+    seeds = find_seeds(response, specimen, spacing, cell_diameter, settings.split)
     markers = np.zeros(image.shape, np.int32)
     markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
     markers[~specimen] = len(seeds) + 1
     labels = _without_background(watershed(smooth, markers), len(seeds) + 1, smooth, spread)
-    return clean(labels, min_size * expected_size(cell_diameter, voxel_size))
+    return clean_cells(labels, settings.min_size * expected_size(cell_diameter, spacing))
 
 
 def _without_background(labels: np.ndarray, background: int, smooth: np.ndarray, spread: np.ndarray) -> np.ndarray:

@@ -5,30 +5,39 @@ the baseline. Seeds and watershed follow Stegmaier et al. 2014 (PLoS ONE 9, e900
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
 from skimage.segmentation import watershed
 
 from ..errors import InputError
 from ..geometry import GAUSSIAN_MAD
-from ..labels import cell_boxes, fill_holes, largest_component
+from .classical import blob_response, check_voxel_size, clean_cells, expected_size, find_seeds
 
 HOLE = 0.1  # largest nucleolus, as a fraction of a cell's area
 
 
-def segment(
-    image: np.ndarray,
-    *,
-    voxel_size: Sequence[float],
-    cell_diameter: float,
-    sigma: float | None = None,
-    min_contrast: float = 5.0,
-    edge: float = 0.4,
-    split: float = 0.15,
-    min_height: float = 0.03,
-    min_size: float = 0.1,
+class ClassicalNuclei(NamedTuple):
+    """Numbers of the classical segmentation of nuclei."""
+
+    sigma: float | None
+    """Smoothing before any threshold, micrometres along every axis; None is 1/20 of the cell's diameter."""
+    min_contrast: float
+    """Height above the background that makes a cell, in standard deviations of the smoothed background."""
+    edge: float
+    """Fraction of a cell's own height at which its boundary lies, above 0 and below 1. Half the height of the edge is
+    0.5 for a flat cell; nuclei thin out towards their rim, which puts it at 0.4."""
+    split: float
+    """Relative depth of the notch between two seeds that makes them two cells."""
+    min_height: float
+    """Dimmest cell as a fraction of a bright one (90th percentile); larger where haze is taken for cells."""
+    min_size: float
+    """Smallest cell as a fraction of the area or volume that the cell's diameter gives."""
+
+
+def segment_nuclei(
+    image: np.ndarray, voxel_size: Sequence[float], cell_diameter: float, settings: ClassicalNuclei
 ) -> np.ndarray:
     """Label bright, roughly round cells on a darker background.
 
@@ -42,20 +51,8 @@ def segment(
     voxel_size : sequence of float
         Micrometres along each axis.
     cell_diameter : float
-        Mean diameter of a cell in the plane, micrometres; twice off is too far.
-    sigma : float, optional
-        Smoothing before any threshold, micrometres along every axis; `None` is 1/20 of `cell_diameter`.
-    min_contrast : float
-        Height above the background that makes a cell, in standard deviations of the smoothed background.
-    edge : float
-        Fraction of a cell's own height at which its boundary lies, above 0 and below 1. Half the height of
-        the edge is 0.5 for a flat cell; nuclei thin out towards their rim, which puts it at 0.4.
-    split : float
-        Relative depth of the notch between two seeds that makes them two cells.
-    min_height : float
-        Dimmest cell as a fraction of a bright one (90th percentile); larger where haze is taken for cells.
-    min_size : float
-        Smallest cell as a fraction of the area or volume that `cell_diameter` gives.
+        Mean diameter of a cell in the plane, micrometres; a factor of two off is too far.
+    settings : ClassicalNuclei
 
     Returns
     -------
@@ -67,30 +64,20 @@ def segment(
     InputError
         If `voxel_size` does not fit the image, or a number is out of its range.
     """
-    voxel_size = checked_voxel_size(image, voxel_size)
-    _check_ranges(cell_diameter=cell_diameter, edge=edge, min_contrast=min_contrast)
-    sigma = cell_diameter / 20 if sigma is None else sigma
-    contrast, noise = flatten_background(image, voxel_size, cell_diameter, sigma)
+    spacing, edge, min_contrast = check_voxel_size(image, voxel_size), settings.edge, settings.min_contrast
+    _check_ranges(cell_diameter, edge, min_contrast)
+    sigma = cell_diameter / 20 if settings.sigma is None else settings.sigma
+    contrast, noise = flatten_background(image, spacing, cell_diameter, sigma)
     foreground = contrast > min_contrast * noise
     if not foreground.any():
         return np.zeros(image.shape, np.int32)
     compressed = np.arcsinh(contrast / max(min_contrast * noise, 1e-3 * contrast.max()))
-    regions = split_cells(compressed, foreground, voxel_size, cell_diameter, split)
+    regions = split_cells(compressed, foreground, spacing, cell_diameter, settings.split)
     heights = cell_heights(contrast, regions, edge)
     relative = np.clip(contrast / heights[regions], 0, 1)
-    labels = split_cells(relative, foreground & (relative > edge), voxel_size, cell_diameter, split)
-    labels = cut_at_edge(contrast, labels, edge, min_height)
-    return clean(labels, min_size * expected_size(cell_diameter, voxel_size))
-
-
-def checked_voxel_size(image: np.ndarray, voxel_size: Sequence[float]) -> np.ndarray:
-    """Micrometres along each axis as an array, if they fit the image."""
-    sizes = np.asarray(voxel_size, float)
-    if sizes.shape != (image.ndim,) or not (sizes > 0).all():
-        raise InputError(
-            f"voxel_size: found {list(voxel_size)}, an image of {image.ndim} axes needs {image.ndim} positive"
-        )
-    return sizes
+    labels = split_cells(relative, foreground & (relative > edge), spacing, cell_diameter, settings.split)
+    labels = cut_at_edge(contrast, labels, edge, settings.min_height)
+    return clean_cells(labels, settings.min_size * expected_size(cell_diameter, spacing))
 
 
 def _check_ranges(cell_diameter: float, edge: float, min_contrast: float) -> None:
@@ -102,13 +89,7 @@ def _check_ranges(cell_diameter: float, edge: float, min_contrast: float) -> Non
         raise InputError(f"classical.min_contrast: found {min_contrast}, it must be above 0")
 
 
-def expected_size(cell_diameter: float, voxel_size: Sequence[float]) -> float:
-    """Voxels of a disc or ball of `cell_diameter` micrometres."""
-    unit = np.pi / 4 if len(voxel_size) == 2 else np.pi / 6
-    return float(unit * cell_diameter ** len(voxel_size) / np.prod(voxel_size))
-
-
-def background_level(values: np.ndarray) -> tuple[float, float]:
+def find_background_level(values: np.ndarray) -> tuple[float, float]:
     """Mode of the values and the spread of the background around it.
 
     The mode is the half-sample mode, found by bisection to the densest half; the spread is the normal-scaled
@@ -138,7 +119,7 @@ def background_level(values: np.ndarray) -> tuple[float, float]:
 
 
 def flatten_background(
-    image: np.ndarray, voxel_size: Sequence[float], cell_diameter: float, sigma: float
+    image: np.ndarray, voxel_size: np.ndarray, cell_diameter: float, sigma: float
 ) -> tuple[np.ndarray, float]:
     """Smooth an image and subtract its local background.
 
@@ -156,14 +137,13 @@ def flatten_background(
     noise : float
         Standard deviation of the smoothed background.
     """
-    voxel_size = np.asarray(voxel_size, float)
     image = (image - np.median(image)).astype(np.float32)  # large offsets cost float32 its precision
     smooth = ndimage.gaussian_filter(image, sigma / voxel_size, mode="nearest")
-    mode, sd = background_level(smooth)
+    mode, sd = find_background_level(smooth)
     far = np.round(4 * cell_diameter / voxel_size).astype(int)
     background = _masked_mean(smooth, np.abs(smooth - mode) <= 3 * sd, far, fallback=mode)
     contrast = smooth - background
-    offset, noise = background_level(contrast)
+    offset, noise = find_background_level(contrast)
     return contrast - np.float32(offset), noise
 
 
@@ -179,7 +159,7 @@ def _masked_mean(image: np.ndarray, mask: np.ndarray, size: np.ndarray, fallback
 
 
 def split_cells(
-    height: np.ndarray, mask: np.ndarray, voxel_size: Sequence[float], cell_diameter: float, split: float
+    height: np.ndarray, mask: np.ndarray, voxel_size: np.ndarray, cell_diameter: float, split: float
 ) -> np.ndarray:
     """Split a mask into cells: seeds where the Laplacian of Gaussian responds most, then a watershed on it.
 
@@ -199,67 +179,12 @@ def split_cells(
     int32 array
         Labels; components of the mask without a maximum of the response are left out.
     """
-    voxel_size = np.asarray(voxel_size, float)
     response = blob_response(height, voxel_size, cell_diameter)
     mask = fill_small_holes(mask, HOLE * expected_size(cell_diameter, voxel_size[-2:]))
     seeds = find_seeds(response, mask, voxel_size, cell_diameter, split)
     markers = np.zeros(height.shape, np.int32)
     markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
     return watershed(-response, markers, mask=mask).astype(np.int32)
-
-
-def blob_response(height: np.ndarray, voxel_size: np.ndarray, cell_diameter: float) -> np.ndarray:
-    """Negative Laplacian of Gaussian at the scale of half a cell, in units of `height`.
-
-    A ball of radius r answers most at sigma = r / sqrt(ndim) (Lindeberg 1998, Int. J. Comput. Vis. 30).
-    """
-    sigma = cell_diameter / 2 / np.sqrt(height.ndim)
-    smooth = ndimage.gaussian_filter(height.astype(np.float32), sigma / voxel_size, mode="nearest")
-    response = np.zeros_like(smooth)
-    for axis, size in enumerate(voxel_size):
-        response -= np.gradient(np.gradient(smooth, size, axis=axis), size, axis=axis)
-    return response * np.float32(sigma**2)
-
-
-def find_seeds(
-    response: np.ndarray, mask: np.ndarray, voxel_size: np.ndarray, cell_diameter: float, split: float
-) -> np.ndarray:
-    """Maxima of the response inside the mask, one a cell.
-
-    A maximum falls to a stronger one nearby if they are less than a quarter of `cell_diameter` apart, or if
-    the response between them never sinks below (1 - `split`) of the weaker.
-
-    Returns
-    -------
-    int array (n, ndim)
-        Voxel indices, strongest first.
-    """
-    peaks = (response == ndimage.maximum_filter(response, size=3)) & mask & (response > 0)
-    seeds = np.argwhere(peaks)
-    seeds = seeds[np.argsort(-response[tuple(seeds.T)], kind="stable")]
-    if len(seeds) < 2:
-        return seeds
-    pairs = cKDTree(seeds * voxel_size).query_pairs(cell_diameter, output_type="ndarray")
-    joined = _joined(response, seeds, pairs, split)
-    distance = np.linalg.norm((seeds[pairs[:, 0]] - seeds[pairs[:, 1]]) * voxel_size, axis=1)
-    return seeds[_survivors(len(seeds), pairs[joined | (distance < cell_diameter / 4)])]
-
-
-def _joined(response: np.ndarray, seeds: np.ndarray, pairs: np.ndarray, split: float) -> np.ndarray:
-    """Whether the response along the line between two seeds stays near the weaker one (the second)."""
-    steps = np.linspace(0, 1, 21)[:, None, None]
-    line = seeds[pairs[:, 0]] * (1 - steps) + seeds[pairs[:, 1]] * steps
-    lowest = ndimage.map_coordinates(response, np.moveaxis(line, -1, 0), order=1, mode="nearest").min(axis=0)
-    return lowest > (1 - split) * response[tuple(seeds[pairs[:, 1]].T)]
-
-
-def _survivors(count: int, pairs: np.ndarray) -> np.ndarray:
-    """Greedy suppression: of every pair (stronger, weaker) the weaker goes, unless the stronger went."""
-    keep = np.ones(count, bool)
-    for stronger, weaker in pairs[np.lexsort(pairs.T)]:
-        if keep[stronger]:
-            keep[weaker] = False
-    return keep
 
 
 def cell_heights(contrast: np.ndarray, labels: np.ndarray, edge: float, rounds: int = 3) -> np.ndarray:
@@ -296,30 +221,6 @@ def cut_at_edge(contrast: np.ndarray, labels: np.ndarray, edge: float, min_heigh
     dim = heights < min_height * np.percentile(heights[1:], 90)
     thresholds = np.where(dim, np.float32(np.inf), edge * heights)
     return np.where(contrast > thresholds[labels], labels, 0)
-
-
-def clean(labels: np.ndarray, min_voxels: float) -> np.ndarray:
-    """Largest component of each cell, holes filled, small ones removed, numbered from 1 without gaps.
-
-    Parameters
-    ----------
-    labels : int array (Z, Y, X) or (Y, X)
-        0 is background.
-    min_voxels : float
-        Cells below this are removed.
-
-    Returns
-    -------
-    int32 array
-    """
-    result = np.zeros(labels.shape, np.int32)
-    count = 0
-    for label, box in cell_boxes(labels):
-        cell = fill_holes(largest_component(labels[box] == label))
-        if cell.sum() >= max(min_voxels, 1):
-            count += 1
-            result[box][cell & ((labels[box] == 0) | (labels[box] == label))] = count
-    return result
 
 
 def fill_small_holes(mask: np.ndarray, max_size: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Size, shape and brightness of segmented cells, and of the background between them."""
+"""Brightness of cells or membranes in real images, and of the background between them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,76 +8,45 @@ import pandas as pd
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from ..labels import cell_boxes, outline_shape
+from ..geometry import VoxelSize
 from .depth import slice_depths
 
-CELL_COLUMNS = (
-    "label",
-    "area",
-    "volume_um",
-    "depth_um",
-    "equivalent_diameter",
-    "elongation",
-    "solidity",
-    "grey",
-    "texture",
-)
+
+class Brightness(NamedTuple):
+    """What is measured in one image; intensities are normalised."""
+
+    pieces: pd.DataFrame
+    """One row per cell or piece of membrane: grey, its mean intensity; depth_um, its mean distance from the first
+    slice, micrometres, 0 in 2D."""
+    background: float
+    """Mean intensity of the rest; NaN if nothing is left."""
 
 
-class Background(NamedTuple):
-    """Normalised intensity of what is no cell."""
-
-    background_mean: float
-    background_sd: float
-
-
-def measure(image: np.ndarray, labels: np.ndarray, voxel_size: Sequence[float]) -> pd.DataFrame:
-    """Measure each cell.
+def measure_brightness(image: np.ndarray, pieces: np.ndarray, voxel_size: Sequence[float]) -> Brightness:
+    """Measure the brightness of cells, or of pieces of membrane.
 
     Parameters
     ----------
     image : array (Z, Y, X) or (Y, X)
         Normalised intensities.
-    labels : int array, shape of `image`
-        0 is background.
+    pieces : int array, shape of `image`
+        Labels of cells, or of pieces from `find_membranes`; 0 is background.
     voxel_size : sequence of float
         Micrometres along each axis.
-
-    Returns
-    -------
-    DataFrame
-        One row a cell: label; area in voxels; volume_um in square micrometres (2D) or cubic ones (3D);
-        depth_um, its mean distance from the first slice, 0 in 2D; equivalent_diameter (micrometres), elongation (long
-        over short axis) and solidity of its outline as seen along z; grey and texture, mean and standard deviation of
-        its intensity.
     """
-    depth = np.broadcast_to(slice_depths(labels.shape, voxel_size), labels.shape)
-    cells = [
-        _measure_cell(label, image[box], depth[box], labels[box] == label, voxel_size)
-        for label, box in cell_boxes(labels)
-    ]
-    return pd.DataFrame(cells, columns=list(CELL_COLUMNS))
-
-
-def _measure_cell(
-    label: int, image: np.ndarray, depth: np.ndarray, mask: np.ndarray, voxel_size: Sequence[float]
-) -> dict:
-    values = image[mask].astype(np.float64)
-    return {
-        "label": label,
-        "area": values.size,
-        "volume_um": values.size * float(np.prod(voxel_size)),
-        "depth_um": depth[mask].mean(),
-        **outline_shape(mask if mask.ndim == 2 else mask.any(axis=0), voxel_size[-2:]),
-        "grey": values.mean(),
-        "texture": values.std(),
-    }
+    labels = pieces.ravel()
+    depth = np.broadcast_to(slice_depths(image.shape, voxel_size), image.shape).ravel()
+    count = np.bincount(labels)
+    grey, depth_um = (np.bincount(labels, values) / np.maximum(count, 1) for values in (image.ravel(), depth))
+    there = np.flatnonzero(count[1:]) + 1
+    background = float(grey[0]) if count[0] else np.nan
+    return Brightness(pd.DataFrame({"grey": grey[there], "depth_um": depth_um[there]}), background)
 
 
 def find_membranes(
     image: np.ndarray, voxel_size: Sequence[float], membrane_um: float, cell_diameter: float
 ) -> np.ndarray:
-    """Find where the membranes are, without segmenting cells.
+    """Find where the membranes are without segmenting cells, and cut them into pieces of a cell's size.
 
     Membranes are what stands out after a difference of Gaussians, of a membrane's width and half a cell's, by the
     threshold of Otsu 1979 (IEEE Trans. Syst. Man Cybern. 9).
@@ -93,51 +62,19 @@ def find_membranes(
 
     Returns
     -------
-    bool array, shape of `image`
+    int array, shape of `image`
+        1, 2, ... for the membrane in each box of a cell's size; 0 is no membrane.
     """
-    voxel_size = np.asarray(voxel_size, float)
-    image = image.astype(np.float32)
-    fine, coarse = membrane_um / 2 / voxel_size, cell_diameter / 2 / voxel_size
+    spacing, image = np.asarray(voxel_size, float), image.astype(np.float32)
+    fine, coarse = membrane_um / 2 / spacing, cell_diameter / 2 / spacing
     contrast = ndimage.gaussian_filter(image, fine) - ndimage.gaussian_filter(image, coarse)
-    return contrast > threshold_otsu(contrast)
+    return np.where(contrast > threshold_otsu(contrast), _number_boxes(image.shape, spacing, cell_diameter), 0)
 
 
-def measure_membranes(
-    image: np.ndarray, membrane: np.ndarray, voxel_size: Sequence[float], cell_diameter: float
-) -> pd.DataFrame:
-    """Measure how bright the membranes are, in boxes of a cell's size.
-
-    Parameters
-    ----------
-    image : array (Z, Y, X) or (Y, X)
-        Normalised intensities.
-    membrane : bool array, shape of `image`
-        See `find_membranes`.
-    voxel_size : sequence of float
-        Micrometres along each axis.
-    cell_diameter : float
-        Micrometres.
-
-    Returns
-    -------
-    DataFrame
-        One row for each box that holds membrane: grey, its mean intensity; depth_um, its mean distance from the first
-        slice, 0 in 2D.
-    """
-    boxes = [np.arange(size) * step // cell_diameter for size, step in zip(image.shape, voxel_size, strict=True)]
-    number = np.zeros(image.shape, np.int64)
+def _number_boxes(shape: Sequence[int], voxel_size: VoxelSize, side_um: float) -> np.ndarray:
+    """Number the cubes of this side that an image is cut into: int array (shape) of 1, 2, ..."""
+    boxes = [(np.arange(size) * step // side_um).astype(np.int64) for size, step in zip(shape, voxel_size, strict=True)]
+    number = np.zeros(shape, np.int64)
     for axis, box in zip(np.ix_(*boxes), boxes, strict=True):
-        number = number * (int(box[-1]) + 1) + axis.astype(np.int64)
-    number, depth = number[membrane], np.broadcast_to(slice_depths(image.shape, voxel_size), image.shape)[membrane]
-    count = np.bincount(number)
-    totals = {"grey": image[membrane], "depth_um": depth}
-    means = {name: np.bincount(number, weights=values)[count > 0] for name, values in totals.items()}
-    return pd.DataFrame(means) / count[count > 0][:, None]
-
-
-def measure_background(image: np.ndarray, labels: np.ndarray) -> Background:
-    """Mean and standard deviation of the intensity outside all cells; NaN if cells cover the image."""
-    values = image[labels == 0].astype(np.float64)
-    if not values.size:
-        return Background(np.nan, np.nan)
-    return Background(float(values.mean()), float(values.std()))
+        number = number * (int(box[-1]) + 1) + axis
+    return number + 1

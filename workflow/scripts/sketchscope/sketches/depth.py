@@ -1,4 +1,4 @@
-"""How the contrast of cells decays with depth: measured in real images, and taken out of their grey values."""
+"""How the contrast of cells fades with depth: measured in real images, taken out of grey values, put into sketches."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,21 +18,21 @@ class Measured(NamedTuple):
 
 
 def read_measured(cells: PathLike, decay_um: float | None) -> Measured:
-    """Read the grey values from the table of `measure_cells` (grey, depth_um, background_mean); see `at_surface`."""
+    """Read the grey values from a table with the columns grey, depth_um and background; see `undo_fading`."""
     table = pd.read_csv(cells)
-    background = float(table["background_mean"].mean())
-    grey = at_surface(table["grey"].to_numpy(), table["depth_um"].to_numpy(), background, decay_um)
+    background = float(table["background"].mean())
+    grey = undo_fading(table["grey"].to_numpy(), table["depth_um"].to_numpy(), background, decay_um)
     return Measured(grey, background)
 
 
 def slice_depths(shape: Sequence[int], voxel_size: Sequence[float]) -> np.ndarray:
-    """Micrometres from the first slice of each voxel's slice; broadcasts to `shape`, and is 0 in 2D."""
+    """Compute the micrometres from the first slice to each slice; broadcasts to `shape`, and is 0 in 2D."""
     if len(shape) == 2:
         return np.zeros((1, 1))
     return np.arange(shape[0])[:, None, None] * float(voxel_size[0])
 
 
-def depth_profile(
+def measure_profile(
     image: np.ndarray, stained: np.ndarray, background: float, voxel_size: Sequence[float]
 ) -> pd.DataFrame:
     """Measure the contrast of what is stained, slice by slice.
@@ -51,7 +51,7 @@ def depth_profile(
     Returns
     -------
     DataFrame
-        One row a slice that has any: depth_um, voxels, and contrast, their mean intensity less the background.
+        One row per slice that has any: depth_um, voxels, and contrast, their mean intensity less the background.
     """
     slices = zip(slice_depths(image.shape, voxel_size).ravel(), *map(_as_slices, (image, stained)), strict=True)
     rows = [
@@ -63,7 +63,7 @@ def depth_profile(
 
 
 def _as_slices(array: np.ndarray) -> np.ndarray:
-    """An array (Z, Y, X), of one slice in 2D."""
+    """View an image as an array (Z, Y, X), of one slice in 2D."""
     return array if array.ndim == 3 else array[None]
 
 
@@ -73,7 +73,7 @@ def fit_decay(profiles: Sequence[pd.DataFrame]) -> dict[str, Any]:
     Parameters
     ----------
     profiles : sequence of DataFrame
-        Of each image, see `depth_profile`; one of them at least has a row.
+        From `measure_profile`, one per image; at least one of them has a row.
 
     Returns
     -------
@@ -94,8 +94,8 @@ def fit_decay(profiles: Sequence[pd.DataFrame]) -> dict[str, Any]:
     return {"decay_um": float(-1 / slope) if slope < 0 else None, **profile}
 
 
-def at_surface(grey: np.ndarray, depth_um: np.ndarray, background: float, decay_um: float | None) -> np.ndarray:
-    """Grey values as they would be in the first slice, at most 1.
+def undo_fading(grey: np.ndarray, depth_um: np.ndarray, background: float, decay_um: float | None) -> np.ndarray:
+    """Compute the grey values that cells would have in the first slice, at most 1; the inverse of `fade`.
 
     Parameters
     ----------
@@ -108,4 +108,17 @@ def at_surface(grey: np.ndarray, depth_um: np.ndarray, background: float, decay_
     """
     if decay_um is None:
         return grey
-    return np.minimum(background + (grey - background) * np.exp(depth_um / decay_um), 1.0)
+    return np.minimum(background + (grey - background) / remaining_contrast(depth_um, decay_um), 1.0)
+
+
+def fade(image: np.ndarray, background: float, decay_um: float | None, voxel_size: Sequence[float]) -> np.ndarray:
+    """Let the contrast of an image (Z, Y, X) to its background fall with depth; in 2D it stays as it is."""
+    if decay_um is None or image.ndim == 2:
+        return image
+    remaining = remaining_contrast(slice_depths(image.shape, voxel_size), decay_um).astype(np.float32)
+    return np.float32(background) + (image - np.float32(background)) * remaining
+
+
+def remaining_contrast(depth_um: np.ndarray, decay_um: float) -> np.ndarray:
+    """Compute the share of the contrast that is left at a depth, by Beer and Lambert's law."""
+    return np.exp(-depth_um / decay_um)

@@ -2,35 +2,57 @@
 
 from collections.abc import Callable, Sequence
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from ..geometry import sigma_in_voxels
+from ..geometry import Slices, sigma_in_voxels
 from ..labels import cell_boxes
+from .depth import Measured, fade
 
-NUCLEOLUS_DEPTH = 0.6
+NUCLEOLUS_DEPTH = 0.6  # of a nucleus' contrast to the background that a nucleolus takes away
 
 
-def draw(
+class NucleusSketch(NamedTuple):
+    """How nuclei are drawn; intensities are normalised."""
+
+    sigma: float
+    """Standard deviation of the Gaussian blur, voxels of the finest axis."""
+    background: float | None
+    """Grey value outside the nuclei; None takes that of the real images."""
+    min_contrast: float
+    """Least difference of a nucleus to the background."""
+    nucleoli: Sequence[float]
+    """Probabilities of 0, 1, 2, ... nucleoli in a nucleus."""
+    nucleolus_um: tuple[float, float]
+    """Smallest and largest diameter of a nucleolus, micrometres."""
+    decay_um: float | None
+    """Depth along z at which the contrast has fallen to 1/e, micrometres; None if it does not fall."""
+
+
+class MembraneSketch(NamedTuple):
+    """How membranes are drawn; see `NucleusSketch` for what both have."""
+
+    sigma: float
+    background: float | None
+    min_contrast: float
+    membrane_um: float
+    """Thickness of a membrane, micrometres."""
+    decay_um: float | None
+
+
+def draw_nuclei(
     labels: np.ndarray,
     voxel_size: Sequence[float],
+    settings: NucleusSketch,
+    measured: Measured,
+    rng: np.random.Generator,
     *,
-    stain: str,
-    measured: np.ndarray,
-    measured_background: float,
-    sigma: float,
-    background: float | None,
-    min_contrast: float,
-    nucleoli: Sequence[float],
-    nucleolus_um: Sequence[float],
-    membrane_um: float,
-    decay_um: float | None,
     lost: Sequence[int] = (),
     grey_values: np.ndarray | None = None,
-    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Draw the sketch of one mask.
+    """Draw the sketch of one mask of nuclei.
 
     Parameters
     ----------
@@ -38,41 +60,54 @@ def draw(
         0 is background.
     voxel_size : sequence of float
         Micrometres along each axis.
-    stain : str
-        nuclei or membranes.
-    measured : array (N,)
-        Mean normalised intensities of real cells or membranes, to draw from.
-    measured_background : float
-        Mean normalised intensity of the real background, taken where `background` is None.
-    sigma, background, min_contrast, nucleoli, nucleolus_um, membrane_um, decay_um
-        See the section sketch of the configuration.
-    lost : sequence of int
-        Nuclei that are drawn as bright as the median of those measured at least.
-    grey_values : array (labels.max(),), optional
-        Of the nuclei, in place of drawing them from `measured`.
+    settings : NucleusSketch
+    measured : Measured
+        Grey values of real nuclei, to draw from, and of their background.
     rng : numpy Generator
+    lost : sequence of int
+        Nuclei that are drawn at least as bright as the median of those measured.
+    grey_values : array (labels.max(),), optional
+        Of the nuclei, in place of drawing them from those measured.
 
     Returns
     -------
     float32 array like `labels`
+        Clipped to [-1, 1].
     """
-    background = measured_background if background is None else background
-    blur = sigma_in_voxels(sigma, voxel_size)
-    decay = None if decay_um is None else decay_um / voxel_size[0]
+    background = measured.background if settings.background is None else settings.background
+    darkest = background + settings.min_contrast
+    if grey_values is None:
+        grey_values = draw_grey_values(measured.grey, labels.max(), darkest, rng)
+    else:
+        grey_values = np.maximum(grey_values, darkest).astype(np.float32)
+    faint = np.asarray(lost, int) - 1
+    grey_values[faint] = np.maximum(grey_values[faint], np.median(measured.grey))
+    spots = draw_nucleoli(labels, settings.nucleoli, settings.nucleolus_um, voxel_size, rng)
+    image = paint_cells(labels, grey_values, background, spots)
+    return finish_sketch(image, background, voxel_size, settings.sigma, settings.decay_um)
+
+
+def draw_membranes(
+    labels: np.ndarray,
+    voxel_size: Sequence[float],
+    settings: MembraneSketch,
+    measured: Measured,
+    rng: np.random.Generator,
+    *,
+    lost: Sequence[int] = (),
+    grey_values: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw the sketch of one mask of tissue; see `draw_nuclei`.
+
+    `lost` and `grey_values` belong to cells and change nothing here: a membrane belongs to two cells.
+    """
+    background = measured.background if settings.background is None else settings.background
 
     def draw_grey(count: int) -> np.ndarray:
-        return draw_grey_values(measured, count, background + min_contrast, rng)
+        return draw_grey_values(measured.grey, count, background + settings.min_contrast, rng)
 
-    if stain == "membranes":
-        return draw_membrane_sketch(labels, draw_grey, background, blur, membrane_um, voxel_size, decay)
-    if grey_values is None:
-        grey_values = draw_grey(labels.max())
-    else:
-        grey_values = np.maximum(grey_values, background + min_contrast).astype(np.float32)
-    faint = np.asarray(lost, int) - 1
-    grey_values[faint] = np.maximum(grey_values[faint], np.median(measured))
-    spots = draw_nucleoli(labels, nucleoli, nucleolus_um, voxel_size, rng)
-    return draw_sketch(labels, grey_values, background, blur, spots, decay)
+    image = paint_membranes(labels, draw_grey, background, settings.membrane_um, voxel_size)
+    return finish_sketch(image, background, voxel_size, settings.sigma, settings.decay_um)
 
 
 def draw_grey_values(grey_values: np.ndarray, labels: int, darkest: float, rng: np.random.Generator) -> np.ndarray:
@@ -98,7 +133,7 @@ def draw_grey_values(grey_values: np.ndarray, labels: int, darkest: float, rng: 
 def draw_nucleoli(
     labels: np.ndarray,
     probabilities: Sequence[float],
-    diameters: Sequence[float],
+    diameters: tuple[float, float],
     voxel_size: Sequence[float],
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -134,15 +169,10 @@ def draw_nucleoli(
     return spots
 
 
-def draw_sketch(
-    labels: np.ndarray,
-    grey_values: np.ndarray,
-    background: float,
-    sigma: Sequence[float],
-    nucleoli: np.ndarray | None = None,
-    decay: float | None = None,
+def paint_cells(
+    labels: np.ndarray, grey_values: np.ndarray, background: float, nucleoli: np.ndarray | None = None
 ) -> np.ndarray:
-    """Paint each cell with its grey value and blur the whole volume (Eschweiler et al. 2024, section 2.2).
+    """Paint each cell with its grey value (Eschweiler et al. 2024, section 2.2).
 
     Parameters
     ----------
@@ -152,35 +182,28 @@ def draw_sketch(
         Normalised intensity of labels 1, 2, ...
     background : float
         Normalised intensity of the background.
-    sigma : sequence of float
-        Standard deviation of the Gaussian blur in voxels, one an axis.
     nucleoli : bool array like `labels`, optional
         Where `NUCLEOLUS_DEPTH` of a cell's contrast to the background is taken away.
-    decay : float, optional
-        Slices down which the contrast to the background falls to 1/e; None keeps it. 3D only.
 
     Returns
     -------
     float32 array like `labels`
-        Clipped to [-1, 1].
     """
     lut = np.concatenate([[background], grey_values]).astype(np.float32)
     image = lut[labels]
     if nucleoli is not None:
         image[nucleoli] -= NUCLEOLUS_DEPTH * (image[nucleoli] - np.float32(background))
-    return _finish(image, background, sigma, decay)
+    return image
 
 
-def draw_membrane_sketch(
+def paint_membranes(
     labels: np.ndarray,
     draw_grey: Callable[[int], np.ndarray],
     background: float,
-    sigma: Sequence[float],
     width_um: float,
     voxel_size: Sequence[float],
-    decay: float | None = None,
 ) -> np.ndarray:
-    """Paint the membrane between each two cells, and around the tissue, and blur the whole volume.
+    """Paint the membrane between each two cells, and around the tissue.
 
     Parameters
     ----------
@@ -190,8 +213,6 @@ def draw_membrane_sketch(
         From a number of membranes to as many normalised intensities; a pair of neighbours is one membrane.
     background : float
         Normalised intensity between the membranes.
-    sigma, decay
-        See `draw_sketch`.
     width_um : float
         Thickness of a membrane, micrometres; one voxel on either side of a boundary at least.
     voxel_size : sequence of float
@@ -200,18 +221,39 @@ def draw_membrane_sketch(
     Returns
     -------
     float32 array like `labels`
-        Clipped to [-1, 1].
     """
-    beyond = nearest_other(labels, width_um / 2, voxel_size)
+    beyond = find_nearest_other(labels, width_um / 2, voxel_size)
     membrane = np.nonzero(beyond != labels)
     sides = np.sort([labels[membrane], beyond[membrane]], axis=0).astype(np.int64)
     pairs, pair = np.unique(sides[0] * (int(labels.max()) + 1) + sides[1], return_inverse=True)
     image = np.full(labels.shape, background, np.float32)
     image[membrane] = np.asarray(draw_grey(len(pairs)), np.float32)[pair]
-    return _finish(image, background, sigma, decay)
+    return image
 
 
-def nearest_other(labels: np.ndarray, distance_um: float, voxel_size: Sequence[float]) -> np.ndarray:
+def finish_sketch(
+    image: np.ndarray, background: float, voxel_size: Sequence[float], sigma: float, decay_um: float | None
+) -> np.ndarray:
+    """Let the contrast fade with depth, blur the whole volume and clip to [-1, 1].
+
+    Parameters
+    ----------
+    image : float32 array (Z, Y, X) or (Y, X)
+        From `paint_cells` or `paint_membranes`.
+    background : float
+        Normalised intensity.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    sigma : float
+        Standard deviation of the Gaussian blur, voxels of the finest axis.
+    decay_um : float or None
+        Depth at which the contrast has fallen to 1/e, micrometres; None keeps it. 3D only.
+    """
+    faded = fade(image, background, decay_um, voxel_size)
+    return np.clip(gaussian_filter(faded, sigma_in_voxels(sigma, voxel_size)), -1, 1)
+
+
+def find_nearest_other(labels: np.ndarray, distance_um: float, voxel_size: Sequence[float]) -> np.ndarray:
     """Find for each voxel the label beyond the nearest boundary, or its own if none is so near.
 
     Parameters
@@ -238,14 +280,6 @@ def _offsets_outside_in(reach: float, voxel_size: Sequence[float]) -> list[tuple
     return sorted((offset for offset in near if any(offset)), key=lambda offset: -length[offset])
 
 
-def _overlap(step: int, size: int) -> tuple[slice, slice]:
-    """Where an axis overlaps with itself shifted by a step: here, and there."""
+def _overlap(step: int, size: int) -> Slices:
+    """Find where an axis overlaps with itself shifted by a step: here, and there."""
     return slice(max(-step, 0), max(size - step, 0)), slice(max(step, 0), max(size + step, 0))
-
-
-def _finish(image: np.ndarray, background: float, sigma: Sequence[float], decay: float | None) -> np.ndarray:
-    """Let the contrast decay along z, blur and clip."""
-    if decay is not None and image.ndim == 3:
-        fading = np.exp(-np.arange(len(image)) / decay).astype(np.float32)[:, None, None]
-        image = np.float32(background) + (image - np.float32(background)) * fading
-    return np.clip(gaussian_filter(image, sigma), -1, 1)
