@@ -46,9 +46,10 @@ def report(losses):
 with job.job(folder / f"log-{os.environ.get('RANK', 0)}"):
     with distributed.joined(torch.device("cpu")) as team, job.noted_stop() as stop:
         record = training.train(
-            network, average, draw_batch, schedule.cosine_alpha_bar(100), steps=steps, seconds=None,
-            learning_rate=5e-3, ema_decay=0.9, gradient_clip=1.0, report_every=3, checkpoint_seconds=math.inf,
-            seed=3, device=torch.device("cpu"), dtype=torch.float32,
+            training.make_trainer(network, average, 5e-3, torch.device("cpu"), torch.float32),
+            draw_batch, schedule.cosine_alpha_bar(100),
+            training.TrainingSettings(steps, None, 5e-3, 0.9, 1.0, 3, torch.float32),
+            intervals=training.Intervals(3, math.inf),
             checkpoint=checkpoint.Checkpoint(folder / "checkpoint.pt", {}), report=report, stop=stop, team=team,
         )
     assert set(drawn) == {4 // team.size}

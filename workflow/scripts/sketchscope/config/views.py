@@ -8,6 +8,9 @@ from .layers import Settings
 # the keys of the section simulation that are fitted to the images where simulation.fit says so
 FITTED = ("diameter_cv", "elongation", "elongation_sd", "density")
 
+# the keys that change no result; a report of the settings leaves them out, so that a change repeats nothing
+IDLE = {"diffusion": ("report_every", "checkpoint_seconds"), "generation": ("batch_size",)}
+
 # the keys of an organism that have no part in its synthetic images, or name files of the user
 UNSEEN = ("images", "labels", "baselines", "cellpose", "evaluation")
 
@@ -20,11 +23,21 @@ def simulation_settings(organism: Mapping) -> Settings:
 
 def effective_settings(organism: Mapping) -> Settings:
     """The settings of an organism as far as they mean anything to it, for people to read."""
+    organism = drop_idle(organism)
     if organism["masks"]["source"] == "simulated":
         chosen = {key: organism["simulation"][key] for key in ("fit", "simulator")}
         simulation = chosen | simulation_settings(organism)
         return {**organism, "simulation": simulation, "masks": {"source": "simulated"}}
     return {key: value for key, value in organism.items() if key != "simulation"}
+
+
+def drop_idle(organism: Mapping) -> Settings:
+    """The settings of an organism without the keys that change no result."""
+    kept = {
+        section: {key: value for key, value in organism[section].items() if key not in keys}
+        for section, keys in IDLE.items()
+    }
+    return {**organism, **kept}
 
 
 def synthetic_settings(organism: Mapping) -> Settings:
