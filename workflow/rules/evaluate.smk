@@ -13,6 +13,7 @@ localrules:
 
 
 rule score_segmentation:
+    """Score the predictions of one model against the reference labels."""
     input:
         labels="results/{organism}/labels",
         predictions="results/{organism}/predictions/{model}",
@@ -37,6 +38,7 @@ rule score_segmentation:
 
 
 rule compare_models:
+    """Compare the trained model with each baseline on the same cells."""
     input:
         ious=model_files("results/{organism}/evaluation/{model}/iou.csv"),
         scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
@@ -62,6 +64,7 @@ rule compare_models:
 
 
 rule summarise_organism:
+    """Gather scores, verdicts, cost and versions of one organism."""
     input:
         scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
         replicates=replicates("results/{organism}/evaluation/{model}/scores.json"),
@@ -94,6 +97,7 @@ rule summarise_organism:
 
 
 rule plot_overlays:
+    """Draw the outlines that every model predicts on a few test images."""
     input:
         images="results/{organism}/images",
         labels="results/{organism}/labels",
@@ -119,6 +123,7 @@ rule plot_overlays:
 
 
 rule plot_iou:
+    """Draw the distribution of the IoU of the cells for every model."""
     input:
         ious=model_files("results/{organism}/evaluation/{model}/iou.csv"),
         scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
@@ -142,6 +147,7 @@ rule plot_iou:
 
 
 rule plot_verdict:
+    """Draw how far the trained model is from each baseline, and the verdicts."""
     input:
         "results/{organism}/evaluation/statistics.csv",
     output:
@@ -162,6 +168,7 @@ rule plot_verdict:
 
 
 rule compare_organisms:
+    """Gather the comparisons of all organisms, with p-values corrected for their number."""
     input:
         expand("results/{organism}/evaluation/statistics.csv", organism=ORGANISMS),
     output:
@@ -180,6 +187,7 @@ rule compare_organisms:
 
 
 use rule plot_verdict as plot_comparison with:
+    """Draw the verdicts on all organisms."""
     input:
         "results/comparison.csv",
     output:
@@ -196,6 +204,7 @@ use rule plot_verdict as plot_comparison with:
 
 
 rule plot_contact:
+    """Draw a mask, a sketch and a synthetic image of every organism."""
     input:
         manifests=expand("results/{organism}/manifest.csv", organism=ORGANISMS),
         masks=expand("results/{organism}/masks/batch_000", organism=ORGANISMS),
