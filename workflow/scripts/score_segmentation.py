@@ -22,9 +22,9 @@ def main(snakemake):
 
     params, reason = snakemake.params, availability.read_reason(snakemake.input.predictions)
     if reason:
-        cells, scores = metrics.empty_cells(), {availability.REASON_KEY: reason}
+        cells, scores = metrics.make_empty_table(), {availability.REASON_KEY: reason}
     else:
-        cells, scores = metrics.score_images(images(), params.thresholds, border=params.border)
+        cells, scores = metrics.score_images(images(), params.thresholds, params.border)
     print({key: value for key, value in scores.items() if key != "per_image"})
     with atomic_path(snakemake.output.iou) as temporary:
         cells.to_csv(temporary, index=False)
