@@ -90,7 +90,7 @@ def describe_limits(schema: Mapping[str, Any]) -> list[str]:
     fewest, most = schema.get("minItems"), schema.get("maxItems")
     if most is not None:
         limits.append(f"{fewest} entries" if fewest == most else f"{fewest} to {most} entries")
-    return limits
+    return [*limits, *(["entries all different"] if schema.get("uniqueItems") else [])]
 
 
 def describe_default(key: str, schema: Mapping[str, Any], scales: Mapping[str, Mapping[str, Any]]) -> str:

@@ -45,9 +45,12 @@ def write_config(folder, organisms, **top):
 def test_every_preset_and_an_organism_of_ones_own_are_planned(tmp_path, scale):
     organisms = {
         **{name: {} for name in FETCHED},
-        **{name: {"images": "*.tif", "baseline": "classical"} for name in ("zebrafish-nuclei", "zebrafish-membranes")},
+        **{
+            name: {"images": "*.tif", "baselines": ["classical"]}
+            for name in ("zebrafish-nuclei", "zebrafish-membranes")
+        },
         "flat": {"preset": "nuclei-2d", "images": "*.tif", "labels": "*.png"},
-        "deep": {"preset": "nuclei-3d", "images": str(tmp_path / "*.tif"), "baseline": "cyto3"},
+        "deep": {"preset": "nuclei-3d", "images": str(tmp_path / "*.tif"), "baselines": ["cyto3"]},
         "second": {"preset": "hela", "test_images": "13", "volumes": 5, "volumes_per_job": 2},
         "flat-tissue": {"preset": "membranes-2d", "images": "*.tif"},
         "deep-tissue": {"preset": "membranes-3d", "images": "*.tif"},
@@ -178,6 +181,14 @@ for path in map(Path, snakemake.output):
 """
 
 
+def test_every_baseline_is_planned_and_a_shared_one_is_fetched_once(tmp_path):
+    both = {"baselines": ["classical", "cyto3", "nuclei"]}
+    write_config(tmp_path, {"mine": OWN | both, "flat-tissue": {"preset": "membranes-2d", "images": "*.tif"}})
+    jobs = plan(tmp_path)
+    assert (jobs["fetch_weights"], jobs["segment_published"], jobs["segment_classical"]) == (2, 3, 1)
+    assert (jobs["score_segmentation"], jobs["compare_models"]) == (4 + 2, 2)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A clone whose scripts only write empty results, and a finished run of it in the clone itself."""
@@ -230,6 +241,16 @@ def test_a_change_repeats_only_what_depends_on_it(finished, change, repeated, ke
         assert jobs["generate_volumes"] == 1, "finished batches stay"
     if "replicates" in change.get("cellpose", {}):
         assert jobs["train_cellpose"] == jobs["segment_images"] == 1, "the model that is there stays"
+
+
+def test_a_further_baseline_repeats_nothing_but_the_comparison(finished):
+    write_config(finished, {"mine": OWN | {"baselines": ["classical", "nuclei"]}})
+    assert plan(finished, repository=finished) == {
+        **dict.fromkeys(("fetch_weights", "segment_published", "score_segmentation", "compare_models"), 1),
+        **dict.fromkeys(("plot_iou", "plot_overlays", "plot_verdict", "compare_organisms", "plot_comparison"), 1),
+        **dict.fromkeys(("summarise_organism", "write_report", "default"), 1),
+        "total": 12,
+    }
 
 
 def test_report_holds_every_figure_and_needs_no_internet(finished):

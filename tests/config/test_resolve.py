@@ -211,7 +211,13 @@ def test_mistakes_at_the_top(config, start):
             {"generation": {"tile_shape": [32, 32], "overlap": [8, 32]}},
             "generation.overlap: found [8, 32]; along every axis it must be smaller than the tile, which is [32, 32]",
         ),
-        ({"baseline": "cyto9"}, 'baseline: found "cyto9", which is unknown; did you mean cyto3?'),
+        ({"baselines": ["cyto3", "cyto9"]}, 'baselines[1]: found "cyto9", which is unknown; did you mean cyto3?'),
+        ({"baselines": []}, "baselines: found []; allowed is a list (1 or more entries, all different, each a text)"),
+        (
+            {"baselines": ["cyto3", "cyto3"]},
+            'baselines: found ["cyto3", "cyto3"]; allowed is a list (1 or more entries, all different, each a text)',
+        ),
+        ({"baselines": "cyto3"}, 'baselines: found "cyto3"; allowed is a list (1 or more entries, all different,'),
         (
             {"preset": "nuclei-2"},
             'preset: found "nuclei-2", which is unknown; did you mean nuclei-2d?',

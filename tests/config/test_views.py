@@ -22,7 +22,7 @@ def test_settings_to_read_leave_out_what_means_nothing(folder, own):
 
 def test_settings_of_the_synthetic_images_name_no_file(folder, own):
     found = synthetic_settings(resolve_one(own | {"masks": {"source": "files", "labels": "data/*.png"}}))
-    assert found.keys().isdisjoint({"images", "labels", "baseline", "cellpose", "evaluation"})
+    assert found.keys().isdisjoint({"images", "labels", "baselines", "cellpose", "evaluation"})
     assert found["masks"]["source"] == "files"
     assert ".png" not in str(found)
     assert ".tif" not in str(found)

@@ -64,14 +64,14 @@ def test_a_cell_that_shows_elsewhere_is_not_found():
     """Dark inside, bright to one side: the threshold finds nothing of the cell."""
     labels, _ = ball((60, 60), (1.0, 1.0), 8)
     image = np.where(labels > 0, 0.1, 0.0) + np.where(distance_to((29.5, 42), (60, 60), (1.0, 1.0)) < 3, 1.0, 0.0)
-    about = audit.surroundings(labels, 1, (1.0, 1.0))
+    about = audit.measure_surroundings(labels, 1, (1.0, 1.0))
     assert audit.audit_nucleus(image, np.where(labels > 0, -1.0, image), about)["iou"] == 0
 
 
 def test_distance_is_to_the_surface_of_voxels():
     labels = np.zeros((9, 9), int)
     labels[3:6, 2:7] = 1
-    about = audit.surroundings(labels, 1, (2.0, 1.0))
+    about = audit.measure_surroundings(labels, 1, (2.0, 1.0))
     assert about.distance[4].tolist() == pytest.approx([1.5, 0.5, -0.5, -1.5, -2.5, -1.5, -0.5, 0.5, 1.5])
     assert about.distance[:, 4].tolist() == pytest.approx([5.0, 3.0, 1.0, -1.0, -2.5, -1.0, 1.0, 3.0, 5.0])
     # one step along both axes, of which half is taken off in voxels that are scaled to circles

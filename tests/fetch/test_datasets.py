@@ -66,12 +66,38 @@ def test_http_address_without_a_file_name(tmp_path, url):
 
 
 def test_weights_and_their_recorded_sha256(server, tmp_path):
-    entry = {"kind": "http", "url": server.url + FILE}
-    assert datasets.fetch_weights(entry, tmp_path / "cyto3") == sha256(BODY)
-    assert (tmp_path / "cyto3.sha256").read_text() == f"{sha256(BODY)}  cyto3\n"
+    entry, record = {"kind": "http", "url": server.url + FILE}, tmp_path / "cyto3.json"
+    assert datasets.fetch_weights(entry, record, required=True) == {"file": "cyto3", "sha256": sha256(BODY)}
+    assert json.loads(record.read_text()) == {"file": "cyto3", "sha256": sha256(BODY)}
+    assert datasets.fetch_error(record) is None
+    assert datasets.find_weights(record).read_bytes() == BODY
     with pytest.raises(InputError, match="is expected"):
-        datasets.fetch_weights({**entry, "sha256": "0" * 64}, tmp_path / "nuclei")
-    assert names(tmp_path) == ["cyto3", "cyto3.sha256"]
+        datasets.fetch_weights({**entry, "sha256": "0" * 64}, tmp_path / "nuclei.json", required=True)
+    assert names(tmp_path) == ["cyto3", "cyto3.json"]
+    (tmp_path / "cyto3").unlink()
+    with pytest.raises(InputError, match=r"cyto3: no such file, though .*cyto3\.json names it"):
+        datasets.find_weights(record)
+
+
+@pytest.mark.parametrize("fault", ["404", "always cut", "another sha256"])
+def test_weights_that_a_run_can_do_without(server, tmp_path, fault):
+    entry, record = {"kind": "http", "url": server.url + FILE}, tmp_path / "cyto3.json"
+    server.faults[FILE] = fault
+    if fault == "404":
+        server.files.clear()
+    if fault == "another sha256":
+        entry["sha256"] = "0" * 64
+    reason = {"404": "answers 404", "always cut": "run again to resume", "another sha256": "is expected"}[fault]
+    assert reason in datasets.fetch_weights(entry, record, required=False)["error"]
+    assert reason in datasets.fetch_error(record)
+    with pytest.raises(
+        InputError, match=rf"cyto3\.json: not fetched: .*{reason}.*run snakemake --forcerun fetch_weights"
+    ):
+        datasets.find_weights(record)
+    server.faults.clear()
+    server.files[FILE] = BODY
+    found = datasets.fetch_weights(entry | {"sha256": sha256(BODY)}, record, required=False)
+    assert found == {"file": "cyto3", "sha256": sha256(BODY)}, "another attempt replaces the record"
 
 
 def test_scripts(server, tmp_path, capsys):
@@ -81,11 +107,11 @@ def test_scripts(server, tmp_path, capsys):
     run_script("fetch_dataset", tmp_path, outputs={"dataset": output}, params=params)
     assert capsys.readouterr().err == ""
     assert json.loads(output.read_text())["name"] == "x"
-    params = {"weights": {"kind": "http", "url": server.url + "/nothing"}, "mirror": None}
+    params = {"weights": {"kind": "http", "url": server.url + "/nothing"}, "required": True, "mirror": None}
     with pytest.raises(SystemExit) as caught:
-        run_script("fetch_weights", tmp_path, outputs={"weights": tmp_path / "w"}, params=params)
+        run_script("fetch_weights", tmp_path, outputs={"record": tmp_path / "w.json"}, params=params)
     assert caught.value.code == 1
     error = capsys.readouterr().err
     assert error == f"Error: {server.url}/nothing: the server answers 404 Not Found\n"
     assert (tmp_path / "logs/fetch_weights.log").read_text().endswith(error)
-    assert not (tmp_path / "w").exists()
+    assert not (tmp_path / "w.json").exists()

@@ -57,14 +57,14 @@ def test_settings_come_back_from_yaml():
 @pytest.mark.parametrize(("dimensions", "last"), [(2, "python -m cellpose"), (3, "python -m cellpose --Zstack")])
 def test_commands_that_open_the_model(dimensions, last):
     commands = templates.gui_commands("hela", dimensions)
-    assert commands[2].startswith("cp results/hela/cellpose/synthetic/model ~/.cellpose/models/")
+    assert commands[2].startswith("cp results/hela/cellpose/sketchscope/model ~/.cellpose/models/")
     assert commands[-1] == last
 
 
 def test_cellpose_lists_the_model_that_the_commands_add(tmp_path):
     """In a home where it never ran: all commands but the installation and the GUI itself."""
-    (tmp_path / "results/hela/cellpose/synthetic").mkdir(parents=True)
-    (tmp_path / "results/hela/cellpose/synthetic/model").write_bytes(b"weights")
+    (tmp_path / "results/hela/cellpose/sketchscope").mkdir(parents=True)
+    (tmp_path / "results/hela/cellpose/sketchscope/model").write_bytes(b"weights")
     commands = [command.replace("python ", f"{sys.executable} ") for command in templates.gui_commands("hela", 2)[1:-1]]
     environment = {key: value for key, value in os.environ.items() if key != "CELLPOSE_LOCAL_MODELS_PATH"}
     environment["HOME"] = str(tmp_path)

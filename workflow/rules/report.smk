@@ -6,6 +6,7 @@ localrules:
 
 
 rule write_card:
+    """Pair the synthetic images with their masks, list them with checksums, and write a card for the data set."""
     input:
         synthetic=batch_folders("synthetic"),
         masks=batch_folders("masks"),
@@ -37,6 +38,7 @@ rule write_card:
 
 
 rule write_report:
+    """Write the report of one organism as a single HTML file."""
     input:
         summary="results/{organism}/evaluation/summary.json",
         statistics="results/{organism}/evaluation/statistics.csv",
@@ -55,7 +57,7 @@ rule write_report:
         settings=lambda wildcards: effective_settings(ORGANISMS[wildcards.organism]),
         seed=SETTINGS["seed"],
         # named by captions
-        baseline=setting("baseline"),
+        models=compared_models,
         margin=setting("evaluation", "margin"),
     script:
         "../scripts/write_report.py"

@@ -7,7 +7,7 @@ def main(snakemake):
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
 
-    tables = [pd.DataFrame(columns=["image", *audit.CELL_COLUMNS])]
+    tables = [pd.DataFrame(columns=["image", *audit.AUDIT_COLUMNS])]
     for row in manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest)):
         references = list(manifest.load_references(row, snakemake.input.labels))
         image = manifest.load_normalised(row, snakemake.input.images) if references else None

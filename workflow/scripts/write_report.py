@@ -1,12 +1,13 @@
 from pathlib import Path
 
+from sketchscope import TRAINED
 from sketchscope.run.job import job
 
 FILES = {
-    "cellpose/synthetic/model": "the Cellpose 3 model",
+    f"cellpose/{TRAINED}/model": "the Cellpose 3 model",
     "synthetic/README.md": "the card of the synthetic images and their masks, which lie beside it",
     "evaluation/summary.json": "scores, verdict, cost and versions, for programs",
-    "evaluation/statistics.csv": "the comparison of the two models",
+    "evaluation/statistics.csv": "the comparison with each baseline",
 }
 
 
@@ -24,7 +25,7 @@ def main(snakemake):
     page = render(
         inputs.template,
         read_json(inputs.summary),
-        pd.read_csv(inputs.statistics).iloc[0],
+        pd.read_csv(inputs.statistics),
         [illustration(path, params.titles[name], captions[name]) for path, name in names.items()],
         captions=captions,
         files=FILES,

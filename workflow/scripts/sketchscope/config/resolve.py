@@ -97,8 +97,9 @@ def _complete(settings: Settings, key: str, sources: Mapping[str, Any]) -> Setti
     check_redrawing(settings, key)
     check_fit(settings, key)
     models = ["classical", *sources.get("models", {})]
-    if settings["baseline"] not in models:
-        raise InputError(f"{key}.baseline: {name_unknown(settings['baseline'], models)}")
+    for index, baseline in enumerate(settings["baselines"]):
+        if baseline not in models:
+            raise InputError(f"{key}.baselines[{index}]: {name_unknown(baseline, models)}")
     settings = settings | find_images(settings, key, sources.get("datasets", {}))
     return settings | {"masks": find_masks(settings, key, sources)}
 

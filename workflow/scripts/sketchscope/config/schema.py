@@ -159,7 +159,8 @@ def _describe_type(name: str, schema: Mapping) -> str:
     if name == "string":
         details = f"such as {join_words(schema['examples'])}" if "examples" in schema else schema.get("title", "")
     if name == "array":
-        details = f"{_describe_length(schema)} entries, each {describe_allowed(schema['items'])}"
+        different = ", all different" if schema.get("uniqueItems") else ""
+        details = f"{_describe_length(schema)} entries{different}, each {describe_allowed(schema['items'])}"
     return f"{TYPE_NAMES[name]} ({details})" if details else TYPE_NAMES[name]
 
 

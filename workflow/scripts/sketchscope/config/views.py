@@ -12,7 +12,7 @@ FITTED = ("diameter_cv", "elongation", "elongation_sd", "density")
 IDLE = {"diffusion": ("report_every", "checkpoint_seconds"), "generation": ("batch_size",)}
 
 # keys of an organism that do not influence its synthetic images, or that name files of the user
-UNSEEN = ("images", "labels", "baseline", "cellpose", "evaluation")
+UNSEEN = ("images", "labels", "baselines", "cellpose", "evaluation")
 
 
 def simulation_settings(organism: Mapping) -> Settings:

@@ -5,7 +5,7 @@ from typing import Any
 from urllib import parse
 
 from ..errors import InputError
-from ..io.atomic import PathLike, write_json, write_text
+from ..io.atomic import PathLike, read_json, write_json
 from .archives import extract
 from .ctc import fetch_ctc
 from .download import download
@@ -55,27 +55,63 @@ def fetch_dataset(entry: Entry, name: str, output: PathLike, *, mirror: str | No
     return record
 
 
-def fetch_weights(entry: Entry, path: PathLike, *, mirror: str | None = None) -> str:
-    """Fetch one published file, such as the weights of a model, and record its sha256 in `path`.sha256.
+def fetch_weights(entry: Entry, record: PathLike, *, required: bool, mirror: str | None = None) -> dict[str, str]:
+    """Fetch the weights of a published model, and record in a JSON file how that went.
 
     Parameters
     ----------
     entry : mapping
-        Entry of resources/datasets.yaml with `url` and, if it is known, `sha256`.
-    path : path
-        Where the file is put.
+        Entry of resources/datasets.yaml with `url` and, where it is known, `sha256`.
+    record : path
+        The JSON file. The weights are put beside it, under its name without .json.
+    required : bool
+        Whether it is an error if they cannot be fetched; if not, the record says why.
     mirror : str, optional
         Base URL that replaces scheme and host.
 
     Returns
     -------
-    str
-        The sha256 of the file.
+    dict
+        What the record holds: file, its name, and sha256; or error, a sentence.
+
+    Raises
+    ------
+    InputError
+        If required weights cannot be fetched, or their sha256 differs.
     """
-    path = Path(path)
-    digest = download(entry["url"], path, sha256=entry.get("sha256"), mirror=mirror)
-    write_text(path.with_name(path.name + ".sha256"), f"{digest}  {path.name}\n")
-    return digest
+    path = Path(record).with_suffix("")
+    try:
+        digest = download(entry["url"], path, sha256=entry.get("sha256"), mirror=mirror)
+        found = {"file": path.name, "sha256": digest}
+    except InputError as error:
+        if required:
+            raise
+        print(f"{path.name}: not fetched: {error}")
+        found = {"error": str(error)}
+    write_json(record, found)
+    return found
+
+
+def find_weights(record: PathLike) -> Path:
+    """Path of the weights that `fetch_weights` recorded.
+
+    Raises
+    ------
+    InputError
+        If they could not be fetched, or are gone.
+    """
+    again = "to try again, run snakemake --forcerun fetch_weights"
+    if error := fetch_error(record):
+        raise InputError(f"{record}: not fetched: {error}; {again}")
+    path = Path(record).with_name(read_json(record)["file"])
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, though {record} names it; {again}")
+    return path
+
+
+def fetch_error(record: PathLike) -> str | None:
+    """Say why the weights of which this is the record could not be fetched; None if they were."""
+    return read_json(record).get("error")
 
 
 def fetch_http(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetched:

@@ -10,16 +10,17 @@ from matplotlib.figure import Figure
 from ..sequences import spread_out
 from .style import (
     BLUE,
-    COLOURS,
     GREEN,
     SKY,
     VERMILION,
     YELLOW,
     _plain_log_ticks,
     _scale_bar,
+    colour_models,
     display_limits,
     flatten,
     message,
+    name_model,
     outline,
     show,
 )
@@ -79,18 +80,16 @@ def plot_iou(ious: Mapping[str, np.ndarray]) -> Figure:
     Parameters
     ----------
     ious : mapping of str to array (N,)
-        IoU by name of the model; the first is the one trained on synthetic images. All empty where the
-        test images have no reference labels.
+        IoU by name of the model, the trained one first. All empty where the test images have no reference labels.
     """
     if not any(len(values) for values in ious.values()):
         return message("No test image has reference labels,\nso there is no IoU to show.")
-    figure = Figure(figsize=(1.8 + 1.7 * len(ious), 4.2), layout="constrained")
+    figure = Figure(figsize=(1.8 + 2 * len(ious), 4.2), layout="constrained")
     ax = figure.subplots()
-    colours = (COLOURS["synthetic"], COLOURS["baseline"])
-    for position, (values, colour) in enumerate(zip(ious.values(), colours, strict=False)):
-        if len(values):
-            _violin(ax, position, np.asarray(values, float), colour)
-    ax.set_xticks(range(len(ious)), [_iou_label(name, values) for name, values in ious.items()])
+    for position, (model, colour) in enumerate(colour_models(ious).items()):
+        if len(ious[model]):
+            _violin(ax, position, np.asarray(ious[model], float), colour)
+    ax.set_xticks(range(len(ious)), [_iou_label(name_model(model), values) for model, values in ious.items()])
     ax.set(ylim=(0, 1), xlim=(-0.6, len(ious) - 0.4), ylabel="IoU with the reference cell")
     ax.grid(axis="y", color="0.9")
     ax.set_axisbelow(True)
@@ -104,9 +103,11 @@ def plot_verdicts(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        One row an organism, of `statistics.compare_models` or `statistics.compare_organisms`; corrected p-values
-        are shown where there are some.
+        One row per organism and baseline, of `comparison.compare_baselines` or `comparison.compare_organisms`;
+        corrected p-values are shown where there are some.
     """
+    if not len(table):
+        return message("No baseline is available,\nso there is nothing to compare with.")
     figure = Figure(figsize=(10, 1.4 + 0.45 * len(table)), layout="constrained")
     ax = figure.subplots()
     rows = np.arange(len(table))
@@ -115,7 +116,7 @@ def plot_verdicts(table: pd.DataFrame) -> Figure:
     colours = [VERDICT_COLOURS[verdict] for verdict in table["verdict"]]
     ax.hlines(rows, table["difference_low"], table["difference_high"], color=colours, linewidth=3)
     ax.scatter(table["difference"], rows, color=colours, edgecolor="white", s=70, zorder=3)
-    ax.set_yticks(rows, table["organism"] + " (" + table["n_images"].astype(str) + " images)")
+    ax.set_yticks(rows, _verdict_labels(table))
     ax.set(ylim=(len(table) - 0.5, -0.5), xlabel="difference of the mean IoU, 95 % interval (grey: margin)")
     reach = 1.15 * np.nanmax(np.abs(table[["difference_low", "difference_high", "margin"]].to_numpy(float)))
     ax.set_xlim(-reach, reach)
@@ -131,10 +132,18 @@ def plot_verdicts(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def _verdict_labels(table: pd.DataFrame) -> list[str]:
+    """Organism and number of images of each row, and the baseline where there are several."""
+    names = table["organism"]
+    if table["model_b"].nunique() > 1:
+        names = names + ", " + table["model_b"]
+    return [f"{name} ({count} images)" for name, count in zip(names, table["n_images"], strict=True)]
+
+
 def _sides(ax: Axes, table: pd.DataFrame) -> None:
-    """Say on either side of zero which model is better there, if all rows compare the same two."""
-    names = [table[column].iloc[0] if table[column].nunique() == 1 else column for column in ("model_a", "model_b")]
-    for place, alignment, name in ((0.99, "right", names[0]), (0.01, "left", names[1])):
+    """Say on either side of zero which model is better there."""
+    baseline = table["model_b"].iloc[0] if table["model_b"].nunique() == 1 else "baseline"
+    for place, alignment, name in ((0.99, "right", table["model_a"].iloc[0]), (0.01, "left", baseline)):
         ax.text(place, 1.0, f"{name} better", transform=ax.transAxes, ha=alignment, va="bottom", color="0.35")
 
 

@@ -12,6 +12,8 @@ from docutils.utils import SystemMessage
 
 from ..errors import InputError
 from ..io.atomic import PathLike
+from .style import name_model
+from .summary import list_models
 from .templates import fill
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -49,8 +51,8 @@ class Measure(NamedTuple):
     """A line of the table of scores."""
 
     title: str
-    synthetic: float | None
-    baseline: float | None
+    values: list[float | None]
+    """Of each model, in their order."""
     mean: float | None
     """Of all trainings on synthetic images, as the standard deviation."""
     sd: float | None
@@ -106,15 +108,20 @@ def illustration(path: PathLike, title: str, text: str) -> Illustration:
 
 
 def measures(summary: Mapping[str, Any]) -> list[Measure]:
-    """The scores of both models, average precisions first and in the order of their thresholds."""
+    """The scores of all models, average precisions first and in the order of their thresholds."""
+    models = [summary["models"][model] for model in list_models(summary)]
     trainings = summary["trainings"]
-    columns = summary["synthetic"], summary["baseline"], trainings["mean"], trainings["sd"]
-    synthetic = columns[0]
-    precisions = [key for key in synthetic if key.startswith("ap") and key != "ap_mean"]
+    precisions = [key for key in models[0] if key.startswith("ap") and key != "ap_mean"]
     thresholds = sorted(precisions, key=lambda key: float(key.removeprefix("ap")))
-    others = [key for key in MEASURES if key in synthetic]
+    others = [key for key in MEASURES if key in models[0]]
     return [
-        Measure(_title(key), *(column[key] for column in columns), digits=0 if key in COUNTS else 3)
+        Measure(
+            title=_title(key),
+            values=[model[key] for model in models],
+            mean=trainings["mean"][key],
+            sd=trainings["sd"][key],
+            digits=0 if key in COUNTS else 3,
+        )
         for key in (*thresholds, *others)
     ]
 
@@ -143,7 +150,7 @@ def duration(seconds: float) -> str:
 def render(
     template: PathLike,
     summary: Mapping[str, Any],
-    statistics: pd.Series,
+    statistics: pd.DataFrame,
     figures: Sequence[Illustration],
     **values: Any,
 ) -> str:
@@ -155,8 +162,8 @@ def render(
         A template of Jinja, which escapes what it is given.
     summary : dict
         From `summary.summarise`.
-    statistics : Series
-        The row of `statistics.compare_models`.
+    statistics : DataFrame
+        Of `comparison.compare_baselines`.
     figures : sequence of Illustration
         In the order of reading.
     **values
@@ -167,12 +174,14 @@ def render(
     str
         HTML 5.
     """
-    costs = slowest_first(summary)
+    costs, models = slowest_first(summary), list_models(summary)
     return fill(
         template,
         summary=summary,
-        statistics={key: _plain(value) for key, value in statistics.items()},
+        statistics={column: [_plain(value) for value in statistics[column]] for column in statistics},
         figures=figures,
+        models=models,
+        labels=[name_model(model) for model in models],
         measures=measures(summary),
         costs=costs,
         total=duration(sum(cost.seconds for cost in costs)),

@@ -7,15 +7,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .style import (
-    COLOURS,
     PANEL,
     VERMILION,
+    YELLOW,
     _legend,
     _panels,
     _scale_bar,
     colour_labels,
+    colour_models,
     display_limits,
     flatten,
+    name_model,
     outline,
     show,
 )
@@ -31,13 +33,14 @@ class Pair(NamedTuple):
 
 
 class Overlay(NamedTuple):
-    """A test image and its labels, all of one shape, (Z, Y, X) or (Y, X); reference may be None."""
+    """A test image and its labels, all of one shape, (Z, Y, X) or (Y, X)."""
 
     name: str
     image: np.ndarray
     reference: np.ndarray | None
-    synthetic: np.ndarray
-    baseline: np.ndarray
+    """None where there are no reference labels."""
+    predictions: Mapping[str, np.ndarray]
+    """Predicted labels by model, the trained one first."""
 
 
 class Panels(NamedTuple):
@@ -88,35 +91,34 @@ def plot_samples(samples: np.ndarray, voxel_size: Sequence[float], columns: int 
     return axes[0, 0].figure
 
 
-def plot_overlays(overlays: Sequence[Overlay], voxel_size: Sequence[float], baseline: str = "baseline") -> Figure:
-    """Draw test images with the outlines of the reference and of both models.
+def plot_overlays(overlays: Sequence[Overlay], voxel_size: Sequence[float]) -> Figure:
+    """Draw test images with the outlines of the reference and of every model, one model per column.
 
     A stack takes two rows: its brightest plane, and the one halfway from there to the farther end.
 
     Parameters
     ----------
     overlays : sequence of Overlay
-        Intensities of any scale.
+        Intensities of any scale; all have predictions of the same models.
     voxel_size : sequence of float
         Micrometres along each axis.
-    baseline : str
-        Name of the baseline.
     """
     planes = [plane for overlay in overlays for plane in _overlay_planes(overlay)]
-    headings = ("test image", "trained on synthetic", f"baseline: {baseline}")
+    colours = colour_models(overlays[0].predictions)
+    headings = ["test image", *map(name_model, colours)]
     axes = _panels(len(planes), headings, planes[0].image.shape, size=3.8)
     for row, plane in zip(axes, planes, strict=True):
         limits = display_limits([plane.image])
         for ax in row:
             show(ax, plane.image, limits)
             if plane.reference is not None:
-                outline(ax, plane.reference, COLOURS["reference"])
-        outline(row[1], plane.synthetic, COLOURS["synthetic"])
-        outline(row[2], plane.baseline, COLOURS["baseline"])
+                outline(ax, plane.reference, YELLOW)
+        for ax, (model, colour) in zip(row[1:], colours.items(), strict=True):
+            outline(ax, plane.predictions[model], colour)
         row[0].set_ylabel(plane.name, fontsize=10)
     _scale_bar(axes[0, 0], planes[0].image.shape, voxel_size[-1])
-    referenced = any(overlay.reference is not None for overlay in overlays)
-    _legend(axes[0, 0].figure, {"reference": referenced, headings[1]: True, headings[2]: True})
+    reference = {"reference": YELLOW} if any(overlay.reference is not None for overlay in overlays) else {}
+    _legend(axes[0, 0].figure, reference | {name_model(model): colour for model, colour in colours.items()})
     return axes[0, 0].figure
 
 
@@ -155,7 +157,9 @@ def _overlay_planes(overlay: Overlay) -> list[Overlay]:
     return [
         Overlay(
             f"{overlay.name}, plane {plane + 1} of {depth}",
-            *(None if array is None else array[plane] for array in overlay[1:]),
+            overlay.image[plane],
+            None if overlay.reference is None else overlay.reference[plane],
+            {model: labels[plane] for model, labels in overlay.predictions.items()},
         )
         for plane in chosen
     ]

@@ -1,6 +1,7 @@
 """What all figures share: colours, panels, scale bars, outlines."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,12 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from skimage.measure import find_contours
 
+from .. import TRAINED
 from ..io.atomic import PathLike, atomic_path
 from ..labels import cell_boxes
 
 # Okabe & Ito 2008, Color Universal Design: safe for colour-blind readers
 SKY, YELLOW, BLUE, VERMILION, GREEN = "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#009E73"
-COLOURS = {"reference": YELLOW, "synthetic": SKY, "baseline": VERMILION}
+PURPLE, ORANGE = "#CC79A7", "#E69F00"
+MODEL_COLOURS = (SKY, VERMILION, GREEN, PURPLE, ORANGE)  # the trained model's first; a sixth model takes it again
 GAMMA = 0.4  # lifts dim cells
 PANEL = 2.9  # inches
 GAP = 4  # pixels between the plane and the section of a stack
@@ -35,6 +38,20 @@ def colour_labels(labels: np.ndarray) -> np.ndarray:
     hues = labels * 0.618034 % 1  # the golden section keeps hues of consecutive labels apart
     values = np.stack([hues, np.full(labels.shape, 0.65), np.where(labels > 0, 0.95 - 0.25 * (labels % 3) / 2, 0)], -1)
     return hsv_to_rgb(values)
+
+
+def name_model(model: str) -> str:
+    """The name of a model in a figure: what the trained one is, and what others are called.
+
+    >>> name_model("sketchscope"), name_model("cyto3")
+    ('trained on synthetic images', 'cyto3')
+    """
+    return "trained on synthetic images" if model == TRAINED else model
+
+
+def colour_models(models: Iterable[str]) -> dict[str, str]:
+    """A colour for each model, in their order."""
+    return dict(zip(models, itertools.cycle(MODEL_COLOURS), strict=False))
 
 
 def message(text: str) -> Figure:
@@ -119,13 +136,9 @@ def _scale_bar(ax: Axes, shape: Sequence[int], pixel_size: float) -> None:
     text.set_path_effects([withStroke(linewidth=3, foreground="black")])
 
 
-def _legend(figure: Figure, entries: Mapping[str, bool]) -> None:
-    """A legend below the panels; `entries` says which lines, in the order of COLOURS, are drawn."""
-    drawn = [
-        Line2D([], [], color=colour, linewidth=2, label=name)
-        for (name, shown), colour in zip(entries.items(), COLOURS.values(), strict=True)
-        if shown
-    ]
+def _legend(figure: Figure, colours: Mapping[str, str]) -> None:
+    """A legend below the panels: the colour of each line by its name."""
+    drawn = [Line2D([], [], color=colour, linewidth=2, label=name) for name, colour in colours.items()]
     figure.legend(handles=drawn, loc="outside lower center", ncols=len(drawn), frameon=False, fontsize=11)
 
 

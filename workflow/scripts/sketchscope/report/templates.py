@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, StrictUndefined, TemplateError
 
+from .. import TRAINED
 from ..errors import InputError
 from ..io.atomic import PathLike
 
@@ -89,7 +90,7 @@ def gui_commands(organism: str, dimensions: int) -> list[str]:
     return [
         'pip install "cellpose[gui]<4"',
         "mkdir -p ~/.cellpose/models",
-        f"cp results/{organism}/cellpose/synthetic/model {kept}",
+        f"cp results/{organism}/cellpose/{TRAINED}/model {kept}",
         f"python -m cellpose --add_model {kept}",
         "python -m cellpose" + (" --Zstack" if dimensions == 3 else ""),
     ]
