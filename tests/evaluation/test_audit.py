@@ -23,8 +23,10 @@ def ball(shape, voxel_size, radius, bigger=0.0, contrast=1.0):
     return (distance <= radius).astype(np.uint16), image
 
 
-def one(image, labels, voxel_size, stain="nuclei", min_contrast=3.0):
-    return audit.audit_cells(image, labels, voxel_size, stain=stain, min_contrast=min_contrast).iloc[0]
+def one(image, labels, voxel_size, touching=False, min_contrast=3.0):
+    return audit.audit_cells(image, labels, voxel_size, touching=stain == "membranes", min_contrast=min_contrast).iloc[
+        0
+    ]
 
 
 @pytest.mark.parametrize(("shape", "voxel_size"), GEOMETRIES)
@@ -85,7 +87,7 @@ def test_neighbours_are_left_out():
     labels = np.where(first <= 12, 1, np.where(second <= 12, 2, 0))
     image = 0.5 * (first <= 12) + 2.0 * (second <= 12)
     image = ndimage.gaussian_filter(image, 0.7)
-    table = audit.audit_cells(image, labels, voxel_size, stain="nuclei", min_contrast=3)
+    table = audit.audit_cells(image, labels, voxel_size, touching=False, min_contrast=3)
     assert table["contrast"].tolist() == pytest.approx([0.5, 2.0], abs=0.03)
     assert table["displacement"].abs().max() < 0.3
     assert table["iou"].min() > 0.9
@@ -107,7 +109,7 @@ def test_what_cannot_be_seen_is_not_lost():
     assert not full["lost"]
     labels = np.full((30, 30), 2)
     labels[10:20, 10:20] = 1
-    assert audit.audit_cells(image, labels, (1.0, 1.0), stain="nuclei", min_contrast=3)["contrast"].isna().all()
+    assert audit.audit_cells(image, labels, (1.0, 1.0), touching=False, min_contrast=3)["contrast"].isna().all()
 
 
 def test_cells_at_the_border_have_no_boundary_there():
@@ -133,13 +135,13 @@ def honeycomb(shape, voxel_size):
 def test_membranes(shape, voxel_size):
     labels, image = honeycomb(shape, voxel_size)
     image += np.random.default_rng(1).normal(0, 0.02, shape)
-    table = audit.audit_cells(image, labels, voxel_size, stain="membranes", min_contrast=3)
+    table = audit.audit_cells(image, labels, voxel_size, touching=True, min_contrast=3)
     assert len(table) == (shape[0] // 16) ** len(shape)
     assert table["displacement"].abs().max() < 0.25
     assert table["iou"].min() > 0.85
     assert not table["lost"].any()
     flat = np.random.default_rng(1).normal(0, 0.02, shape)
-    assert audit.audit_cells(flat, labels, voxel_size, stain="membranes", min_contrast=3)["lost"].all()
+    assert audit.audit_cells(flat, labels, voxel_size, touching=True, min_contrast=3)["lost"].all()
 
 
 def test_membranes_that_lie_elsewhere():

@@ -65,19 +65,21 @@ def test_divergence_of_two_levels_is_one_bit():
 
 def test_score_of_the_image_itself_and_of_a_noisy_one(example):
     voxel_size = SHAPES[example.image.shape]
-    itself = start_sweep.score_examples([example], [example.image], voxel_size, "nuclei")
+    itself = start_sweep.score_examples([example], [example.image], voxel_size, touching=False)
     assert (itself["psnr"], itself["histogram"], itself["spectrum"]) == (np.inf, 0, 0)
     assert itself["zncc"] == pytest.approx(1)
     assert (itself["cells"], itself["lost"]) == (2, 0)
     assert itself["displacement"] < 0.3
     noisy = example.image + np.random.default_rng(2).normal(0, 0.2, example.image.shape)
-    other = start_sweep.score_examples([example], [noisy], voxel_size, "nuclei")
+    other = start_sweep.score_examples([example], [noisy], voxel_size, touching=False)
     inside = example.labels > 0
     assert other["psnr"] == pytest.approx(psnr(noisy, example.image, inside))
     assert other["psnr"] == pytest.approx(10 * np.log10(4 / 0.04), abs=0.3)
     assert other["zncc"] == pytest.approx(np.corrcoef(noisy[inside], example.image[inside])[0, 1])
     assert other["spectrum"] > 1.5
-    nothing = start_sweep.score_examples([example._replace(labels=0 * example.labels)], [noisy], voxel_size, "nuclei")
+    nothing = start_sweep.score_examples(
+        [example._replace(labels=0 * example.labels)], [noisy], voxel_size, touching=False
+    )
     assert np.isnan(nothing["psnr"])
     assert nothing["cells"] == 0
 
@@ -101,7 +103,7 @@ def test_sweep_asks_for_every_point_with_the_same_noise(example):
             SHAPES[example.image.shape],
             start_sweep.Grid(t_starts=[100, 300], sigmas=[0, 2]),
             key=[7, 8],
-            stain="nuclei",
+            touching=False,
         )
     )
     assert asked == [(t, s, [7, 8, n]) for s in (0, 2) for t in (100, 300) for n in (0, 1)]

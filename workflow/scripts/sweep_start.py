@@ -38,7 +38,9 @@ def main(snakemake, device):
         return make_generator(network, alpha_bar, device, sampler, tiling)
 
     grid = start_sweep.Grid(params.t_starts, params.sigmas)
-    points = start_sweep.sweep(examples, draw, generator_from, alpha_bar, voxel_size, grid, key=key, stain=params.stain)
+    points = start_sweep.sweep(
+        examples, draw, generator_from, alpha_bar, voxel_size, grid, key=key, touching=stain.touching
+    )
     table, made = [], {"image": examples[0].image}
     for scores, sketched, image in points:
         table.append(scores)

@@ -32,7 +32,7 @@ class Surroundings(NamedTuple):
 
 
 def audit_cells(
-    image: np.ndarray, labels: np.ndarray, voxel_size: Sequence[float], *, stain: str, min_contrast: float
+    image: np.ndarray, labels: np.ndarray, voxel_size: Sequence[float], *, touching: bool, min_contrast: float
 ) -> pd.DataFrame:
     """Measure how each cell shows in the image that it annotates.
 
@@ -51,8 +51,8 @@ def audit_cells(
         0 is background.
     voxel_size : sequence of float
         Micrometres along each axis.
-    stain : str
-        nuclei or membranes.
+    touching : bool
+        Whether cells touch each other and their membranes are stained; else they are stained nuclei.
     min_contrast : float
         Cells with a smaller contrast_to_noise are lost.
 
@@ -72,7 +72,7 @@ def audit_cells(
 
         Where too little of a cell's inside or background can be seen, the measures are NaN and the cell is not lost.
     """
-    found = _segment_membranes(image, labels, voxel_size) if stain == "membranes" else None
+    found = _segment_membranes(image, labels, voxel_size) if touching else None
     margin = np.ceil(REACH * min(voxel_size) / np.asarray(voxel_size)).astype(int)
     rows = []
     for label, box in cell_boxes(labels):
