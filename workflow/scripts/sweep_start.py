@@ -38,11 +38,11 @@ def main(snakemake, device):
         return make_generator(network, alpha_bar, device, sampler, tiling)
 
     grid = start_sweep.Grid(params.t_starts, params.sigmas)
-    points = start_sweep.sweep(
+    sweep = start_sweep.sweep(
         examples, draw, generator_from, alpha_bar, voxel_size, grid, key=key, touching=stain.touching
     )
     table, made = [], {"image": examples[0].image}
-    for scores, sketched, image in points:
+    for scores, sketched, image in sweep:
         table.append(scores)
         made |= {f"sketch {scores['sigma']:g}": sketched, f"{scores['sigma']:g} {scores['t_start']}": image}
         print({name: round(value, 4) for name, value in scores.items() if value is not None})
