@@ -250,9 +250,5 @@ def sweep(
             generator = make_generator(t_start)
             made = [generator(sketch, key=[*key, number]) for number, sketch in enumerate(sketches)]
             distances = compare_noised(images, sketches, float(alpha_bar[t_start]), np.random.default_rng(key))
-            row = (
-                {"t_start": t_start, "sigma": sigma}
-                | distances
-                | score_examples(examples, made, voxel_size, touching=touching)
-            )
-            yield row, sketches[0], made[0]
+            scores = score_examples(examples, made, voxel_size, touching=touching)
+            yield {"t_start": t_start, "sigma": sigma} | distances | scores, sketches[0], made[0]
