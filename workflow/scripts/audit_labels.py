@@ -1,3 +1,5 @@
+"""Measure how each annotated cell shows in its synthetic image."""
+
 from sketchscope.run.job import job
 
 

@@ -1,3 +1,5 @@
+"""Measure how each cell of the reference labels shows in its real image."""
+
 from sketchscope.run.job import job
 
 
