@@ -192,7 +192,7 @@ def main() -> None:
         "ratio": theirs["seconds"] / ours["seconds"],
         "peak_memory_gib": peak_memory(device),
         "gflop_of_a_pass": flops / 1e9,
-        "device": devices.describe(device),
+        "device": devices.describe_device(device),
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "torch": torch.__version__},
     }
     if arguments.quality is not None:

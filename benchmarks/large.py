@@ -65,7 +65,7 @@ def one_slab(model: Path) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/sketch.ome.zarr"
         with create_image(path, VOLUME, np.float32, (1.0, 0.2, 0.2)) as array:
-            array[: ome_zarr.CHUNK, : ome_zarr.CHUNK, : ome_zarr.CHUNK] = 0.5
+            array[: ome_zarr.ZARR_CHUNK, : ome_zarr.ZARR_CHUNK, : ome_zarr.ZARR_CHUNK] = 0.5
         started = time.perf_counter()
         grid = slabs.cut_slabs(VOLUME, SLAB, TILE, OVERLAP)
         planned = time.perf_counter() - started

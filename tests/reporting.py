@@ -168,7 +168,7 @@ def write_report(folder, dimensions=2, gpus=0, **changes):
         fidelity={"t_start": 300, "sigma": 0.5, "psnr": 23.77, "zncc": 0.852},
         audit=pd.DataFrame({"cells": [752], "measured": [750], "lost": [13]}, index=["synthetic"]),
         shapes=COMPARED,
-        costs=cost.rule_costs(folder / "benchmarks", folder / "logs"),
+        costs=cost.sum_costs(folder / "benchmarks", folder / "logs"),
         held_out=True,
     )
     missing = {"nuclei": "https://example.org/<nuclei>: the server answers 404 Not Found"}

@@ -479,7 +479,7 @@ def test_interrupted_script_goes_on_with_other_intervals(tmp_path, monkeypatch):
 
     def attempt(folder, *, stop_after=math.inf, **resources):
         asked = []
-        monkeypatch.setattr(job, "noted_stop", lambda: nullcontext(lambda: asked.append(1) or len(asked) > stop_after))
+        monkeypatch.setattr(job, "note_stop", lambda: nullcontext(lambda: asked.append(1) or len(asked) > stop_after))
         run_script(
             "train_diffusion",
             tmp_path,

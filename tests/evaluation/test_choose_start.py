@@ -2,7 +2,6 @@ import json
 
 import pandas as pd
 import pytest
-from sketchscope.config.auto import settle
 from sketchscope.evaluation import start_sweep
 
 
@@ -30,13 +29,3 @@ def test_choice(columns, fixed, chosen):
     assert (choice["t_start"], choice["sigma"]) == chosen
     assert set(choice) == {"t_start", "sigma", "divergence", "spectrum"}
     json.dumps(choice)
-
-
-def test_settings_are_settled(tmp_path):
-    (tmp_path / "choice.json").write_text('{"t_start": 300, "sigma": 0.5, "psnr": 20.0}')
-    (tmp_path / "depth.json").write_text('{"decay_um": null}')
-    settings = {"t_start": "auto", "steps": 10}
-    assert settle(settings, [tmp_path / "choice.json"]) == {"t_start": 300, "steps": 10}
-    assert settle({"t_start": 400}, []) == {"t_start": 400}
-    found = settle({"sigma": "auto", "decay_um": "auto"}, [tmp_path / "choice.json", tmp_path / "depth.json"])
-    assert found == {"sigma": 0.5, "decay_um": None}

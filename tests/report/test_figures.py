@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.image import imread
-from sketchscope.images.windows import crop_typical
 from sketchscope.report import charts, pictures, style
 
 SHAPES = {"2d": ((60, 80), (0.5, 0.5)), "3d": ((5, 60, 80), (1.0, 0.5, 0.5))}
@@ -222,14 +221,6 @@ def test_flatten_keeps_labels_and_stretches_z():
     flat = style.flatten(numbered, (1.0, 0.5, 0.5))
     np.testing.assert_array_equal(flat[:6], numbered[2])
     assert flat[6 + style.GAP :, 0].tolist() == [30, 30, 31, 31, 32, 32, 33, 33, 34, 34], "the section, 2 rows a slice"
-
-
-def test_crop_is_typical():
-    image = np.zeros((40, 120))
-    image[:, :40], image[:, 40:80] = 10, 5
-    rows, columns = crop_typical(image, (40, 40))
-    assert (rows, columns) == (slice(0, 40), slice(40, 80))
-    assert image[crop_typical(image, (500, 500))].shape == image.shape
 
 
 def test_outline_runs_around_the_pixels():

@@ -6,7 +6,7 @@ import pytest
 from running import run_script
 from sketchscope import TRAINED
 from sketchscope.errors import InputError
-from sketchscope.images.manifest import ManifestRow, plane_name, write_manifest
+from sketchscope.images.manifest import ManifestRow, name_plane_file, write_manifest
 from sketchscope.io.images import write_image
 from sketchscope.report import summary
 from sketchscope.run.cost import Cost
@@ -242,7 +242,7 @@ def test_scripts_score_sparse_gold_truth(tmp_path):
     lay_out(tmp_path, (3, 20, 20), labelled=False)
     truth = np.zeros((20, 20), np.uint16)
     truth[2:8, 2:8] = 9  # the other cell of the plane is not annotated
-    write_image(tmp_path / "labels" / plane_name("002", 1), truth, (1.0, 1.0))
+    write_image(tmp_path / "labels" / name_plane_file("002", 1), truth, (1.0, 1.0))
     score(tmp_path, TRAINED, tmp_path)
     cells = pd.read_csv(tmp_path / "iou.csv", dtype={"image": str})
     assert cells[["image", "plane", "label"]].to_numpy().tolist() == [["002", 1, 9]]

@@ -1,10 +1,12 @@
 """Training by two processes on this machine (gloo), started as those of a cluster are."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from sketchscope.errors import InputError
 from sketchscope.run import distributed
 from sketchscope.run.distributed import Team
 
-# what the processes run; it is started anew in each of them
+# what the processes run; it starts afresh in each of them
 TRAIN = """
 import math, os, signal, sys, time
 from pathlib import Path
@@ -26,7 +28,7 @@ from sketchscope.run import distributed, job
 torch.set_num_threads(1)
 torch.manual_seed(0)
 folder, steps = Path(os.environ["FOLDER"]), int(os.environ["STEPS"])
-if not distributed.launched() and int(os.environ["PROCESSES"]) > 1:
+if not distributed.is_launched() and int(os.environ["PROCESSES"]) > 1:
     sys.exit(distributed.launch(sys.argv[0], int(os.environ["PROCESSES"])))
 shape = tuple(map(int, os.environ["SHAPE"].split(",")))
 network, average, description = training.build_networks([8], 1, shape, (1.0,) * len(shape), 100)
@@ -44,7 +46,7 @@ def report(losses):
     checkpoint.write_losses(folder / "loss.csv", losses)
 
 with job.job(folder / f"log-{os.environ.get('RANK', 0)}"):
-    with distributed.joined(torch.device("cpu")) as team, job.noted_stop() as stop:
+    with distributed.join_team(torch.device("cpu")) as team, job.note_stop() as stop:
         record = training.train(
             training.make_trainer(network, average, 5e-3, torch.device("cpu"), torch.float32),
             draw_batch, schedule.cosine_alpha_bar(100),
@@ -115,7 +117,7 @@ def test_alone():
     assert team.mean(torch.tensor(3.0)) == 3
     assert list(range(5))[team.share] == [0, 1, 2, 3, 4]
     team.check_batch(7)
-    with distributed.joined(torch.device("cpu")) as joined:
+    with distributed.join_team(torch.device("cpu")) as joined:
         assert joined == team
 
 
@@ -127,3 +129,24 @@ def test_batch_that_cannot_be_shared_out():
 def test_processes_that_cannot_be_spread_evenly():
     with pytest.raises(SystemExit, match="3 GPUs on 2 nodes; every node must have the same number of GPUs"):
         distributed.launch("train.py", 3, 2)
+
+
+def test_processes_on_several_nodes_are_started_by_srun(monkeypatch):
+    calls = []
+
+    def start(command, env):
+        calls.append((command, env))
+        return SimpleNamespace(wait=lambda: 7)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    for key, value in {"SLURM_JOB_ID": "30017", "SLURM_JOB_PARTITION": "gpu", "SLURM_STEP_ID": "0"}.items():
+        monkeypatch.setenv(key, value)
+    assert distributed.launch("train.py", 8, 2) == 7
+    ((command, environment),) = calls
+    assert command[0] == "srun"
+    assert {"--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"} <= set(command)
+    assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-id=30017"} <= set(command)
+    assert f"--rdzv-endpoint={platform.node()}:20017" in command
+    assert command[-1] == "train.py"
+    slurm = {key: value for key, value in environment.items() if key.startswith("SLURM_")}
+    assert slurm == {"SLURM_JOB_ID": "30017", "SLURM_JOB_PARTITION": "gpu"}

@@ -8,12 +8,12 @@ def main(snakemake):
     from sketchscope.evaluation import audit
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
-    from sketchscope.io.images import image_pairs, read_image
+    from sketchscope.io.images import pair_images, read_image
 
     rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
     tables = []
-    for volume, path, mask in image_pairs(snakemake.input.synthetic, snakemake.input.masks):
-        image, labels = manifest.from_real(read_image(path), rows), read_image(mask)
+    for volume, path, mask in pair_images(snakemake.input.synthetic, snakemake.input.masks):
+        image, labels = manifest.normalise_like(read_image(path), rows), read_image(mask)
         table = audit.audit_cells(image, labels, rows[0].voxel_size, **snakemake.params)
         table.insert(0, "volume", volume)
         tables.append(table)

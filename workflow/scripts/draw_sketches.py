@@ -17,7 +17,7 @@ def main(snakemake):
     inputs, params = snakemake.input, snakemake.params
     voxel_size = read_manifest(inputs.manifest)[0].voxel_size
     stain = STAINS[params.stain]
-    settings = stain.sketch(**auto.settle(params.settings, [*inputs.choice, inputs.depth]))
+    settings = stain.sketch(**auto.fill_auto(params.settings, [*inputs.choice, inputs.depth]))
     measured = depth.read_measured(inputs.cells, settings.decay_um)
     print(f"Drawn with {settings}")
     lost = read_lost(filter(None, [inputs.get("audit")]))

@@ -8,17 +8,17 @@ def main(snakemake, device):
 
     import numpy as np
     import torch
-    from sketchscope.config.auto import settle
+    from sketchscope.config.auto import fill_auto
     from sketchscope.diffusion import slabs
     from sketchscope.diffusion.generate import load_generator
     from sketchscope.diffusion.noise import hash_name
     from sketchscope.diffusion.samplers import Sampler
     from sketchscope.diffusion.tiling import Tiling
-    from sketchscope.io.atomic import atomic_path, resumed_folder, states
+    from sketchscope.io.atomic import atomic_path, fingerprint_files, resumed_folder
     from sketchscope.io.images import image_files, open_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
-    settings = settle(snakemake.params.settings, inputs.choice)
+    settings = fill_auto(snakemake.params.settings, inputs.choice)
     part, parts, slab_shape = int(snakemake.wildcards.part), snakemake.params.parts, snakemake.params.slab_shape
     torch.set_num_threads(snakemake.threads)
     sampler = Sampler(settings["sampler"], settings["t_start"], settings["steps"], settings["eta"])
@@ -34,7 +34,7 @@ def main(snakemake, device):
     pieces = [(volume, number, slab) for volume, grid in grids.items() for number, slab in enumerate(grid)]
     # without the batch size, which changes nothing but rounding: an interrupted job goes on with another one
     made_from = {"settings": settings, "seed": seed, "volumes": snakemake.params.volumes, "slab_shape": slab_shape}
-    made_from |= {"parts": parts, "files": states([inputs.model, *paths.values()])}
+    made_from |= {"parts": parts, "files": fingerprint_files([inputs.model, *paths.values()])}
     with resumed_folder(snakemake.output.part, json.dumps(made_from)) as folder:
         for volume, number, slab in pieces[part::parts]:
             name = f"{volume}, slab {number + 1} of {len(grids[volume])}"

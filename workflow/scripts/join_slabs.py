@@ -23,13 +23,13 @@ def main(snakemake):
             made = [f"{part}/{slabs.name_slab_file(volume, number)}" for number, part in enumerate(folders)]
             first += len(grid)
             with create_image(folder / path.name, shape, dtype, voxel_size) as image:
-                for region in ome_zarr.blocks(shape):
+                for region in ome_zarr.split_into_blocks(shape):
                     # opened one at a time: a large volume has more slabs than a process may have open files
                     touched = [pair for pair in zip(grid, made, strict=True) if slabs.intersect(region, pair[0].inner)]
                     blended = slabs.blend_slabs(
                         region, ((slab, np.load(file, mmap_mode="r")) for slab, file in touched)
                     )
-                    image[region] = manifest.as_real(blended, rows)
+                    image[region] = manifest.denormalise_like(blended, rows)
             print(f"{volume}: {shape} from {len(grid)} slabs")
 
 

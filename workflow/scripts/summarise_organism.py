@@ -19,7 +19,7 @@ def main(snakemake):
         fidelity=read_json(inputs.choice),
         audit=pd.read_csv(inputs.audit, index_col="labels"),
         shapes=pd.read_csv(inputs.shapes, index_col="measure"),
-        costs=cost.rule_costs(params.benchmarks, params.logs),
+        costs=cost.sum_costs(params.benchmarks, params.logs),
         held_out=all(row.split != "both" for row in read_manifest(inputs.manifest)),
     )
     result = summarise(snakemake.wildcards.organism, params.scale, scored, findings)

@@ -24,7 +24,7 @@ def main(snakemake, device):
     torch.set_num_threads(snakemake.threads)
     rows = spread_out(manifest.typical_rows(manifest.read_manifest(inputs.manifest)), params.settings["images"])
     stain, voxel_size = STAINS[params.stain], rows[0].voxel_size
-    sketch = stain.sketch(sigma=None, **auto.settle(params.sketch, [inputs.depth]))
+    sketch = stain.sketch(sigma=None, **auto.fill_auto(params.sketch, [inputs.depth]))
     measured = depth.read_measured(inputs.cells, sketch.decay_um)
     key = [params.seed, hash_name(snakemake.wildcards.organism)]
     draw = start_sweep.Drawing(stain.draw, sketch, measured, voxel_size, key)

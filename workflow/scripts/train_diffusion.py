@@ -3,7 +3,7 @@
 import os
 import sys
 
-from sketchscope.run.job import job, noted_stop
+from sketchscope.run.job import job, note_stop
 
 SAMPLES, SAMPLE_STEPS = 8, 25
 
@@ -45,7 +45,7 @@ def main(snakemake, device):
     made_from = {"settings": settings, "seed": seed, "manifest": Path(snakemake.input.manifest).read_text()}
     checkpoint = Checkpoint(Path(output.model).with_name("checkpoint.pt"), made_from)
     keys = ("steps", "seconds", "learning_rate", "ema_decay", "gradient_clip")
-    with distributed.joined(device) as team, noted_stop() as stop:
+    with distributed.join_team(device) as team, note_stop() as stop:
         team.check_batch(batch_size)
         record = training.train(
             training.make_trainer(network, average, settings["learning_rate"], device, dtype),
@@ -61,7 +61,7 @@ def main(snakemake, device):
     if team.rank > 0:
         return
     model_file.save_model(output.model, average, description)
-    write_json(output.record, record | {"settings": settings, "device": devices.describe(device)})
+    write_json(output.record, record | {"settings": settings, "device": devices.describe_device(device)})
     checkpoint.path.unlink(missing_ok=True)
     print(json.dumps(record))
 
@@ -75,7 +75,7 @@ device, gpus, seed = snakemake.resources.device, snakemake.resources.get("gpu", 
 if gpus > 1:
     from sketchscope.run import distributed
 
-    if not distributed.launched():
+    if not distributed.is_launched():
         sys.exit(distributed.launch(sys.argv[0], gpus, snakemake.resources.get("nodes", 1)))
 with job(choose_log(snakemake), device=device, gpus=gpus, seed=seed) as device:
     main(snakemake, device)

@@ -6,14 +6,14 @@ from sketchscope.run.job import job
 
 
 def main(snakemake):
-    from sketchscope.config.auto import settle
+    from sketchscope.config.auto import fill_auto
     from sketchscope.images import manifest
     from sketchscope.io.atomic import write_text
     from sketchscope.report import card, summary, templates
 
     inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
     found = [inputs.choice, inputs.depth]
-    chosen = {name: settle(params.settings[name], found) for name in ("generation", "sketch")}
+    chosen = {name: fill_auto(params.settings[name], found) for name in ("generation", "sketch")}
     organism, settings = snakemake.wildcards.organism, params.settings | chosen
     root, rows = Path(outputs.card).parent, manifest.read_manifest(inputs.manifest)
     card.link_folders(inputs.masks, outputs.masks)

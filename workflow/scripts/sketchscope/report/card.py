@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ..images.manifest import ManifestRow, training_rows
-from ..io.atomic import PathLike, atomic_folder, file_sha256
+from ..io.atomic import PathLike, atomic_folder, compute_sha256
 from ..io.images import image_files, open_image
-from ..io.ome_zarr import blocks
-from ..io.tiff import spatial_axes
+from ..io.ome_zarr import split_into_blocks
+from ..io.tiff import name_axes
 
 SIZE_CATEGORIES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
@@ -62,7 +62,7 @@ def tabulate_pairs(root: PathLike) -> pd.DataFrame:
 def count_cells(labels: Any) -> int:
     """Count the cells in a label image (Z, Y, X) or (Y, X), which is read in parts."""
     found: set[int] = set()
-    for region in blocks(labels.shape):
+    for region in split_into_blocks(labels.shape):
         found.update(np.unique(labels[region]).tolist())
     return len(found - {0})
 
@@ -70,7 +70,7 @@ def count_cells(labels: Any) -> int:
 def list_checksums(root: PathLike, names: Iterable[str]) -> str:
     """List the sha256 of every file of the images `names` in `root`, as `sha256sum --check` reads it in that folder."""
     files = [member for name in names for member in list_members(Path(root) / name)]
-    return "".join(f"{file_sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
+    return "".join(f"{compute_sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
 
 
 def collect_facts(rows: Sequence[ManifestRow], table: pd.DataFrame) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def collect_facts(rows: Sequence[ManifestRow], table: pd.DataFrame) -> dict[str,
         "most": int(table["cells"].max()),
         "shapes": sorted(set(table["shape"])),
         "dtypes": sorted(set(table["dtype"])),
-        "axes": spatial_axes(len(rows[0].voxel_size)),
+        "axes": name_axes(len(rows[0].voxel_size)),
         "voxel_size": rows[0].voxel_size,
         "learnt_from": len(training_rows(rows)),
         "zarr": bool(table["file_name"].str.endswith(".ome.zarr").any()),

@@ -9,8 +9,8 @@ import pandas as pd
 from .. import TRAINED, __version__
 from ..errors import InputError
 from ..evaluation.comparison import explain
-from ..run.cost import Cost, as_tables
-from ..run.job import package_versions
+from ..run.cost import Cost, tabulate_costs
+from ..run.job import collect_versions
 
 SCORES = ("pq", "sq", "rq", "det", "n_splits", "n_merges", "size_ratio", "seg", "iou_median")
 TITLES = {"ap_mean": "AP", "seg": "SEG", "det": "DET", "pq": "PQ", "iou_median": "median IoU"}
@@ -45,7 +45,7 @@ class Findings(NamedTuple):
     shapes: pd.DataFrame
     """Of `shapes.compare_shapes`, by measure."""
     costs: dict[str, Cost]
-    """What each rule took, from `cost.rule_costs`."""
+    """What each rule took, from `cost.sum_costs`."""
     held_out: bool
     """Whether no scored image was trained on."""
 
@@ -72,7 +72,7 @@ def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> 
         "fidelity": findings.fidelity,
         "audit": findings.audit.to_dict("index"),
         "shapes": findings.shapes[list(SHAPE_COLUMNS)].to_dict("index"),
-        **as_tables(findings.costs),
+        **tabulate_costs(findings.costs),
         "versions": collect_all_versions(),
     }
 
@@ -122,7 +122,7 @@ def format_summary(summary: dict[str, Any]) -> str:
 
 def collect_all_versions() -> dict[str, str]:
     """Collect the versions of the packages that decide the numbers, of this library and of Snakemake."""
-    versions = package_versions() | {"sketchscope": __version__}
+    versions = collect_versions() | {"sketchscope": __version__}
     try:
         versions["snakemake"] = importlib.metadata.version("snakemake")
     except importlib.metadata.PackageNotFoundError:
