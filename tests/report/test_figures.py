@@ -155,7 +155,7 @@ def test_audit(tmp_path, shape, referenced):
     cells = cells.assign(iou=[0.3, 0.9, 0.8], lost=[True, False, False])
     references = cells if referenced else cells[:0]
     image = np.random.default_rng(1).normal(100, 10, shape)
-    figure = charts.plot_audit(image, two_cells(shape), [2], cells, references, voxel_size, 3.0)
+    figure = charts.plot_audit(charts.AuditExample(image, two_cells(shape), [2]), cells, references, voxel_size, 3.0)
     example, histogram, scatter = figure.axes
     red = [tuple(lines.get_color()[0]) for lines in example.collections if len(lines.get_segments())]
     assert to_rgba(style.VERMILION) in red
@@ -455,7 +455,7 @@ def test_audit_outlines_what_is_lost_and_draws_each_table_in_its_colour():
     references = pd.DataFrame({"contrast": [1.0], "contrast_to_noise": [7.0], "displacement": [0.1]})
     references = references.assign(iou=[0.95], lost=[False])
     image = np.random.default_rng(1).normal(100, 10, shape)
-    figure = charts.plot_audit(image, two_cells(shape), [2], cells, references, (0.5, 0.5), 3.0)
+    figure = charts.plot_audit(charts.AuditExample(image, two_cells(shape), [2]), cells, references, (0.5, 0.5), 3.0)
     example, histogram, scatter = figure.axes
     np.testing.assert_allclose(picture(example), as_shown(image, percentiles(image), None))
     assert outlines(example) == {

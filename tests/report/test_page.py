@@ -9,7 +9,7 @@ from reporting import ORGANISMS, TEXTS, settings_of, write_report
 from running import REPOSITORY
 from sketchscope.config.views import effective_settings
 from sketchscope.errors import InputError
-from sketchscope.report.page import MEASURES, caption, illustration, measures
+from sketchscope.report.page import MEASURES, fill_caption, list_measures, read_illustration
 
 CAPTIONS = sorted(TEXTS.glob("*.rst"))
 OF_ALL = {"comparison", "workflow"}  # captions that the report of one organism does not have
@@ -192,7 +192,7 @@ def test_precisions_come_in_the_order_of_their_thresholds():
     scores = {"ap97.5": 0.1, "ap_mean": 0.5, "pq": 0.6, "ap5": 0.9, "n_splits": 2, "ap50": None, "name": "classical"}
     trainings = {"count": 2, "mean": scores, "sd": scores | {"ap5": 0.1}}
     models = {"classical": scores | {"ap5": 0.8}, "sketchscope": scores}  # sorted by name, as JSON files are
-    found = measures({"models": models, "comparisons": [{"model_b": "classical"}], "trainings": trainings})
+    found = list_measures({"models": models, "comparisons": [{"model_b": "classical"}], "trainings": trainings})
     assert (found[0].mean, found[0].sd) == (0.9, 0.1)
     assert [(line.title.split()[-1], *line.values, line.digits) for line in found] == [
         ("0.05", 0.9, 0.8, 3),
@@ -207,7 +207,7 @@ def test_precisions_come_in_the_order_of_their_thresholds():
 def test_a_figure_that_is_no_png(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(InputError, match=r"a\.png: is no PNG"):
-        illustration(tmp_path / "a.png", "a", "")
+        read_illustration(tmp_path / "a.png", "a", "")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_figure_that_is_no_png(tmp_path):
 def test_a_caption_that_cannot_be_shown_is_named(tmp_path, text, message):
     (tmp_path / "a.rst").write_text(text)
     with pytest.raises(InputError, match=rf"a\.rst: {message}"):
-        caption(tmp_path / "a.rst", {"snakemake": {"params": {}}})
+        fill_caption(tmp_path / "a.rst", {"snakemake": {"params": {}}})
 
 
 def test_captions_name_nothing_that_the_report_does_not_have():

@@ -1,3 +1,5 @@
+"""Draw a mask, a sketch and a synthetic image of every organism."""
+
 from sketchscope.run.job import job
 
 LARGEST = 400  # pixels of a panel along each side

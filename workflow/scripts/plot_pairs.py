@@ -1,3 +1,5 @@
+"""Draw real images beside sketches, synthetic images and the outlines of their masks."""
+
 from sketchscope.run.job import job
 
 EXAMPLES = 3

@@ -1,3 +1,5 @@
+"""Score the predictions of one model against the reference labels."""
+
 from pathlib import Path
 
 from sketchscope.run.job import job

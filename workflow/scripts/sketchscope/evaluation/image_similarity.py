@@ -56,7 +56,8 @@ def power_spectrum(image: np.ndarray) -> np.ndarray:
         Mean power in rings of equal width from frequency 0 to Nyquist, after the mean of the plane is subtracted. NaN
         in rings that hold no frequency of a small plane.
     """
-    window = np.outer(*(np.hanning(size) for size in image.shape))  # else the borders draw a cross into the spectrum
+    # without the window the borders would draw a cross into the spectrum
+    window = np.outer(*(np.hanning(size) for size in image.shape))
     power = np.abs(np.fft.fft2((image - image.mean()) * window)) ** 2 / (window**2).sum()
     radius = np.hypot(*np.meshgrid(*(np.fft.fftfreq(size) for size in image.shape), indexing="ij"))
     ring = np.minimum((radius / 0.5 * SPECTRUM_BINS).astype(int), SPECTRUM_BINS)  # the last ring: the corners

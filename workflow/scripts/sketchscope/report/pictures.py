@@ -1,5 +1,7 @@
 """Figures that show images."""
 
+#
+
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,13 +12,14 @@ from .style import (
     PANEL,
     VERMILION,
     YELLOW,
-    _legend,
-    _panels,
-    _scale_bar,
+    choose_limits,
     colour_labels,
     colour_models,
-    display_limits,
+    draw_legend,
+    draw_scale_bar,
     flatten,
+    lay_out_tightly,
+    make_panels,
     name_model,
     outline,
     show,
@@ -24,7 +27,7 @@ from .style import (
 
 
 class Pair(NamedTuple):
-    """A real image and a generated one, all of one shape, (Z, Y, X) or (Y, X)."""
+    """A real image beside a generated one with its sketch and its mask, all of one shape, (Z, Y, X) or (Y, X)."""
 
     real: np.ndarray
     sketch: np.ndarray
@@ -44,12 +47,13 @@ class Overlay(NamedTuple):
 
 
 class Panels(NamedTuple):
-    """A mask, its sketch and the image made of it, all of one shape, (Z, Y, X) or (Y, X), in micrometres a voxel."""
+    """A mask, its sketch and the image made from it, all of one shape, (Z, Y, X) or (Y, X)."""
 
     mask: np.ndarray
     sketch: np.ndarray
     synthetic: np.ndarray
     voxel_size: Sequence[float]
+    """Micrometres along each axis."""
 
 
 def plot_pairs(pairs: Sequence[Pair], voxel_size: Sequence[float]) -> Figure:
@@ -60,13 +64,13 @@ def plot_pairs(pairs: Sequence[Pair], voxel_size: Sequence[float]) -> Figure:
     Parameters
     ----------
     pairs : sequence of Pair
-        Real and synthetic intensities normalised with the same limits, one grey scale serves both.
+        Real and synthetic intensities are normalised with the same limits, so that they share one grey scale.
     voxel_size : sequence of float
         Micrometres along each axis.
     """
     headings = ("real", "sketch", "synthetic", "synthetic and mask")
-    axes = _panels(len(pairs), headings, flatten(pairs[0].real, voxel_size).shape)
-    limits = display_limits([pair.real for pair in pairs])
+    axes = make_panels(len(pairs), headings, flatten(pairs[0].real, voxel_size).shape)
+    limits = choose_limits([pair.real for pair in pairs])
     for row, pair in zip(axes, pairs, strict=True):
         sketch = flatten(pair.sketch, voxel_size)
         synthetic = flatten(pair.synthetic, voxel_size)
@@ -75,15 +79,15 @@ def plot_pairs(pairs: Sequence[Pair], voxel_size: Sequence[float]) -> Figure:
         show(row[2], synthetic, limits)
         show(row[3], synthetic, limits)
         outline(row[3], flatten(pair.mask, voxel_size), VERMILION)
-    _scale_bar(axes[0, 0], pairs[0].real.shape, voxel_size[-1])
+    draw_scale_bar(axes[0, 0], pairs[0].real.shape, voxel_size[-1])
     return axes[0, 0].figure
 
 
 def plot_samples(samples: np.ndarray, voxel_size: Sequence[float], columns: int = 4) -> Figure:
-    """Draw samples (N, [Z,] Y, X) in [-1, 1], each on its own, in rows of `columns`."""
+    """Draw samples (N, Y, X) or (N, Z, Y, X) in [-1, 1], one per panel, in rows of `columns`."""
     pictures = [flatten(sample, voxel_size) for sample in samples]
     rows = -(-len(pictures) // columns)
-    axes = _panels(rows, [""] * columns, pictures[0].shape, size=1.6)
+    axes = make_panels(rows, [""] * columns, pictures[0].shape, size=1.6)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, picture in zip(axes.flat, pictures, strict=False):
@@ -103,12 +107,12 @@ def plot_overlays(overlays: Sequence[Overlay], voxel_size: Sequence[float]) -> F
     voxel_size : sequence of float
         Micrometres along each axis.
     """
-    planes = [plane for overlay in overlays for plane in _overlay_planes(overlay)]
+    planes = [plane for overlay in overlays for plane in _choose_planes(overlay)]
     colours = colour_models(overlays[0].predictions)
     headings = ["test image", *map(name_model, colours)]
-    axes = _panels(len(planes), headings, planes[0].image.shape, size=3.8)
+    axes = make_panels(len(planes), headings, planes[0].image.shape, size=3.8)
     for row, plane in zip(axes, planes, strict=True):
-        limits = display_limits([plane.image])
+        limits = choose_limits([plane.image])
         for ax in row:
             show(ax, plane.image, limits)
             if plane.reference is not None:
@@ -116,38 +120,37 @@ def plot_overlays(overlays: Sequence[Overlay], voxel_size: Sequence[float]) -> F
         for ax, (model, colour) in zip(row[1:], colours.items(), strict=True):
             outline(ax, plane.predictions[model], colour)
         row[0].set_ylabel(plane.name, fontsize=10)
-    _scale_bar(axes[0, 0], planes[0].image.shape, voxel_size[-1])
+    draw_scale_bar(axes[0, 0], planes[0].image.shape, voxel_size[-1])
     reference = {"reference": YELLOW} if any(overlay.reference is not None for overlay in overlays) else {}
-    _legend(axes[0, 0].figure, reference | {name_model(model): colour for model, colour in colours.items()})
+    draw_legend(axes[0, 0].figure, reference | {name_model(model): colour for model, colour in colours.items()})
     return axes[0, 0].figure
 
 
 def plot_contact(organisms: Mapping[str, Panels]) -> Figure:
-    """Draw mask, sketch and synthetic image of every organism, one a row; of stacks the middle plane.
+    """Draw mask, sketch and synthetic image of every organism, one organism per row; of stacks the middle plane.
 
     Parameters
     ----------
     organisms : mapping of str to Panels
-        Intensities of sketch and synthetic image are on one scale, of any kind.
+        Sketch and synthetic image of an organism share one scale of intensities.
     """
-    figure = Figure(figsize=(3 * PANEL, PANEL * len(organisms)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    figure = lay_out_tightly(3 * PANEL, PANEL * len(organisms))
     axes = figure.subplots(len(organisms), 3, squeeze=False)
     for row, (name, panels) in zip(axes, organisms.items(), strict=True):
         mask, sketch, synthetic = (array if array.ndim == 2 else array[len(array) // 2] for array in panels[:3])
         row[0].imshow(colour_labels(mask), interpolation="nearest")
         row[0].set(xticks=[], yticks=[], ylabel=name)
-        limits = display_limits([synthetic])
+        limits = choose_limits([synthetic])
         show(row[1], sketch, limits)
         show(row[2], synthetic, limits)
-        _scale_bar(row[2], synthetic.shape, panels.voxel_size[-1])
+        draw_scale_bar(row[2], synthetic.shape, panels.voxel_size[-1])
     for ax, heading in zip(axes[0], ("mask", "sketch", "synthetic"), strict=True):
         ax.set_title(heading, fontsize=12)
     return figure
 
 
-def _overlay_planes(overlay: Overlay) -> list[Overlay]:
-    """The planes to show of an image, as Overlays (Y, X)."""
+def _choose_planes(overlay: Overlay) -> list[Overlay]:
+    """Choose the planes to show of an image, as Overlays (Y, X)."""
     if overlay.image.ndim == 2:
         return [overlay]
     depth = len(overlay.image)

@@ -22,16 +22,6 @@ COMPARISON = (
 )
 
 
-def all_versions() -> dict[str, str]:
-    """Versions of the packages that decide the numbers, of this library and of Snakemake."""
-    versions = collect_versions() | {"sketchscope": __version__}
-    try:
-        versions["snakemake"] = importlib.metadata.version("snakemake")
-    except importlib.metadata.PackageNotFoundError:
-        versions.pop("snakemake", None)
-    return versions
-
-
 class Scored(NamedTuple):
     """The scores of all models of one organism, each from `metrics.score_images`."""
 
@@ -61,7 +51,7 @@ class Findings(NamedTuple):
 
 
 def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> dict[str, Any]:
-    """Gather what one organism has reached.
+    """Gather the results of one organism.
 
     Raises
     ------
@@ -75,20 +65,73 @@ def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> 
         "scale": scale,
         **_common_counts(organism, scored.models),
         "held_out": findings.held_out,
-        "models": {model: _figures(scores) for model, scores in scored.models.items()},
+        "models": {model: _pick_figures(scores) for model, scores in scored.models.items()},
         "not_available": dict(scored.not_available),
-        "trainings": spread([trained, *scored.replicates]),
+        "trainings": measure_spread([trained, *scored.replicates]),
         "comparisons": [row[list(COMPARISON)].to_dict() | {"sentence": explain(row)} for row in compared],
         "fidelity": findings.fidelity,
         "audit": findings.audit.to_dict("index"),
         "shapes": findings.shapes[list(SHAPE_COLUMNS)].to_dict("index"),
         **tabulate_costs(findings.costs),
-        "versions": all_versions(),
+        "versions": collect_all_versions(),
     }
 
 
+def measure_spread(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Measure how far the scores of one model vary from training to training.
+
+    Parameters
+    ----------
+    trainings : sequence of dict
+        Scores of each, from `metrics.score_images`.
+
+    Returns
+    -------
+    dict
+        count, the number of trainings; mean and sd (standard deviation of a sample), each by figure of merit. None
+        where nothing was scored; sd is None for a single training, too.
+    """
+    table = pd.DataFrame([_pick_figures(scores) for scores in trainings], dtype=float)
+    mean, sd = (
+        {key: None if pd.isna(value) else value for key, value in row.items()} for row in (table.mean(), table.std())
+    )
+    return {"count": len(trainings), "mean": mean, "sd": sd}
+
+
+def list_models(summary: Mapping[str, Any]) -> list[str]:
+    """List the models that were scored: the trained one, then the baselines in the order of their comparisons."""
+    return [TRAINED, *(comparison["model_b"] for comparison in summary["comparisons"])]
+
+
+def format_summary(summary: dict[str, Any]) -> str:
+    """Format a summary as a small table to read on a terminal; a dash where nothing was scored."""
+    n_images, n_cells = summary["n_images_scored"], summary["n_cells"]
+    held_out = "" if summary["held_out"] else " (not held out: also trained on)"
+    lines = [f"{summary['organism']}, scale {summary['scale']}: {n_cells} cells in {n_images} images{held_out}"]
+    lines += _align(_tabulate_scores(summary))
+    lines += [f"{model}: not fetched ({reason})" for model, reason in summary["not_available"].items()]
+    lines += [comparison["sentence"] for comparison in summary["comparisons"]]
+    seconds = summary["seconds"]
+    if seconds:
+        slowest = sorted(seconds.items(), key=lambda item: -item[1])
+        lines += ["", *_align([[rule, f"{value:.1f} s"] for rule, value in slowest])]
+        gpus = f"{summary['gpu_hours']:.2f} GPU hours" if summary["gpu_hours"] else "on CPU"
+        lines += [f"all rules {sum(seconds.values()):.1f} s, {gpus}"]
+    return "\n".join(lines)
+
+
+def collect_all_versions() -> dict[str, str]:
+    """Collect the versions of the packages that decide the numbers, of this library and of Snakemake."""
+    versions = collect_versions() | {"sketchscope": __version__}
+    try:
+        versions["snakemake"] = importlib.metadata.version("snakemake")
+    except importlib.metadata.PackageNotFoundError:
+        versions.pop("snakemake", None)
+    return versions
+
+
 def _common_counts(organism: str, models: Mapping[str, dict[str, Any]]) -> dict[str, int]:
-    """Images, cells and border that all models were scored with."""
+    """Find the images, cells and border that all models were scored with."""
     found = {model: {key: scores[key] for key in COUNTS} for model, scores in models.items()}
     trained, counts = next(iter(found.items()))
     for model, others in found.items():
@@ -100,76 +143,33 @@ def _common_counts(organism: str, models: Mapping[str, dict[str, Any]]) -> dict[
     return counts
 
 
-def _figures(scores: dict[str, Any]) -> dict[str, float | None]:
-    """The figures of merit: average precisions and SCORES."""
+def _pick_figures(scores: dict[str, Any]) -> dict[str, float | None]:
+    """Pick the figures of merit: average precisions and SCORES."""
     wanted = [key for key in scores if key.startswith("ap")]
     return {key: scores[key] for key in (*wanted, *SCORES)}
 
 
-def spread(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How far the scores of one model depend on its training.
-
-    Parameters
-    ----------
-    trainings : sequence of dict
-        Scores of each, from `metrics.score_images`.
-
-    Returns
-    -------
-    dict
-        count; of each figure of merit its mean and its standard deviation (of a sample) over the trainings, None
-        where nothing was scored, and of a single training.
-    """
-    table = pd.DataFrame([_figures(scores) for scores in trainings], dtype=float)
-    mean, sd = (
-        {key: None if pd.isna(value) else value for key, value in row.items()} for row in (table.mean(), table.std())
-    )
-    return {"count": len(trainings), "mean": mean, "sd": sd}
-
-
-def list_models(summary: Mapping[str, Any]) -> list[str]:
-    """The models that were scored: the trained one, then the baselines in the order of their comparisons."""
-    return [TRAINED, *(comparison["model_b"] for comparison in summary["comparisons"])]
-
-
-def format_summary(summary: dict[str, Any]) -> str:
-    """Format a summary as a small table to read on a terminal; a dash where nothing was scored."""
-    n_images, n_cells = summary["n_images_scored"], summary["n_cells"]
-    held_out = "" if summary["held_out"] else " (not held out: also trained on)"
-    lines = [f"{summary['organism']}, scale {summary['scale']}: {n_cells} cells in {n_images} images{held_out}"]
-    lines += _aligned(_score_rows(summary))
-    lines += [f"{model}: not fetched ({reason})" for model, reason in summary["not_available"].items()]
-    lines += [comparison["sentence"] for comparison in summary["comparisons"]]
-    seconds = summary["seconds"]
-    if seconds:
-        slowest = sorted(seconds.items(), key=lambda item: -item[1])
-        lines += ["", *_aligned([[rule, f"{value:.1f} s"] for rule, value in slowest])]
-        gpus = f"{summary['gpu_hours']:.2f} GPU hours" if summary["gpu_hours"] else "on CPU"
-        lines += [f"all rules {sum(seconds.values()):.1f} s, {gpus}"]
-    return "\n".join(lines)
-
-
-def _score_rows(summary: dict[str, Any]) -> list[list[str]]:
-    """One row per model, and mean and standard deviation of several trainings."""
+def _tabulate_scores(summary: dict[str, Any]) -> list[list[str]]:
+    """Write one row per model, and mean and standard deviation of several trainings."""
     figures = {model: summary["models"][model] for model in list_models(summary)}
     trainings = summary["trainings"]
     if trainings["count"] > 1:
         figures |= {f"{name} of {trainings['count']} trainings": trainings[name.lower()] for name in ("mean", "SD")}
     keys = [key for key in next(iter(figures.values())) if key.startswith("ap") or key in TITLES]
-    rows = [[name, *(_number(found[key]) for key in keys)] for name, found in figures.items()]
-    return [["model", *(_title(key) for key in keys)], *rows]
+    rows = [[name, *(_format_score(found[key]) for key in keys)] for name, found in figures.items()]
+    return [["model", *(_abbreviate(key) for key in keys)], *rows]
 
 
-def _title(key: str) -> str:
+def _abbreviate(key: str) -> str:
     return TITLES.get(key) or f"AP@{float(key.removeprefix('ap')) / 100:g}"
 
 
-def _number(value: float | None) -> str:
+def _format_score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Rows as lines: the first column flush left, the others flush right."""
+def _align(rows: list[list[str]]) -> list[str]:
+    """Turn rows into lines: the first column flush left, the others flush right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
