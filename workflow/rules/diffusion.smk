@@ -25,7 +25,7 @@ rule train_diffusion:
     benchmark:
         "results/{organism}/benchmarks/train_diffusion.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     threads: 8
     resources:
         gpu=GPUS,
@@ -60,6 +60,6 @@ rule plot_loss:
     benchmark:
         "results/{organism}/benchmarks/plot_loss.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/plot_loss.py"

@@ -26,7 +26,7 @@ rule score_segmentation:
     benchmark:
         "results/{organism}/benchmarks/score_segmentation.{model}.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
@@ -54,7 +54,7 @@ rule compare_models:
     benchmark:
         "results/{organism}/benchmarks/compare_models.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         models=compared_models,
         margin=setting("evaluation", "margin"),
@@ -86,7 +86,7 @@ rule summarise_organism:
     log:
         "results/{organism}/logs/summarise_organism.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         models=compared_models,
         scale=SETTINGS["scale"],
@@ -115,7 +115,7 @@ rule plot_overlays:
     benchmark:
         "results/{organism}/benchmarks/plot_overlays.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         models=compared_models,
     script:
@@ -139,7 +139,7 @@ rule plot_iou:
     benchmark:
         "results/{organism}/benchmarks/plot_iou.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         models=compared_models,
     script:
@@ -162,7 +162,7 @@ rule plot_verdict:
     benchmark:
         "results/{organism}/benchmarks/plot_verdict.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/plot_verdict.py"
 
@@ -181,7 +181,7 @@ rule compare_organisms:
     log:
         "results/logs/compare_organisms.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/compare_organisms.py"
 
@@ -222,7 +222,7 @@ rule plot_contact:
     benchmark:
         "results/benchmarks/plot_contact.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         organisms=list(ORGANISMS),
     script:

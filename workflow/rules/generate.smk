@@ -24,7 +24,7 @@ rule generate_volumes:
     wildcard_constraints:
         organism=any_of(set(ORGANISMS) - IN_SLABS),
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     threads: 8
     resources:
         gpu=GPUS,
@@ -55,7 +55,7 @@ rule generate_slabs:
     benchmark:
         "results/{organism}/benchmarks/generate_slabs.{batch}.{part}.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     threads: 8
     resources:
         gpu=GPUS,
@@ -90,7 +90,7 @@ rule join_slabs:
     wildcard_constraints:
         organism=any_of(IN_SLABS),
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
@@ -121,6 +121,6 @@ rule plot_pairs:
     benchmark:
         "results/{organism}/benchmarks/plot_pairs.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/plot_pairs.py"

@@ -24,7 +24,7 @@ rule write_card:
     benchmark:
         "results/{organism}/benchmarks/write_card.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(120),
@@ -51,7 +51,7 @@ rule write_report:
     log:
         "results/{organism}/logs/write_report.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         titles=FIGURES,
         settings=lambda wildcards: effective_settings(ORGANISMS[wildcards.organism]),

@@ -25,7 +25,7 @@ rule compare_shapes:
     benchmark:
         "results/{organism}/benchmarks/compare_shapes.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=volume_memory(4000, 16),
         runtime=growing(120),
@@ -54,6 +54,6 @@ rule plot_shapes:
     benchmark:
         "results/{organism}/benchmarks/plot_shapes.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/plot_shapes.py"
