@@ -141,7 +141,7 @@ def test_number_of_slurm_jobs_of_the_whole_paper(tmp_path):
     """As the README says; masks and sketches of a batch share a job, and what is local is none."""
     section = {"preset": "nuclei-3d", "images": "*.tif"}
     write_config(tmp_path, {f"organism-{i}": section for i in range(7)}, scale="paper")
-    local = {"all", "draw_sketches", "choose_start", "summarise_audit"}
+    local = {"default", "all", "draw_sketches", "choose_start", "summarise_audit"}
     local |= {"compare_models", "compare_organisms", "summarise_organism", "write_report"}
     jobs = plan(tmp_path)
     submitted = sum(n for rule, n in jobs.items() if rule not in local | {"total"} and not rule.startswith("plot_"))
@@ -251,6 +251,38 @@ def test_a_further_baseline_repeats_nothing_but_the_comparison(finished):
         **dict.fromkeys(("summarise_organism", "write_report", "default"), 1),
         "total": 12,
     }
+
+
+REPORTED = {"summarise_organism", "write_report", "default"}
+AUDITED = {"audit_labels", "summarise_audit", "plot_audit", "write_card"} | REPORTED
+SCORED = {"score_segmentation", "compare_models", "compare_organisms"}
+SCORED |= {"plot_iou", "plot_overlays", "plot_verdict", "plot_comparison"} | REPORTED
+GENERATED = {"generate_volumes", "train_cellpose", "segment_images", "plot_pairs", "plot_contact"} | AUDITED | SCORED
+SKETCHED = {"draw_sketches", "sweep_start", "choose_start", "plot_sweep"} | GENERATED
+
+
+@pytest.mark.parametrize(
+    ("change", "planned"),
+    [
+        ({"classical": {"edge": 0.5}}, {"segment_rough", "measure_cells", "segment_classical"} | SKETCHED),
+        ({"classical": {"min_contrast": 6.0}}, {"segment_rough", "measure_cells", "segment_classical"} | SKETCHED),
+        ({"sketch": {"sigma": 2.0}}, SKETCHED),
+        ({"sketch": {"membrane_um": 2.0}}, set()),
+        ({"diffusion": {"report_every": 7}}, set()),
+        ({"diffusion": {"checkpoint_seconds": 60}}, set()),
+        ({"generation": {"batch_size": 3}}, set()),
+        ({"audit": {"min_contrast": 2.0}}, {"audit_references"} | AUDITED),
+    ],
+)
+def test_a_change_plans_these_rules_and_no_other(finished, change, planned):
+    write_config(finished, {"mine": OWN | change})
+    assert set(plan(finished, repository=finished)) - {"total"} == planned
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_another_device_repeats_nothing(finished, device):
+    write_config(finished, {"mine": OWN}, device=device)
+    assert plan(finished, repository=finished) == {}
 
 
 def test_report_holds_every_figure_and_needs_no_internet(finished):
