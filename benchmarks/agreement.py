@@ -20,6 +20,8 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope.diffusion import generate, model_file
+from sketchscope.diffusion.samplers import Sampler
+from sketchscope.diffusion.tiling import Tiling
 from sketchscope.io.images import image_files, read_image
 from sketchscope.labels import cell_boxes
 from sketchscope.run import devices
@@ -60,8 +62,8 @@ def main() -> None:
     sketches = list(image_files(arguments.results / "sketches/batch_000").items())[: arguments.volumes]
     table = []
     for sampler, steps, eta in SAMPLERS:
-        settings = {"tile_shape": tile, "overlap": [n // 4 for n in tile], "batch_size": None}
-        make = generate.load_generator(model, cpu, t_start=T_START, steps=steps, sampler=sampler, eta=eta, **settings)
+        tiling = Tiling(tile, [n // 4 for n in tile], None)
+        make = generate.load_generator(model, cpu, Sampler(sampler, T_START, steps, eta), tiling)
         started, found = time.perf_counter(), []
         for number, (name, path) in enumerate(sketches):
             image = make(read_image(path), key=[1, 2, number])

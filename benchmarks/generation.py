@@ -80,7 +80,7 @@ def patches_of_theirs(shape: Sequence[int]) -> int:
 def time_theirs(network: torch.nn.Module, shape: Sequence[int], device: torch.device, repeats: int) -> dict:
     """Seconds of the authors' recipe for a volume, from the time of one step of one patch."""
     x = torch.randn(1, network.in_channels, *PATCH, device=device)
-    before, at_t = author_network.reference_alpha_bar(network.timesteps)[200:202].tolist()
+    before, at_t = author_network.author_alpha_bar(network.timesteps)[200:202].tolist()
 
     def step() -> None:
         eps = network(x, torch.full((1,), 200, device=device))
@@ -94,27 +94,17 @@ def time_theirs(network: torch.nn.Module, shape: Sequence[int], device: torch.de
 
 def time_ours(network: torch.nn.Module, shape: Sequence[int], device: torch.device, *, part: Sequence[int]) -> dict:
     """Seconds of our engine for a volume, from a part of it (which may be the whole)."""
-    alpha_bar = author_network.reference_alpha_bar(network.timesteps)
+    alpha_bar = author_network.author_alpha_bar(network.timesteps)
     steps = schedule.respace(alpha_bar, THEIR_STEPS, STEPS, generate.SPACING)
     dtype = devices.choose_precision("auto", device)
-    tiles_of = {name: len(tiling.tiles(size, PATCH, OVERLAP)) for name, size in (("part", part), ("whole", shape))}
+    tiles_of = {name: len(tiling.cut_tiles(size, PATCH, OVERLAP)) for name, size in (("part", part), ("whole", shape))}
     few = steps if tuple(part) == tuple(shape) else schedule.Schedule(*(values[:2] for values in steps))
     sketch = np.random.default_rng(0).uniform(-1, 1, part).astype(np.float32)
+    sampler, tiled = samplers.Sampler(SAMPLER, THEIR_STEPS, STEPS, ETA), tiling.Tiling(PATCH, OVERLAP, None)
+    generator = generate.VolumeGenerator(network, few, sampler, tiled, device, dtype)
 
     def make() -> None:
-        generate.generate_volume(
-            network,
-            sketch,
-            few,
-            key=[1],
-            tile_shape=PATCH,
-            overlap=OVERLAP,
-            batch_size=None,
-            sampler=SAMPLER,
-            eta=ETA,
-            device=device,
-            dtype=dtype,
-        )
+        generate.generate_volume(generator, sketch, key=[1])
 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -184,7 +174,7 @@ def main() -> None:
     parser.add_argument("--quality", type=Path, help="JSON file of benchmarks/quality.py, with --authors")
     arguments = parser.parse_args()
     device = devices.choose_device(arguments.device)
-    network = author_network.ReferenceNet(16).to(device).eval()
+    network = author_network.AuthorNetwork(16).to(device).eval()
     part = (60, 240, 240) if arguments.quick else SHAPE
     dtype = devices.choose_precision("auto", device)
     flops = pass_flops(network, PATCH, device)
@@ -202,7 +192,7 @@ def main() -> None:
         "ratio": theirs["seconds"] / ours["seconds"],
         "peak_memory_gib": peak_memory(device),
         "gflop_of_a_pass": flops / 1e9,
-        "device": devices.describe(device),
+        "device": devices.describe_device(device),
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "torch": torch.__version__},
     }
     if arguments.quality is not None:

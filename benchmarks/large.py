@@ -22,6 +22,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope.diffusion import generate, slabs
+from sketchscope.diffusion.samplers import Sampler
+from sketchscope.diffusion.tiling import Tiling
 from sketchscope.io import ome_zarr
 from sketchscope.io.images import create_image, open_image
 from sketchscope.run import devices
@@ -38,17 +40,8 @@ def peak() -> float:
 def generate_part(model: Path, sketch: np.ndarray, origin: list[int]) -> dict:
     """Generate an image and return what it took."""
     device = devices.choose_device("cpu")
-    generator = generate.load_generator(
-        model,
-        device,
-        t_start=400,
-        steps=STEPS,
-        tile_shape=TILE,
-        overlap=OVERLAP,
-        batch_size=None,
-        sampler="dpm-solver++",
-        eta=0.0,
-    )
+    sampler, tiling = Sampler("dpm-solver++", 400, STEPS, eta=0.0), Tiling(TILE, OVERLAP, None)
+    generator = generate.load_generator(model, device, sampler, tiling)
     before, started = peak(), time.perf_counter()
     image = generator(sketch, key=[1, 2, 3], origin=origin)
     seconds = (time.perf_counter() - started) * ALL_STEPS / STEPS
@@ -72,9 +65,9 @@ def one_slab(model: Path) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/sketch.ome.zarr"
         with create_image(path, VOLUME, np.float32, (1.0, 0.2, 0.2)) as array:
-            array[: ome_zarr.CHUNK, : ome_zarr.CHUNK, : ome_zarr.CHUNK] = 0.5
+            array[: ome_zarr.ZARR_CHUNK, : ome_zarr.ZARR_CHUNK, : ome_zarr.ZARR_CHUNK] = 0.5
         started = time.perf_counter()
-        grid = slabs.slabs(VOLUME, SLAB, TILE, OVERLAP)
+        grid = slabs.cut_slabs(VOLUME, SLAB, TILE, OVERLAP)
         planned = time.perf_counter() - started
         slab = grid[len(grid) // 2]
         sketch = open_image(path)[slab.region]

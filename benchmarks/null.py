@@ -22,7 +22,7 @@ import pandas as pd
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope.evaluation.comparison import ALPHA, DRAWS, compare_images, shift_of_images
+from sketchscope.evaluation.comparison import ALPHA, DRAWS, compare_images, estimate_shift
 
 MARGIN = 0.05
 CELLS = (100, 250)  # of an image
@@ -88,7 +88,7 @@ def one_experiment(setting: Setting, rng: np.random.Generator) -> dict[str, floa
     difference = iou_a - iou_b
     clusters = [difference[images == image] for image in range(setting.images)]
     means = np.array([cluster.mean() for cluster in clusters])
-    by_image, shift = compare_images(means, MARGIN), shift_of_images(means)
+    by_image, shift = compare_images(means, MARGIN), estimate_shift(means)
     # the mean of as many images, drawn with replacement; all of one image's cells come along
     drawn = means[rng.integers(setting.images, size=(DRAWS, setting.images))].mean(1)
     low, high = np.quantile(drawn, [0.025, 0.975])

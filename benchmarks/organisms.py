@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope.config.resolve import organism_settings
+from sketchscope.config.resolve import resolve_organism
 from sketchscope.config.views import simulation_settings
 from sketchscope.masks.simulators import SIMULATORS, read_settings
 from sketchscope.sketches.depth import Measured
@@ -28,7 +28,7 @@ DECAY_UM = 150.0  # in the workflow measured in real images
 def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
     """Simulate a mask at the paper's scale and draw its sketch: the slice at half height of both."""
     own = {"images": str(Path(__file__))}  # the preset's data set need not be there
-    settings = organism_settings(organism, own, "paper", REPOSITORY)
+    settings = resolve_organism(organism, own, "paper", REPOSITORY)
     rng, simulator, stain = np.random.default_rng(1), settings["simulation"]["simulator"], STAINS[settings["stain"]]
     shape, voxel_size = settings["volume_shape"] or (700, 700), settings["voxel_size"]
     numbers = read_settings(simulator, {"diameter": settings["cell_diameter"], **simulation_settings(settings)})

@@ -31,12 +31,12 @@ import torch
 from matplotlib import pyplot as plt
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope.diffusion import generate, model_file, schedule, slabs, tiling
+from sketchscope.diffusion import generate, model_file, slabs, tiling
+from sketchscope.diffusion.samplers import Sampler
 from sketchscope.evaluation import image_similarity
 from sketchscope.geometry import Slices
 from sketchscope.images import manifest
 from sketchscope.images.windows import crop_typical
-from sketchscope.run import devices
 from sketchscope.sketches.draw import finish_sketch, paint_cells
 
 CPU = torch.device("cpu")
@@ -87,10 +87,9 @@ class Maker:
     """Generates images with one network."""
 
     def __init__(self, model: Path) -> None:
-        self.network, self.alpha_bar = generate.load_network(model)
+        self.network, self.alpha_bar = model_file.load_network(model)
         self.tile = list(model_file.load_model(model)[1]["patch_shape"])
         self.overlap = [n // 4 for n in self.tile]
-        self.dtype = devices.choose_precision("auto", CPU)
 
     def make(
         self,
@@ -104,38 +103,28 @@ class Maker:
     ) -> Array:
         """One image; `tile` is the shape of a tile."""
         overlap = [min(o, t - 1) if t < n else 0 for o, t, n in zip(self.overlap, tile, drawn.shape, strict=True)]
-        respaced = schedule.respace(self.alpha_bar, T_START, steps, generate.SPACING)
-        return generate.generate_volume(
-            self.network,
-            drawn,
-            respaced,
-            key=key,
-            tile_shape=tile,
-            overlap=overlap,
-            batch_size=None,
-            sampler=sampler,
-            eta=eta,
-            device=CPU,
-            dtype=self.dtype,
-            origin=origin,
-        )
+        chosen, tiled = Sampler(sampler, T_START, steps, eta), tiling.Tiling(tile, overlap, None)
+        generator = generate.make_generator(self.network, self.alpha_bar, CPU, chosen, tiled)
+        return generator(drawn, key=key, origin=origin)
 
     def make_in_slabs(
         self, drawn: Array, sampler: str, steps: int, eta: float, key: Sequence[int]
     ) -> tuple[Array, list[Slices]]:
         """One image from slabs of half its size in the plane, and where these lie."""
         shape = [*drawn.shape[:-2], *(n // 2 + self.tile[-1] for n in drawn.shape[-2:])]
-        grid = slabs.slabs(drawn.shape, shape, self.tile, self.overlap)
+        grid = slabs.cut_slabs(drawn.shape, shape, self.tile, self.overlap)
         parts = []
         for slab in grid:
             origin = [s.start for s in slab.region]
             image = self.make(drawn[slab.region], sampler, steps, eta, key, self.tile, origin)
-            parts.append((slab, image[slabs.relative(slab.inner, slab.region)]))
-        return slabs.join(tuple(map(slice, (0,) * drawn.ndim, drawn.shape)), parts), [slab.inner for slab in grid]
+            parts.append((slab, image[slabs.localise(slab.inner, slab.region)]))
+        return slabs.blend_slabs(tuple(map(slice, (0,) * drawn.ndim, drawn.shape)), parts), [
+            slab.inner for slab in grid
+        ]
 
     def regions(self, shape: Sequence[int]) -> list[Slices]:
         """Tiles of a volume."""
-        return tiling.tiles(shape, self.tile, self.overlap)
+        return tiling.cut_tiles(shape, self.tile, self.overlap)
 
 
 def steps_table(maker: Maker, found: Sequence[Example], known: Sequence[dict], *, authors: bool) -> list[dict]:
@@ -185,7 +174,7 @@ def authors_recipe(
     patch = [*drawn.shape[:-2], PATCH, PATCH]
     cropped = [n - 2 * e for n, e in zip(patch, edge, strict=True)]
     padded = np.pad(drawn, [(e, e) for e in edge], "symmetric")
-    regions = tiling.tiles(drawn.shape, cropped, [0] * (drawn.ndim - 2) + [OVERLAP] * 2)
+    regions = tiling.cut_tiles(drawn.shape, cropped, [0] * (drawn.ndim - 2) + [OVERLAP] * 2)
     total, weight, distance = np.zeros(drawn.shape), np.zeros(drawn.shape), distance_to_border(cropped)
     inner = tuple(slice(e, e + n) for e, n in zip(edge, cropped, strict=True))
     for number, region in enumerate(regions):

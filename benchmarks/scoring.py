@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope.evaluation import metrics
 
 SHAPE, CELLS, BORDER = (180, 512, 512), 2000, 25
+THRESHOLDS = (0.5, 0.75, 0.9)
 RADII = (7, 15)  # voxels
 
 
@@ -65,10 +66,10 @@ def main() -> None:
     seconds = []
     for _ in range(3):
         started = time.perf_counter(), time.process_time()
-        _, scores = metrics.score_images([("volume", reference, predicted)], border=BORDER)
+        _, scores = metrics.score_images([("volume", reference, predicted)], THRESHOLDS, BORDER)
         seconds.append((time.perf_counter() - started[0], time.process_time() - started[1]))
     tracemalloc.start()
-    metrics.score_images([("volume", reference, predicted)], border=BORDER)
+    metrics.score_images([("volume", reference, predicted)], THRESHOLDS, BORDER)
     peak = tracemalloc.get_traced_memory()[1]
     kept = ("n_cells", "ap50", "ap_mean", "pq", "seg", "det", "n_splits", "n_merges", "size_ratio")
     record = {

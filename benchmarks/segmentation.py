@@ -39,7 +39,7 @@ SEGMENTATION = {"flow_threshold": 0.4, "cellprob_threshold": 0.0, "min_size": 15
 def draw_stack(shape: tuple[int, ...], seed: int) -> tuple:
     """Draw a stack of nuclei; returns it and its labels."""
     import numpy as np
-    from sketchscope.config.resolve import organism_settings
+    from sketchscope.config.resolve import resolve_organism
     from sketchscope.config.views import simulation_settings
     from sketchscope.masks.nuclei import simulate_nuclei
     from sketchscope.masks.simulators import read_settings
@@ -47,7 +47,7 @@ def draw_stack(shape: tuple[int, ...], seed: int) -> tuple:
     from sketchscope.sketches.draw import NucleusSketch, draw_nuclei
 
     rng = np.random.default_rng(seed)
-    settings = organism_settings("benchmark", {"preset": "nuclei-3d", "images": __file__}, "demo", REPOSITORY)
+    settings = resolve_organism("benchmark", {"preset": "nuclei-3d", "images": __file__}, "demo", REPOSITORY)
     numbers = read_settings("nuclei", {"diameter": DIAMETER, **simulation_settings(settings)})
     labels = simulate_nuclei(shape, VOXEL_SIZE, numbers, rng)
     sketch = NucleusSketch(**settings["sketch"] | {"decay_um": None})

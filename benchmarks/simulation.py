@@ -50,12 +50,12 @@ CASES = {
 def measure(case: Case) -> dict:
     """Simulate a few masks in this process; returns seconds, GiB and cells."""
     import numpy as np
-    from sketchscope.config.resolve import organism_settings
+    from sketchscope.config.resolve import resolve_organism
     from sketchscope.config.views import simulation_settings
     from sketchscope.masks.simulators import SIMULATORS, read_settings
 
     section = {"preset": case.preset, "images": __file__, "simulation": case.changes}
-    settings = organism_settings("benchmark", section, "paper", REPOSITORY)
+    settings = resolve_organism("benchmark", section, "paper", REPOSITORY)
     simulator, voxel_size = settings["simulation"]["simulator"], case.voxel_size or settings["voxel_size"]
     numbers = read_settings(simulator, {"diameter": settings["cell_diameter"], **simulation_settings(settings)})
     seconds, clock, cells = [], [], []

@@ -33,7 +33,8 @@ Every key of `config.yaml`: what is allowed, its default and its meaning. This p
 
 Settings are merged in this order, and later ones win: the defaults below, the scale (`demo` or `paper`), the preset in
 [resources/organisms](../resources/organisms), your `config.yaml`. Where a scale changes a default, its value stands
-beside the default. A preset may change any value, also for one scale only.
+beside the default; where there is none, every scale sets the value. A preset may change any value, also for one scale
+only.
 
 Lists with one entry per axis are in the order z, y, x, or y, x in 2D. Units are part of the meaning. All settings are
 checked before any job starts, and a mistake is reported in one sentence.
@@ -89,14 +90,14 @@ def describe_limits(schema: Mapping[str, Any]) -> list[str]:
     fewest, most = schema.get("minItems"), schema.get("maxItems")
     if most is not None:
         limits.append(f"{fewest} entries" if fewest == most else f"{fewest} to {most} entries")
-    return limits
+    return [*limits, *(["entries all different"] if schema.get("uniqueItems") else [])]
 
 
 def describe_default(key: str, schema: Mapping[str, Any], scales: Mapping[str, Mapping[str, Any]]) -> str:
-    """Show the default of a key, and its value at every scale that has another one."""
-    of_scales = {scale: settings.get(key, schema["default"]) for scale, settings in scales.items()}
-    others = [f"{scale} {show(value)}" for scale, value in of_scales.items() if value != schema["default"]]
-    return "; ".join([show(schema["default"]), *others])
+    """Show the default of a key, if it has one, and its value at every scale that sets it."""
+    default = [show(schema["default"])] if "default" in schema else []
+    of_scales = [f"{scale} {show(settings[key])}" for scale, settings in scales.items() if key in settings]
+    return "; ".join(default + of_scales)
 
 
 def describe_meaning(schema: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from running import REPOSITORY, run_script
 from sketchscope.config.resolve import resolve
 from sketchscope.config.views import effective_settings, synthetic_settings
-from sketchscope.evaluation.comparison import compare_models
+from sketchscope.evaluation.comparison import compare_baselines
 from sketchscope.images.manifest import ManifestRow, write_manifest
 from sketchscope.io.atomic import write_json
 from sketchscope.io.images import write_image
@@ -132,10 +132,11 @@ def draw_figures(folder, dimensions, comparison, tables):
     shape, voxel_size = SHAPES[dimensions], VOXEL_SIZES[dimensions]
     labels = labels_of(shape)
     image = ((labels > 0) - 0.5 + np.random.default_rng(0).normal(0, 0.1, shape)).astype(np.float32)
+    overlay = pictures.Overlay("0001", image, labels, dict.fromkeys(tables, labels))
     steps = np.arange(1, 21) * 10
     drawn = {
         "pairs": pictures.plot_pairs([pictures.Pair(image, image, image, labels)], voxel_size),
-        "overlays": pictures.plot_overlays([pictures.Overlay("0001", image, labels, labels, labels)], voxel_size),
+        "overlays": pictures.plot_overlays([overlay], voxel_size),
         "iou": charts.plot_iou({name: table["iou"].to_numpy() for name, table in tables.items()}),
         "verdict": charts.plot_verdicts(comparison),
         "samples": pictures.plot_samples(np.stack([image] * 4), voxel_size),
@@ -155,27 +156,23 @@ def write_report(folder, dimensions=2, gpus=0, **changes):
         Of the summary.
     """
     rng = np.random.default_rng(1)
-    tables = {"synthetic": ious(0.85, rng), "classical": ious(0.84, rng)}
-    comparison = compare_models(
-        *tables.values(), organism="hela", model_a="synthetic", model_b="classical", margin=0.05
-    )
+    tables = {"sketchscope": ious(0.85, rng), "classical": ious(0.84, rng), "cyto3": ious(0.6, rng)}
+    comparison = compare_baselines(tables, organism="hela", margin=0.05, seed=0)
     comparison.to_csv(folder / "statistics.csv", index=False)
     write_set(folder, dimensions, batches=1)
     write_benchmarks(folder, gpus)
     names = draw_figures(folder, dimensions, comparison, tables)
-    result = summary.summarise(
-        scored(0.9),
-        scored(0.8),
-        organism="hela",
-        scale="demo",
-        baseline_name="classical",
-        comparison=comparison.iloc[0],
+    models = {"sketchscope": scored(0.9), "classical": scored(0.8), "cyto3": scored(0.7)}
+    findings = summary.Findings(
+        comparisons=comparison,
         fidelity={"t_start": 300, "sigma": 0.5, "psnr": 23.77, "zncc": 0.852},
         audit=pd.DataFrame({"cells": [752], "measured": [750], "lost": [13]}, index=["synthetic"]),
         shapes=COMPARED,
-        costs=cost.rule_costs(folder / "benchmarks", folder / "logs"),
+        costs=cost.sum_costs(folder / "benchmarks", folder / "logs"),
         held_out=True,
     )
+    missing = {"nuclei": "https://example.org/<nuclei>: the server answers 404 Not Found"}
+    result = summary.summarise("hela", "demo", summary.Scored(models, [], missing), findings)
     write_json(folder / "summary.json", result | changes)
     run_script(
         "write_report",
@@ -193,7 +190,7 @@ def write_report(folder, dimensions=2, gpus=0, **changes):
             "titles": {name: f"figure of {name}" for name in names},
             "settings": effective_settings(settings_of(dimensions)),
             "seed": 5,
-            "baseline": "classical",
+            "models": [*models, *missing],
             "margin": 0.05,
         },
     )

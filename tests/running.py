@@ -12,12 +12,14 @@ REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 
 
-def run_script(rule, folder, *, inputs=(), outputs, params=(), wildcards=()):
+def run_script(rule, folder, *, inputs=(), outputs, params=(), wildcards=(), resources=()):
     """Run the script of a rule for the organism hela; its log is {folder}/logs/{rule}.log."""
     fake = SimpleNamespace(
         input=Namedlist(fromdict=dict(inputs)),
         output=Namedlist(fromdict=outputs),
         params=Namedlist(fromdict=dict(params)),
+        resources=Namedlist(fromdict=dict(resources)),
+        threads=1,
         wildcards=SimpleNamespace(organism="hela", **dict(wildcards)),
         log=[str(folder / "logs" / f"{rule}.log")],
     )

@@ -1,4 +1,4 @@
-"""What the tests of downloads, archives and data sets share: a small HTTP server, archives, a full disk."""
+"""Helpers for tests of downloads, archives and data sets: a small HTTP server, archives, a full disk."""
 
 import contextlib
 import errno
@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 BODY = bytes(range(256)) * 4000  # a megabyte
 FILE = "/data/file.bin"
+COMMON = {"axes": "YX", "voxel_size": [0.5, 0.5], "citation": "Someone", "terms": "cite"}  # fields of any entry
 
 
 def sha256(data):
@@ -19,7 +20,7 @@ def sha256(data):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files` by path; `faults` name what goes wrong there, `requests` are those that came."""
+    """Serves `files` by path; `faults` names what goes wrong at a path, `requests` lists the requests received."""
 
     daemon_threads = True
 
@@ -68,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(206 if span else 200, body[start:end], length, **headers)
 
     def span(self, etag, size):
-        """First byte and the one after the last that are asked for, None for the whole."""
+        """First requested byte and the one after the last; None if the whole file is requested."""
         condition = self.headers.get("If-Range")
         if "Range" not in self.headers or (condition and condition != etag):
             return None
@@ -83,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length or len(body)))
         self.end_headers()
         self.server.sent += len(body)
-        with contextlib.suppress(ConnectionError):  # the client may have had enough
+        with contextlib.suppress(ConnectionError):  # the client may have closed the connection
             self.wfile.write(body)
         self.close_connection = True
 

@@ -84,8 +84,12 @@ def finish(folder, *options):
     return done.stdout
 
 
-def scores(results, model="synthetic"):
-    return json.loads((results / "evaluation/summary.json").read_text())[model]
+def summary_of(results):
+    return json.loads((results / "evaluation/summary.json").read_text())
+
+
+def scores(results):
+    return summary_of(results)["models"]["sketchscope"]
 
 
 def assert_whole(results, shape, volumes):
@@ -129,9 +133,9 @@ def test_images_of_ones_own_2d(tmp_path):
     found = scores(results)
     assert found["ap50"] > 0.7, "a network that learnt nothing finds no cell"
     assert found["iou_median"] > 0.7
-    shapes = scores(results, "shapes")
+    shapes = summary_of(results)["shapes"]
     assert max(shapes[name]["relative"] for name in ("density", "area", "neighbour")) < 0.25
-    trainings = scores(results, "trainings")
+    trainings = summary_of(results)["trainings"]
     assert trainings["count"] == 2
     assert trainings["mean"]["ap50"] > 0.6
     assert trainings["sd"]["iou_median"] > 0, "each training has its own random numbers"
@@ -139,7 +143,7 @@ def test_images_of_ones_own_2d(tmp_path):
     assert (audit["iou_above_0.7"] > 0.8).all()
     assert (audit["displacement_abs_median"] < 1).all()
     assert json.loads((results / "evaluation/summary.json").read_text())["audit"]["synthetic"]["lost"] < 10
-    cells = pd.read_csv(results / "evaluation/synthetic/iou.csv", dtype={"image": str})
+    cells = pd.read_csv(results / "evaluation/sketchscope/iou.csv", dtype={"image": str})
     assert set(cells["image"]) == {"0004", "0005"}
 
     untouched = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
@@ -153,7 +157,7 @@ def test_images_of_ones_own_2d(tmp_path):
     assert {path: path.read_bytes() for path in before} == before
 
     # the model segments images for the masks of another organism
-    masks = {"source": "cellpose", "model": "results/my-cells/cellpose/synthetic/model"}
+    masks = {"source": "cellpose", "model": "results/my-cells/cellpose/sketchscope/model"}
     write_config(tmp_path, {"my-cells": organism, "again": organism | {"masks": masks}})
     finish(tmp_path, "results/again/masks/batch_000")
     segmented = [read_image(path) for path in sorted((tmp_path / "results/again/segmented").glob("*.tif"))]
@@ -178,8 +182,8 @@ def test_images_without_truth_get_everything_but_a_score(tmp_path):
     results = tmp_path / "results/my-cells"
     assert_whole(results, (128, 128), 4)
     summary = json.loads((results / "evaluation/summary.json").read_text())
-    assert (summary["n_images_scored"], summary["synthetic"]["ap50"]) == (0, None)
-    assert (results / "predictions/synthetic/0001.ome.tif").exists()
+    assert (summary["n_images_scored"], summary["models"]["sketchscope"]["ap50"]) == (0, None)
+    assert (results / "predictions/sketchscope/0001.ome.tif").exists()
 
     # cells that were lost in the drafts are brighter in the sketches that count; drafts are temporary
     drafts = pd.read_csv(results / "audit/drafts/batch_000.csv")

@@ -10,9 +10,10 @@ from running import REPOSITORY, run_script
 from scipy import ndimage
 from simulating import mask_of, sketch_of
 from sketchscope.config.layers import read_yaml
-from sketchscope.config.resolve import organism_settings, resolve
+from sketchscope.config.resolve import resolve, resolve_organism
 from sketchscope.config.views import simulation_settings
-from sketchscope.images.prepare import prepare
+from sketchscope.images.prepare import Preparation, Target, prepare_images
+from sketchscope.images.raw_files import RawImages
 from sketchscope.io.images import image_files, read_image
 from sketchscope.sketches.draw import find_nearest_other
 
@@ -20,7 +21,7 @@ PRESETS = sorted(path.stem for path in (REPOSITORY / "resources/organisms").glob
 
 
 def settings_of(preset, scale):
-    return organism_settings("mine", {"preset": preset, "images": __file__}, scale, REPOSITORY)
+    return resolve_organism("mine", {"preset": preset, "images": __file__}, scale, REPOSITORY)
 
 
 def small_geometry(settings):
@@ -61,7 +62,8 @@ def test_scripts(tmp_path, preset):
     images, manifest, cells = tmp_path / "images", tmp_path / "manifest.csv", tmp_path / "rough/cells.csv"
     depth, rough = tmp_path / "rough/depth.json", tmp_path / "rough/labels"
     files, dimensions = [tmp_path / "0.tif", tmp_path / "1.tif"], settings["dimensions"]
-    prepare(files, images, tmp_path / "labels", manifest, dimensions=dimensions, voxel_size=voxel_size)
+    raw, preparation = RawImages(files, "auto", voxel_size), Preparation(None, None, (0.1, 99.9), 1.0, None)
+    prepare_images(raw, Target(images, tmp_path / "labels", manifest), dimensions, preparation)
     common = {"stain": settings["stain"], "cell_diameter": settings["cell_diameter"], "seed": 1}
     volumes = {"volume_shape": None, "volume_format": "tiff", "volumes": {"volume_0000": 0, "volume_0001": 1}}
     run_script(
@@ -126,4 +128,4 @@ def test_the_paper(tmp_path, monkeypatch):
 
 def test_zebrafish_without_images_is_one_sentence():
     with pytest.raises(Exception, match=r"organisms\.zebrafish-nuclei: found neither of images \(your files\)"):
-        organism_settings("zebrafish-nuclei", {}, "demo", REPOSITORY)
+        resolve_organism("zebrafish-nuclei", {}, "demo", REPOSITORY)

@@ -14,7 +14,7 @@ import yaml
 from running import REPOSITORY, snakemake
 from serving import sha256
 from simulating import mask_of, sketch_of
-from sketchscope.config.resolve import organism_settings
+from sketchscope.config.resolve import resolve_organism
 
 pytestmark = pytest.mark.workflow
 
@@ -158,7 +158,7 @@ def serve_dataset(server, tmp_path, preset, settings, dataset):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_preset_from_data_to_report(server, weights, tmp_path, preset):
-    settings = organism_settings(preset, {"preset": preset, "images": __file__}, "demo", REPOSITORY)
+    settings = resolve_organism(preset, {"preset": preset, "images": __file__}, "demo", REPOSITORY)
     shape, voxel_size = geometry(preset, settings)
     tiny = TINY | {"volume_shape": list(shape)}
     patch = [min(sizes) for sizes in zip(shape, (4, 32, 32)[-len(shape) :], strict=True)]

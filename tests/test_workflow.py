@@ -45,9 +45,12 @@ def write_config(folder, organisms, **top):
 def test_every_preset_and_an_organism_of_ones_own_are_planned(tmp_path, scale):
     organisms = {
         **{name: {} for name in FETCHED},
-        **{name: {"images": "*.tif", "baseline": "classical"} for name in ("zebrafish-nuclei", "zebrafish-membranes")},
+        **{
+            name: {"images": "*.tif", "baselines": ["classical"]}
+            for name in ("zebrafish-nuclei", "zebrafish-membranes")
+        },
         "flat": {"preset": "nuclei-2d", "images": "*.tif", "labels": "*.png"},
-        "deep": {"preset": "nuclei-3d", "images": str(tmp_path / "*.tif"), "baseline": "cyto3"},
+        "deep": {"preset": "nuclei-3d", "images": str(tmp_path / "*.tif"), "baselines": ["cyto3"]},
         "second": {"preset": "hela", "test_images": "13", "volumes": 5, "volumes_per_job": 2},
         "flat-tissue": {"preset": "membranes-2d", "images": "*.tif"},
         "deep-tissue": {"preset": "membranes-3d", "images": "*.tif"},
@@ -138,7 +141,7 @@ def test_number_of_slurm_jobs_of_the_whole_paper(tmp_path):
     """As the README says; masks and sketches of a batch share a job, and what is local is none."""
     section = {"preset": "nuclei-3d", "images": "*.tif"}
     write_config(tmp_path, {f"organism-{i}": section for i in range(7)}, scale="paper")
-    local = {"all", "draw_sketches", "choose_start", "summarise_audit"}
+    local = {"default", "all", "draw_sketches", "choose_start", "summarise_audit"}
     local |= {"compare_models", "compare_organisms", "summarise_organism", "write_report"}
     jobs = plan(tmp_path)
     submitted = sum(n for rule, n in jobs.items() if rule not in local | {"total"} and not rule.startswith("plot_"))
@@ -176,6 +179,14 @@ for path in map(Path, snakemake.output):
     else:
         path.mkdir(exist_ok=True)
 """
+
+
+def test_every_baseline_is_planned_and_a_shared_one_is_fetched_once(tmp_path):
+    both = {"baselines": ["classical", "cyto3", "nuclei"]}
+    write_config(tmp_path, {"mine": OWN | both, "flat-tissue": {"preset": "membranes-2d", "images": "*.tif"}})
+    jobs = plan(tmp_path)
+    assert (jobs["fetch_weights"], jobs["segment_published"], jobs["segment_classical"]) == (2, 3, 1)
+    assert (jobs["score_segmentation"], jobs["compare_models"]) == (4 + 2, 2)
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +241,48 @@ def test_a_change_repeats_only_what_depends_on_it(finished, change, repeated, ke
         assert jobs["generate_volumes"] == 1, "finished batches stay"
     if "replicates" in change.get("cellpose", {}):
         assert jobs["train_cellpose"] == jobs["segment_images"] == 1, "the model that is there stays"
+
+
+def test_a_further_baseline_repeats_nothing_but_the_comparison(finished):
+    write_config(finished, {"mine": OWN | {"baselines": ["classical", "nuclei"]}})
+    assert plan(finished, repository=finished) == {
+        **dict.fromkeys(("fetch_weights", "segment_published", "score_segmentation", "compare_models"), 1),
+        **dict.fromkeys(("plot_iou", "plot_overlays", "plot_verdict", "compare_organisms", "plot_comparison"), 1),
+        **dict.fromkeys(("summarise_organism", "write_report", "default"), 1),
+        "total": 12,
+    }
+
+
+REPORTED = {"summarise_organism", "write_report", "default"}
+AUDITED = {"audit_labels", "summarise_audit", "plot_audit", "write_card"} | REPORTED
+SCORED = {"score_segmentation", "compare_models", "compare_organisms"}
+SCORED |= {"plot_iou", "plot_overlays", "plot_verdict", "plot_comparison"} | REPORTED
+GENERATED = {"generate_volumes", "train_cellpose", "segment_images", "plot_pairs", "plot_contact"} | AUDITED | SCORED
+SKETCHED = {"draw_sketches", "sweep_start", "choose_start", "plot_sweep"} | GENERATED
+
+
+@pytest.mark.parametrize(
+    ("change", "planned"),
+    [
+        ({"classical": {"edge": 0.5}}, {"segment_rough", "measure_cells", "segment_classical"} | SKETCHED),
+        ({"classical": {"min_contrast": 6.0}}, {"segment_rough", "measure_cells", "segment_classical"} | SKETCHED),
+        ({"sketch": {"sigma": 2.0}}, SKETCHED),
+        ({"sketch": {"membrane_um": 2.0}}, set()),
+        ({"diffusion": {"report_every": 7}}, set()),
+        ({"diffusion": {"checkpoint_seconds": 60}}, set()),
+        ({"generation": {"batch_size": 3}}, set()),
+        ({"audit": {"min_contrast": 2.0}}, {"audit_references"} | AUDITED),
+    ],
+)
+def test_a_change_plans_these_rules_and_no_other(finished, change, planned):
+    write_config(finished, {"mine": OWN | change})
+    assert set(plan(finished, repository=finished)) - {"total"} == planned
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_another_device_repeats_nothing(finished, device):
+    write_config(finished, {"mine": OWN}, device=device)
+    assert plan(finished, repository=finished) == {}
 
 
 def test_report_holds_every_figure_and_needs_no_internet(finished):

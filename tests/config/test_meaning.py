@@ -2,7 +2,7 @@ import pytest
 from running import REPOSITORY
 from sketchscope.config.layers import read_yaml
 from sketchscope.config.meaning import drop_meaningless
-from sketchscope.config.resolve import organism_settings
+from sketchscope.config.resolve import resolve_organism
 from sketchscope.errors import InputError
 from sketchscope.masks.simulators import SIMULATORS
 from sketchscope.stains import STAINS
@@ -11,7 +11,7 @@ SCHEMA = read_yaml(REPOSITORY / "workflow/schemas/organism.yaml")
 
 
 def organism(preset="nuclei-2d", **section):
-    return organism_settings("mine", {"preset": preset, "images": __file__, **section}, "demo", REPOSITORY)
+    return resolve_organism("mine", {"preset": preset, "images": __file__, **section}, "demo", REPOSITORY)
 
 
 @pytest.mark.parametrize("preset", ["nuclei-2d", "nuclei-3d", "membranes-2d", "membranes-3d"])

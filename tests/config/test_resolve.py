@@ -1,76 +1,16 @@
 import copy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
-from sketchscope.config.inputs import matched_files
-from sketchscope.config.layers import defaults, merge, preset_layers, read_yaml
+from configuring import resolve_one
+from running import REPOSITORY
+from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve
-from sketchscope.config.views import batches, effective_settings, simulation_settings, synthetic_settings
 from sketchscope.errors import InputError
 
-REPOSITORY = Path(__file__).parents[2]
 PRESETS = sorted(path.stem for path in (REPOSITORY / "resources/organisms").glob("*.yaml"))
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working directory with three images, two of the label files, and a folder."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
-    for name in ("t1.tif", "t2.tif", "t10.tif", "truth1.png", "truth2.png"):
-        (tmp_path / "data" / name).touch()
-    return tmp_path
-
-
-@pytest.fixture
-def own():
-    """Section of an organism of the user's own."""
-    return {"preset": "nuclei-2d", "images": "data/*.tif"}
-
-
-def organism(section, name="mine", **top):
-    return resolve({"organisms": {name: section}, **top}, REPOSITORY)["organisms"][name]
-
-
-# merging
-
-
-def test_merge_goes_key_by_key_and_replaces_lists():
-    layers = [{"a": {"x": 1, "y": [1, 2]}, "b": 1}, {"a": {"y": [3]}}, {"a": {"z": None}, "b": {"c": 1}}]
-    assert merge(*layers) == {"a": {"x": 1, "y": [3], "z": None}, "b": {"c": 1}}
-
-
-def test_merge_shares_nothing_with_its_layers():
-    layers = [{"a": {"x": [1]}}, {"b": {"y": [2]}}]
-    before = copy.deepcopy(layers)
-    merged = merge(*layers)
-    merged["a"]["x"].append(9)
-    merged["b"]["y"].append(9)
-    assert layers == before
-
-
-@pytest.mark.parametrize(("old", "new"), [("images", "dataset"), ("dataset", "images")])
-def test_a_later_source_of_images_replaces_the_other_kind(old, new):
-    assert merge({old: "x", new: None}, {new: "y"}) == {old: None, new: "y"}
-
-
-def test_defaults_come_from_every_level():
-    schema = {"properties": {"a": {"default": 1}, "b": {"default": {}, "properties": {"c": {"default": [2]}}}}}
-    assert defaults(schema) == {"a": 1, "b": {"c": [2]}}
-
-
-def test_preset_layers_run_from_the_base_to_the_preset_each_with_its_scale():
-    presets = {
-        "base": {"a": 1, "scales": {"demo": {"a": 2}, "paper": {"a": 3}}},
-        "child": {"preset": "base", "a": 4, "scales": {"demo": {"a": 5}}},
-    }
-    assert preset_layers("child", {}, presets, "demo") == [{"a": 1}, {"a": 2}, {"a": 4}, {"a": 5}]
-    assert preset_layers("mine", {"preset": "base"}, presets, "paper") == [{"a": 1}, {"a": 3}]
-    assert preset_layers("child", {"preset": "base"}, presets, "demo") == [{"a": 1}, {"a": 2}]
-    assert "scales" in presets["base"], "presets are not changed"
 
 
 @pytest.fixture
@@ -126,18 +66,18 @@ def test_every_preset_is_valid_at_every_scale(folder, preset, scale):
     content = read_yaml(REPOSITORY / "resources/organisms" / f"{preset}.yaml")
     assert set(content.get("scales", {})) <= {"demo", "paper"}
     section = {"preset": preset} | ({} if "dataset" in content else {"images": "data/*.tif"})
-    settings = organism(section, scale=scale)
+    settings = resolve_one(section, scale=scale)
     assert len(settings["diffusion"]["patch_shape"]) == settings["dimensions"]
     if scale == "paper":
         assert (settings["diffusion"]["timesteps"], settings["generation"]["t_start"]) == (1000, 400)
         assert (settings["sketch"]["sigma"], settings["volumes"]) == (1.0, 200)
 
 
-def test_every_key_of_the_schemas_has_a_type_a_description_and_a_default():
+def test_every_key_of_the_schemas_has_a_type_and_a_description():
     def check(schema, path):
         assert schema.get("additionalProperties") is False or path == "organisms", path
         for key, value in schema.get("properties", {}).items():
-            assert {"type", "description", "default"} <= set(value), f"{path}.{key}"
+            assert {"type", "description"} <= set(value), f"{path}.{key}"
             if value["type"] == "object":
                 check(value, key)
 
@@ -151,66 +91,21 @@ def test_null_leaves_an_organism_out():
 
 
 def test_tile_and_overlap_follow_from_the_patch(folder, own):
-    generation = organism(own | {"diffusion": {"patch_shape": [64, 32]}, "generation": {"tile_shape": None}})
+    generation = resolve_one(own | {"diffusion": {"patch_shape": [64, 32]}, "generation": {"tile_shape": None}})
     assert generation["generation"]["tile_shape"] == [64, 32]
     assert generation["generation"]["overlap"] == [16, 8]
 
 
 def test_files_are_listed_in_natural_order(folder, own):
     section = own | {"labels": ["data/t2.tif", "data/t*.tif"]}
-    settings = organism(section)
+    settings = resolve_one(section)
     assert settings["images"] == ["data/t1.tif", "data/t2.tif", "data/t10.tif"]
     assert settings["labels"] == ["data/t2.tif", "data/t1.tif", "data/t10.tif"]
 
 
-def test_globs_cross_folders_and_absent_ones_stay_absent(folder):
-    assert matched_files("**/t2.tif", "key") == ["data/t2.tif"]
-    assert matched_files(None, "key") is None
-
-
 @pytest.mark.parametrize(("given", "kept"), [("0 - 3, 7", "0-3,7"), (4, "4"), (None, None)])
 def test_positions_become_plain_text(folder, own, given, kept):
-    assert organism(own | {"train_images": given})["train_images"] == kept
-
-
-def test_settings_to_read_leave_out_what_means_nothing(folder, own):
-    simulated = organism(own)
-    shown = effective_settings(simulated)
-    assert shown["masks"] == {"source": "simulated"}
-    assert shown["simulation"] == {"fit": False, "simulator": "nuclei", **simulation_settings(simulated)}
-    others = {"masks", "simulation"}
-    assert {key: shown[key] for key in shown.keys() - others} == {
-        key: simulated[key] for key in simulated.keys() - others
-    }
-    fitted = effective_settings(organism(own | {"simulation": {"fit": True}}))["simulation"]
-    assert shown["simulation"].keys() - fitted.keys() == {"diameter_cv", "elongation", "elongation_sd", "density"}
-    segmented = organism(own | {"masks": {"source": "classical"}})
-    assert effective_settings(segmented) == {key: segmented[key] for key in segmented.keys() - {"simulation"}}
-
-
-def test_settings_of_the_synthetic_images_name_no_file(folder, own):
-    found = synthetic_settings(organism(own | {"masks": {"source": "files", "labels": "data/*.png"}}))
-    assert found.keys().isdisjoint({"images", "labels", "baseline", "cellpose", "evaluation"})
-    assert found["masks"]["source"] == "files"
-    assert ".png" not in str(found)
-    assert ".tif" not in str(found)
-
-
-@pytest.mark.parametrize(("volumes", "per_job", "sizes"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (1, 8, [1])])
-def test_batches_hold_every_volume_once(volumes, per_job, sizes):
-    jobs = batches(volumes, per_job)
-    assert [len(job) for job in jobs.values()] == sizes
-    positions = {name: index for job in jobs.values() for name, index in job.items()}
-    assert positions == {f"volume_{index:04d}": index for index in range(volumes)}
-    assert next(iter(jobs)) == "batch_000"
-
-
-def test_more_volumes_leave_full_batches_as_they_are():
-    few, many = batches(16, 8), batches(100, 8)
-    assert few.items() <= many.items()
-
-
-# mistakes
+    assert resolve_one(own | {"train_images": given})["train_images"] == kept
 
 
 @pytest.mark.parametrize(
@@ -286,6 +181,10 @@ def test_mistakes_at_the_top(config, start):
             {"generation": {"t_start": 1001}},
             "generation.t_start: found 1001; allowed is 1 to diffusion.timesteps, which is 1000",
         ),
+        (
+            {"generation": {"sampler": "euler"}},
+            'generation.sampler: found "euler"; allowed is ddim, ddpm or dpm-solver++',
+        ),
         ({"generation": {"t_start": 0}}, "generation.t_start: found 0; allowed is a whole number (at least 1)"),
         (
             {"generation": {"t_start": "early"}},
@@ -312,7 +211,13 @@ def test_mistakes_at_the_top(config, start):
             {"generation": {"tile_shape": [32, 32], "overlap": [8, 32]}},
             "generation.overlap: found [8, 32]; along every axis it must be smaller than the tile, which is [32, 32]",
         ),
-        ({"baseline": "cyto9"}, 'baseline: found "cyto9", which is unknown; did you mean cyto3?'),
+        ({"baselines": ["cyto3", "cyto9"]}, 'baselines[1]: found "cyto9", which is unknown; did you mean cyto3?'),
+        ({"baselines": []}, "baselines: found []; allowed is a list (1 or more entries, all different, each a text)"),
+        (
+            {"baselines": ["cyto3", "cyto3"]},
+            'baselines: found ["cyto3", "cyto3"]; allowed is a list (1 or more entries, all different, each a text)',
+        ),
+        ({"baselines": "cyto3"}, 'baselines: found "cyto3"; allowed is a list (1 or more entries, all different,'),
         (
             {"preset": "nuclei-2"},
             'preset: found "nuclei-2", which is unknown; did you mean nuclei-2d?',
@@ -363,40 +268,19 @@ def test_mistakes_at_the_top(config, start):
 )
 def test_mistakes_of_an_organism(folder, own, change, sentence):
     with pytest.raises(InputError) as caught:
-        organism(own | change)
+        resolve_one(own | change)
     assert str(caught.value).startswith(f"organisms.mine.{sentence}".replace(".:", ":"))
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_for_images_is_told_apart(folder, own):
+def test_a_folder_for_images_is_recognised(folder, own):
     with pytest.raises(InputError, match=r"it is a folder, add a pattern: data/\*\.tif$"):
-        organism(own | {"images": "data/"})
+        resolve_one(own | {"images": "data/"})
 
 
 def test_an_organism_that_is_no_preset_lists_the_presets():
     with pytest.raises(InputError, match=r"^organisms\.mouse: no preset has this name; .*\(arabidopsis, cho, elegans"):
-        organism({}, name="mouse")
-
-
-def test_presets_that_build_on_each_other_in_a_circle():
-    presets = {"a": {"preset": "b"}, "b": {"preset": "a"}}
-    with pytest.raises(InputError, match=r"^organisms\.a\.preset: .* in a circle: a -> b -> a$"):
-        preset_layers("a", {}, presets, "demo")
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [("- 1\n", "found [1]; allowed is a mapping"), ("a: [", "is no valid YAML"), ("", None)],
-)
-def test_files_that_hold_no_mapping(tmp_path, text, sentence):
-    (tmp_path / "x.yaml").write_text(text)
-    if sentence is None:
-        assert read_yaml(tmp_path / "x.yaml") == {}
-        return
-    with pytest.raises(InputError) as caught:
-        read_yaml(tmp_path / "x.yaml")
-    assert sentence in str(caught.value)
-    assert "\n" not in str(caught.value)
+        resolve_one({}, name="mouse")
 
 
 def test_the_module_is_light():

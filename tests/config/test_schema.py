@@ -1,5 +1,5 @@
 import pytest
-from sketchscope.config.schema import allowed, check_schema
+from sketchscope.config.schema import check_schema, describe_allowed
 from sketchscope.errors import InputError
 
 SCHEMA = {
@@ -80,4 +80,4 @@ def test_sentence_starts_with_the_place_of_the_settings():
 
 def test_fixed_length_in_words():
     schema = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
-    assert allowed(schema) == "a list (2 entries, each a number)"
+    assert describe_allowed(schema) == "a list (2 entries, each a number)"

@@ -1,8 +1,8 @@
-"""Writes schedulers.json: what the samplers of diffusers make of a few numbers.
+"""Write schedulers.json: the steps that the samplers of diffusers take from a few numbers.
 
-diffusers is no requirement of this repository. It was run with diffusers 0.42.1 and torch 2.13.0:
+This repository does not require diffusers. The file was written with diffusers 0.42.1 and torch 2.13.0:
     pip install diffusers==0.42.1 && python tests/data/schedulers.py
-The clean image is predicted, and the noise made, by fixed functions, so that only the samplers are compared.
+Fixed functions predict the clean image and make the noise, so that only the samplers are compared.
 """
 
 import itertools
@@ -15,7 +15,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 TIMESTEPS = 1000
-CHOSEN = {  # t as in the papers, 1..T; every gap divides T, see ddim_of_diffusers
+CHOSEN = {  # t as in the papers, 1..T; every gap divides T, see make_ddim
     "whole": [1000, 800, 600, 400, 200, 100, 50, 10, 2, 1],
     "early": [400, 350, 300, 200, 150, 50, 10, 2, 1],
 }
@@ -44,15 +44,15 @@ def noise(t):
     return torch.cos(t * torch.arange(1, 5, dtype=torch.float64))
 
 
-def in_float64(scheduler):
-    """Diffusers keeps its schedule in float32, which costs digits where hardly any signal is left."""
+def use_float64(scheduler):
+    """Replace the schedule of diffusers, whose float32 costs digits where hardly any signal is left."""
     scheduler.alphas_cumprod = ALPHAS_CUMPROD
     return scheduler
 
 
-def ddim_of_diffusers(chosen, eta):
-    """Step of DDIM; it steps down by T // num_inference_steps, whatever the list of timesteps says."""
-    scheduler, following = in_float64(DDIMScheduler(**SETTINGS, clip_sample=False)), dict(itertools.pairwise(chosen))
+def make_ddim(chosen, eta):
+    """Return the step of DDIM, which goes down by T // num_inference_steps, whatever the list of timesteps says."""
+    scheduler, following = use_float64(DDIMScheduler(**SETTINGS, clip_sample=False)), dict(itertools.pairwise(chosen))
 
     def step(x_t, t):
         scheduler.num_inference_steps = TIMESTEPS // (t - following.get(t, 0))
@@ -61,9 +61,9 @@ def ddim_of_diffusers(chosen, eta):
     return step
 
 
-def ddpm_of_diffusers(chosen):
-    """Ancestral step; diffusers takes no noise from its caller."""
-    scheduler = in_float64(DDPMScheduler(**SETTINGS, variance_type="fixed_large", clip_sample=False))
+def make_ddpm(chosen):
+    """Return the ancestral step; diffusers takes no noise from its caller."""
+    scheduler = use_float64(DDPMScheduler(**SETTINGS, variance_type="fixed_large", clip_sample=False))
     scheduler.set_timesteps(timesteps=[t - 1 for t in chosen])
 
     def step(x_t, t):
@@ -73,19 +73,19 @@ def ddpm_of_diffusers(chosen):
     return step
 
 
-def solver_of_diffusers(chosen, algorithm):
-    """Step of DPM-Solver++ 2M, or of its variant with noise."""
+def make_solver(chosen, algorithm):
+    """Return the step of DPM-Solver++ 2M, or of its variant with noise."""
     settings = {"algorithm_type": algorithm, "solver_order": 2, "solver_type": "midpoint"}
     at_the_end = {"final_sigmas_type": "zero", "lower_order_final": True, "euler_at_final": True}
-    scheduler = in_float64(DPMSolverMultistepScheduler(**SETTINGS, **settings, **at_the_end))
+    scheduler = use_float64(DPMSolverMultistepScheduler(**SETTINGS, **settings, **at_the_end))
     scheduler.set_timesteps(timesteps=[t - 1 for t in chosen])
     left = ALPHAS_CUMPROD[scheduler.timesteps]
     scheduler.sigmas = torch.cat([((1 - left) / left) ** 0.5, torch.zeros(1)])
     return lambda x_t, t: scheduler.step(eps(x_t, t), t - 1, x_t, variance_noise=noise(t))
 
 
-def path(step, chosen):
-    """x_t after every step; diffusers counts t from 0."""
+def follow(step, chosen):
+    """Return x_t after every step; diffusers counts t from 0."""
     x_t, found = START, []
     for t in chosen:
         x_t = step(x_t, t).prev_sample
@@ -93,21 +93,21 @@ def path(step, chosen):
     return found
 
 
-def runs():
-    """Every sampler on every list of timesteps."""
+def run_samplers():
+    """Run every sampler on every list of timesteps."""
     for chosen in CHOSEN.values():
         steps = {
-            ("ddim", 0.0): ddim_of_diffusers(chosen, 0.0),
-            ("ddim", 0.6): ddim_of_diffusers(chosen, 0.6),
-            ("ddpm", 0.0): ddpm_of_diffusers(chosen),
-            ("dpm-solver++", 0.0): solver_of_diffusers(chosen, "dpmsolver++"),
-            ("dpm-solver++", 1.0): solver_of_diffusers(chosen, "sde-dpmsolver++"),
+            ("ddim", 0.0): make_ddim(chosen, 0.0),
+            ("ddim", 0.6): make_ddim(chosen, 0.6),
+            ("ddpm", 0.0): make_ddpm(chosen),
+            ("dpm-solver++", 0.0): make_solver(chosen, "dpmsolver++"),
+            ("dpm-solver++", 1.0): make_solver(chosen, "sde-dpmsolver++"),
         }
         for (sampler, eta), step in steps.items():
-            yield {"sampler": sampler, "eta": eta, "timesteps": chosen, "path": path(step, chosen)}
+            yield {"sampler": sampler, "eta": eta, "timesteps": chosen, "path": follow(step, chosen)}
 
 
 if __name__ == "__main__":
-    found = ",\n".join(json.dumps(run) for run in runs())
+    found = ",\n".join(json.dumps(run) for run in run_samplers())
     content = f'{{"start": {START[0].tolist()}, "runs": [\n{found}\n]}}\n'
     Path(__file__).with_suffix(".json").write_text(content)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sketchscope.diffusion.author_network import ReferenceNet, load_checkpoint, pixel_shuffle, reference_alpha_bar
+from sketchscope.diffusion.author_network import AuthorNetwork, author_alpha_bar, load_author_network, pixel_shuffle
 from sketchscope.diffusion.schedule import cosine_alpha_bar
 from sketchscope.errors import InputError
 from torch.utils.flop_counter import FlopCounterMode
@@ -36,12 +36,12 @@ def save(path, network, **changes):
 
 def small(dims=2, **changes):
     torch.manual_seed(0)
-    return ReferenceNet(4, t_channels=8, dims=dims, **changes)
+    return AuthorNetwork(4, t_channels=8, dims=dims, **changes)
 
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_output_is_that_of_the_authors_network(dims):
-    network, known = load_checkpoint(DATA / f"tiny{dims}d.ckpt"), np.load(DATA / f"tiny{dims}d.npz")
+    network, known = load_author_network(DATA / f"tiny{dims}d.ckpt"), np.load(DATA / f"tiny{dims}d.npz")
     with torch.no_grad():
         found = network(torch.from_numpy(known["x"]), torch.from_numpy(known["t"]))
     np.testing.assert_allclose(found, known["y"], atol=2e-6)
@@ -51,7 +51,7 @@ def test_output_is_that_of_the_authors_network(dims):
 
 def test_cost_is_that_of_the_authors_network():
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        ReferenceNet(16)(torch.empty(1, 2, 32, 128, 128), torch.zeros(1))
+        AuthorNetwork(16)(torch.empty(1, 2, 32, 128, 128), torch.zeros(1))
     assert counter.get_total_flops() / 1e9 == pytest.approx(142.8, abs=0.01)
 
 
@@ -62,7 +62,7 @@ def test_there_and_back(tmp_path, dims, norm):
     x, t = torch.randn(2, 2, *(8, 16, 24)[-dims:]), torch.tensor([3, 700])
     network.train()(3 * x + 1, t)  # running statistics other than those of the start
     network.eval()
-    again = load_checkpoint(save(tmp_path / "a.ckpt", network, layer_norm=norm))
+    again = load_author_network(save(tmp_path / "a.ckpt", network, layer_norm=norm))
     assert not again.training
     with torch.no_grad():
         assert torch.equal(again(x, t), network(x, t))
@@ -81,7 +81,7 @@ def test_pixel_shuffle_in_3d_puts_every_channel_at_its_corner():
 
 
 def test_schedule():
-    theirs, ours = reference_alpha_bar(1000), cosine_alpha_bar(1000)
+    theirs, ours = author_alpha_bar(1000), cosine_alpha_bar(1000)
     assert theirs[0] == 1
     betas = 1 - theirs[1:] / theirs[:-1]
     assert betas.min() == pytest.approx(1e-4)
@@ -137,7 +137,7 @@ def test_bad_files_are_one_sentence(tmp_path, spoil, reason):
     path = save(tmp_path / "a.ckpt", small())
     spoil(path)
     with pytest.raises(InputError) as caught:
-        load_checkpoint(path)
+        load_author_network(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)

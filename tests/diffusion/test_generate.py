@@ -3,20 +3,30 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from sketchscope.diffusion.author_network import ReferenceNet
+from running import run_script
+from sketchscope.diffusion.author_network import AuthorNetwork
 from sketchscope.diffusion.generate import (
+    SPACING,
+    VolumeGenerator,
+    enlarge_shape,
     generate_volume,
-    padded_shape,
+    lay_tiles,
+    load_generator,
+    make_generator,
     predict_noise,
     sample_from_noise,
-    sum_of_windows,
 )
 from sketchscope.diffusion.memory import Batches
-from sketchscope.diffusion.noise import voxel_noise
+from sketchscope.diffusion.model_file import save_model
+from sketchscope.diffusion.noise import draw_voxel_noise
+from sketchscope.diffusion.samplers import Sampler, p_sample_loop
 from sketchscope.diffusion.schedule import cosine_alpha_bar, respace
-from sketchscope.diffusion.tiling import blending_window, tiles
-from sketchscope.diffusion.unet import UNet, downsampling, kernels
+from sketchscope.diffusion.tiling import Tiling
+from sketchscope.diffusion.unet import UNet, choose_kernels, choose_strides
 from sketchscope.errors import InputError
+from sketchscope.images.manifest import ManifestRow, write_manifest
+from sketchscope.io.images import write_image
+from sketchscope.run.devices import choose_precision
 
 CPU, FP32 = torch.device("cpu"), torch.float32
 ALPHA_BAR = cosine_alpha_bar(1000)
@@ -71,8 +81,8 @@ def unet(dims):
     """An untrained network whose blocks all act: their last convolutions start at zero."""
     torch.manual_seed(0)
     voxel_size, patch_shape = (1.0, 0.4, 0.4)[-dims:], (4, 16, 16)[-dims:]
-    strides = downsampling(voxel_size, patch_shape, 1)
-    network = UNet([8, 16], strides, kernels(voxel_size, strides))
+    strides = choose_strides(voxel_size, patch_shape, 1)
+    network = UNet([8, 16], strides, choose_kernels(voxel_size, strides), 1)
     for name, parameter in network.named_parameters():
         if "conv2" in name:
             torch.nn.init.normal_(parameter, 0, 0.2)
@@ -83,18 +93,14 @@ def sketch_of(shape, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
-def generate(network, sketch, *, t_start=400, steps=4, **changes):
-    settings = {
-        "key": [1, 2, 3],
-        "tile_shape": (4, 16, 16)[-sketch.ndim :],
-        "overlap": (1, 4, 4)[-sketch.ndim :],
-        "batch_size": 4,
-        "sampler": "ddim",
-        "eta": 0.0,
-        "device": CPU,
-        "dtype": FP32,
-    }
-    return generate_volume(network, sketch, respace(ALPHA_BAR, t_start, steps), **settings | changes)
+def generate(network, sketch, *, key=(1, 2, 3), dtype=FP32, t_start=400, steps=4, report=lambda share: None, **changes):
+    """Generate in small tiles, with steps that are evenly spaced."""
+    settings = {"sampler": "ddim", "eta": 0.0, "batch_size": 4}
+    settings |= {"tile_shape": (4, 16, 16)[-sketch.ndim :], "overlap": (1, 4, 4)[-sketch.ndim :]} | changes
+    sampler = Sampler(settings.pop("sampler"), t_start, steps, settings.pop("eta"))
+    schedule = respace(ALPHA_BAR, t_start, steps)
+    generator = VolumeGenerator(network, schedule, sampler, Tiling(**settings), CPU, dtype)
+    return generate_volume(generator, sketch, key=key, report=report)
 
 
 @pytest.mark.parametrize(("sampler", "eta"), SAMPLERS)
@@ -178,7 +184,7 @@ def test_exact_network_gives_the_images_it_knows(shape, sampler):
 def test_solver_gets_nearer_than_ddim(shape, t_start, steps):
     """Both approach the image to which the exact flow leads: every voxel keeps its quantile."""
     sketch, alpha_bar, mean, spread = sketch_of(shape), ALPHA_BAR[t_start], 0.1, 0.2
-    noise = voxel_noise([1, 2, 3, 0, 0], (0,) * len(shape), shape)
+    noise = draw_voxel_noise([1, 2, 3, 0, 0], (0,) * len(shape), shape)
     x_t = alpha_bar**0.5 * sketch + (1 - alpha_bar) ** 0.5 * noise
     quantile = (x_t - alpha_bar**0.5 * mean) / (alpha_bar * spread**2 + 1 - alpha_bar) ** 0.5
 
@@ -216,7 +222,7 @@ def test_first_step_by_hand():
     image = generate(Noting(0.0, 0.5, 2), sketch, steps=1, tile_shape=(8, 8))
     ((x_t, steps),) = seen
     assert steps == [400]
-    noise = voxel_noise([1, 2, 3, 0, 0], (0, 0), (8, 8))
+    noise = draw_voxel_noise([1, 2, 3, 0, 0], (0, 0), (8, 8))
     expected = alpha_bar**0.5 * sketch + (1 - alpha_bar) ** 0.5 * noise
     np.testing.assert_allclose(x_t[0, 0], expected, atol=1e-6)
     shrunk = alpha_bar**0.5 * 0.25 / (alpha_bar * 0.25 + 1 - alpha_bar) * expected
@@ -241,9 +247,9 @@ def test_fresh_noise_of_every_step_is_its_own(monkeypatch, sampler, eta, draws):
 
     def noted(key, origin, shape):
         keys.append(tuple(key))
-        return voxel_noise(key, origin, shape)
+        return draw_voxel_noise(key, origin, shape)
 
-    monkeypatch.setattr("sketchscope.diffusion.generate.voxel_noise", noted)
+    monkeypatch.setattr("sketchscope.diffusion.generate.draw_voxel_noise", noted)
     generate(Local(2), sketch_of((16, 16)), steps=5, sampler=sampler, eta=eta)
     assert len(keys) == len(set(keys)) == draws
     assert all(key[:3] == (1, 2, 3) for key in keys)
@@ -267,9 +273,8 @@ def test_contradicting_tiles_are_blended():
     shape, tile_shape, overlap = (8, 28), (8, 16), (0, 4)
     between = 1 + np.sin(np.pi / 2 * (np.arange(4) + 0.5) / 4) ** 2
     expected = np.tile([*[1.0] * 12, *between, *[2.0] * 12], (8, 1))
-    regions, window = tiles(shape, tile_shape, overlap), torch.from_numpy(blending_window(tile_shape, overlap))
-    weight = sum_of_windows(shape, regions, window)
-    blended = predict_noise(Contradicting(1), [torch.zeros(shape)], 5, regions, window, weight, Batches(8), FP32)
+    grid = lay_tiles(shape, Tiling(tile_shape, overlap, 8), CPU)
+    blended = predict_noise(Contradicting(1), [torch.zeros(shape)], 5, grid, Batches(8), FP32)
     np.testing.assert_allclose(blended, expected, atol=1e-6)
 
     settings = {"t_start": 20, "steps": 1, "tile_shape": tile_shape, "overlap": overlap}
@@ -302,8 +307,8 @@ def test_padding_is_a_mirror(shape, tile_shape):
     ("shape", "tile_shape", "padded"),
     [((5, 40), (8, 16), (8, 40)), ((1, 1, 99), (4, 4, 4), (4, 4, 99)), ((8, 8), (8, 8), (8, 8))],
 )
-def test_padded_shape(shape, tile_shape, padded):
-    assert padded_shape(shape, tile_shape) == padded
+def test_enlarged_shape(shape, tile_shape, padded):
+    assert enlarge_shape(shape, tile_shape) == padded
 
 
 @pytest.mark.parametrize(("dims", "tile_shape"), [(2, (15, 16)), (3, (4, 16, 17))])
@@ -344,7 +349,7 @@ def test_samples_of_an_exact_network(shape):
 def test_network_of_the_authors(shape):
     """It gets a channel of noise that stays as it is, and counts the steps from 0."""
     torch.manual_seed(0)
-    network, seen = ReferenceNet(4, dims=len(shape)).eval(), []
+    network, seen = AuthorNetwork(4, dims=len(shape)).eval(), []
     network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
     image = generate(network, sketch_of(shape), tile_shape=shape, overlap=[0] * len(shape), t_start=40, steps=4)
     assert image.shape == shape
@@ -355,3 +360,77 @@ def test_network_of_the_authors(shape):
     assert not torch.equal(seen[0][0][0, 0], seen[1][0][0, 0])
     tiled = generate(network, sketch_of(shape), tile_shape=[8, 16, 16][-len(shape) :], t_start=40, steps=1)
     assert abs(tiled).max() <= 1
+
+
+def saved_unet(path):
+    """A network in the plane that is also in a file."""
+    network = unet(2)
+    architecture = {"channels": [8, 16], "strides": network.strides, "kernel_sizes": [(3, 3), (3, 3)], "blocks": 1}
+    save_model(path, network, {"architecture": architecture, "timesteps": 1000})
+    return network
+
+
+@pytest.mark.parametrize(("sampler", "eta"), SAMPLERS)
+def test_prepared_generator(tmp_path, sampler, eta):
+    """A generator from a file is that of its network: steps close together near the clean image, all settings used."""
+    network, sketch = saved_unet(tmp_path / "model.safetensors"), sketch_of((20, 24))
+    chosen, tiling = Sampler(sampler, 300, 5, eta), Tiling((16, 16), (4, 4), None)
+    generators = (
+        make_generator(network, ALPHA_BAR, CPU, chosen, tiling),
+        load_generator(tmp_path / "model.safetensors", CPU, chosen, tiling),
+    )
+    made, loaded = (generator(sketch, key=[1, 2, 3], origin=[3, 5]) for generator in generators)
+    np.testing.assert_array_equal(made, loaded)
+    schedule, dtype = respace(ALPHA_BAR, 300, 5, SPACING), choose_precision("auto", CPU)
+    expected = VolumeGenerator(network, schedule, chosen, tiling, CPU, dtype)
+    np.testing.assert_array_equal(made, generate_volume(expected, sketch, key=[1, 2, 3], origin=[3, 5]))
+
+
+def test_unknown_sampler():
+    with pytest.raises(InputError, match=r"^generation.sampler is 'euler'; allowed is ddim, ddpm, dpm-solver\+\+$"):
+        generate(Local(2), sketch_of((16, 16)), sampler="euler")
+
+
+@pytest.mark.parametrize("rule", ["generate_volumes", "generate_slabs"])
+def test_interrupted_script_goes_on_with_another_batch_size(tmp_path, monkeypatch, rule):
+    """The first of two volumes is made once: the batch size decides nothing but rounding."""
+    saved_unet(tmp_path / "model.safetensors")
+    numbers = {"voxel_size": (1.0, 1.0), "low": 0.0, "high": 1000.0, "gamma": 1.0, "labelled": False}
+    write_manifest(tmp_path / "manifest.csv", [ManifestRow("0", "train", "a.tif", 0, (20, 24), "uint16", **numbers)])
+    for seed, volume in enumerate(("a", "b")):
+        write_image(tmp_path / f"sketches/{volume}.ome.tif", sketch_of((20, 24), seed), (1.0, 1.0))
+    settings = {"sampler": "ddim", "t_start": 40, "steps": 2, "eta": 0.0, "tile_shape": [16, 16], "overlap": [4, 4]}
+    files = {"manifest": "manifest.csv", "sketches": "sketches", "model": "model.safetensors"}
+    params = {"settings": settings, "volumes": {"a": 0, "b": 1}, "seed": 3, "slab_shape": [64, 64], "parts": 1}
+    made = []
+
+    def counted(*arguments, **keywords):
+        made.append(arguments)
+        if len(made) == 2:
+            raise InputError("interrupted")
+        return p_sample_loop(*arguments, **keywords)
+
+    def attempt(batch_size):
+        run_script(
+            rule,
+            tmp_path,
+            inputs={name: tmp_path / file for name, file in files.items()} | {"choice": []},
+            outputs={"synthetic": tmp_path / "made", "part": tmp_path / "made"},
+            params=params,
+            wildcards={"part": "0"},
+            resources={"device": "cpu", "batch_size": batch_size},
+        )
+        return (tmp_path / f"logs/{rule}.log").read_text()
+
+    monkeypatch.setattr("sketchscope.diffusion.generate.p_sample_loop", counted)
+    with pytest.raises(SystemExit):
+        attempt(batch_size=0)
+    assert attempt(batch_size=1).count("finished by an earlier attempt") == 1
+    assert len(made) == 3
+    assert len(list((tmp_path / "made").iterdir())) == 2
+
+    made.clear()
+    with pytest.raises(SystemExit):
+        attempt(batch_size=0)
+    settings["t_start"] = 50
+    assert "finished by an earlier attempt" not in attempt(batch_size=0)

@@ -4,12 +4,12 @@ import sys
 import pytest
 import torch
 from running import REPOSITORY
-from sketchscope.diffusion.memory import CPU_VOXELS, Batches, fitting_size
+from sketchscope.diffusion.memory import CPU_VOXELS, Batches, find_batch_size
 from sketchscope.errors import InputError
 
 
 def scarce(most):
-    """Work that runs out of memory on more than `most` items; what it has been asked for is in the list."""
+    """Work that runs out of memory on more than `most` items, and the list of the sizes that it was asked for."""
     asked = []
 
     def work(batch):
@@ -52,7 +52,7 @@ def test_other_faults_are_not_hidden():
 
 @pytest.mark.parametrize(("tile_shape", "size"), [((64, 64), CPU_VOXELS // 4096), ((64, 256, 256), 1)])
 def test_size_on_the_cpu(tile_shape, size):
-    assert fitting_size(torch.nn.Identity(), 1, tile_shape, torch.device("cpu"), torch.float32) == size
+    assert find_batch_size(torch.nn.Identity(), 1, tile_shape, torch.device("cpu"), torch.float32) == size
 
 
 LIMITED = """

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 from running import run_script
-from sketchscope.diffusion.generate import generate_volume
+from sketchscope.diffusion.generate import VolumeGenerator, generate_volume
+from sketchscope.diffusion.samplers import Sampler
 from sketchscope.diffusion.schedule import cosine_alpha_bar, respace
-from sketchscope.diffusion.slabs import file_name, join, relative, slabs
-from sketchscope.diffusion.tiling import tiles
+from sketchscope.diffusion.slabs import blend_slabs, cut_slabs, localise, name_slab_file
+from sketchscope.diffusion.tiling import Tiling, cut_tiles
 from sketchscope.diffusion.unet import UNet
 from sketchscope.images.manifest import ManifestRow, write_manifest
 from sketchscope.io.images import read_image, write_image
@@ -31,18 +32,19 @@ def everything(shape):
 def test_regions_of_the_joined_volume(case):
     """Joined block by block, it is what it is joined in one go."""
     shape, rng = case[0], np.random.default_rng(0)
-    made = [(slab, rng.random([s.stop - s.start for s in slab.inner], np.float32)) for slab in slabs(*case)]
-    whole = join(everything(shape), made)
-    for region in tiles(shape, [max(1, n // 3) for n in shape], [0] * len(shape)):
-        np.testing.assert_array_equal(join(region, made), whole[region])
+    made = [(slab, rng.random([s.stop - s.start for s in slab.inner], np.float32)) for slab in cut_slabs(*case)]
+    whole = blend_slabs(everything(shape), made)
+    for region in cut_tiles(shape, [max(1, n // 3) for n in shape], [0] * len(shape)):
+        np.testing.assert_array_equal(blend_slabs(region, made), whole[region])
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_weights_sum_to_one_and_hide_the_border_of_a_slab(case):
     shape = case[0]
-    total = join(everything(shape), ((slab, np.ones([s.stop - s.start for s in slab.inner])) for slab in slabs(*case)))
+    ones = ((slab, np.ones([s.stop - s.start for s in slab.inner])) for slab in cut_slabs(*case))
+    total = blend_slabs(everything(shape), ones)
     np.testing.assert_allclose(total, 1, atol=1e-6)
-    for slab in slabs(*case):
+    for slab in cut_slabs(*case):
         for region, inner, weights, size in zip(slab.region, slab.inner, slab.weights, shape, strict=True):
             assert weights.min() >= 0
             assert region.start <= inner.start < inner.stop <= region.stop
@@ -53,18 +55,18 @@ def test_weights_sum_to_one_and_hide_the_border_of_a_slab(case):
 @pytest.mark.parametrize("case", CASES)
 def test_tiles_of_a_slab_are_tiles_of_the_volume(case):
     shape, _, tile_shape, overlap = case
-    whole = {tuple((s.start, s.stop) for s in region) for region in tiles(shape, tile_shape, overlap)}
+    whole = {tuple((s.start, s.stop) for s in region) for region in cut_tiles(shape, tile_shape, overlap)}
     seen = set()
-    for slab in slabs(*case):
+    for slab in cut_slabs(*case):
         extent = [s.stop - s.start for s in slab.region]
-        for region in tiles(extent, tile_shape, overlap):
+        for region in cut_tiles(extent, tile_shape, overlap):
             moved = ((r.start + s.start, r.stop + s.start) for r, s in zip(region, slab.region, strict=True))
             seen.add(tuple(moved))
     assert seen == whole
 
 
 def test_slabs_are_about_as_large_as_asked():
-    for slab in slabs((512, 512), (128, 200), (64, 64), (16, 16)):
+    for slab in cut_slabs((512, 512), (128, 200), (64, 64), (16, 16)):
         sizes = [s.stop - s.start for s in slab.inner]
         assert sizes[0] <= 128
         assert sizes[1] <= 200
@@ -73,28 +75,26 @@ def test_slabs_are_about_as_large_as_asked():
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    network = UNet([8, 16], [(2, 2)], [(3, 3), (3, 3)]).eval()
+    network = UNet([8, 16], [(2, 2)], [(3, 3), (3, 3)], 1).eval()
     for parameter in network.parameters():  # else the last layers of a fresh network are zero
         torch.nn.init.normal_(parameter, std=0.1)
     return network
 
 
-def generated(network, sketch, parts, tile_shape=(16, 16), overlap=(4, 4), **changes):
+def prepared(network, batch_size=4):
+    """Everything that is the same for all slabs."""
+    schedule, sampler = respace(cosine_alpha_bar(100), 40, 4), Sampler("ddim", 40, 4, eta=0.5)
+    tiling = Tiling((16, 16), (4, 4), batch_size)
+    return VolumeGenerator(network, schedule, sampler, tiling, torch.device("cpu"), torch.float32)
+
+
+def generated(network, sketch, parts, **changes):
     """Slabs of a sketch, each generated on its own, in the order asked for."""
-    settings = {"batch_size": 4, "sampler": "ddim", "eta": 0.5, "dtype": torch.float32, "device": torch.device("cpu")}
-    steps = respace(cosine_alpha_bar(100), 40, 4)
+    generator = prepared(network, **changes)
     for slab in parts:
-        image = generate_volume(
-            network,
-            sketch[slab.region],
-            steps,
-            key=[1, 2, 3],
-            tile_shape=tile_shape,
-            overlap=overlap,
-            origin=[s.start for s in slab.region],
-            **settings | changes,
-        )
-        yield slab, image[relative(slab.inner, slab.region)]
+        origin = [s.start for s in slab.region]
+        image = generate_volume(generator, sketch[slab.region], key=[1, 2, 3], origin=origin)
+        yield slab, image[localise(slab.inner, slab.region)]
 
 
 SHAPE, SLAB = (72, 90), (40, 40)
@@ -108,47 +108,35 @@ def sketch():
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("jobs", [1, 3, 7])
 def test_any_number_of_jobs_gives_the_same_volume(network, sketch, jobs):
-    grid = slabs(SHAPE, SLAB, (16, 16), (4, 4))
+    grid = cut_slabs(SHAPE, SLAB, (16, 16), (4, 4))
     assert len(grid) >= 6
-    one_after_another = join(everything(SHAPE), generated(network, sketch, grid))
+    one_after_another = blend_slabs(everything(SHAPE), generated(network, sketch, grid))
     made = {}
     for job in reversed(range(jobs)):  # each job makes its share, in any order
         numbers = range(job, len(grid), jobs)
         made |= dict(zip(numbers, generated(network, sketch, [grid[n] for n in numbers]), strict=True))
-    joined = join(everything(SHAPE), (made[number] for number in range(len(grid))))
+    joined = blend_slabs(everything(SHAPE), (made[number] for number in range(len(grid))))
     np.testing.assert_array_equal(joined, one_after_another)
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_tile_batches_do_not_matter(network, sketch):
-    grid = slabs(SHAPE, SLAB, (16, 16), (4, 4))
-    one, eight = (join(everything(SHAPE), generated(network, sketch, grid, batch_size=size)) for size in (1, 8))
+    grid = cut_slabs(SHAPE, SLAB, (16, 16), (4, 4))
+    one, eight = (blend_slabs(everything(SHAPE), generated(network, sketch, grid, batch_size=size)) for size in (1, 8))
     np.testing.assert_allclose(one, eight, atol=1e-5)
 
 
 def test_slabs_are_near_to_one_piece(network, sketch):
-    (whole,) = generated(network, sketch, slabs(SHAPE, SHAPE, (16, 16), (4, 4)))
-    parts = join(everything(SHAPE), generated(network, sketch, slabs(SHAPE, SLAB, (16, 16), (4, 4))))
-    other_noise = generate_volume(
-        network,
-        sketch,
-        respace(cosine_alpha_bar(100), 40, 4),
-        key=[1, 2, 4],
-        tile_shape=(16, 16),
-        overlap=(4, 4),
-        batch_size=4,
-        sampler="ddim",
-        eta=0.5,
-        dtype=torch.float32,
-        device=torch.device("cpu"),
-    )
+    (whole,) = generated(network, sketch, cut_slabs(SHAPE, SHAPE, (16, 16), (4, 4)))
+    parts = blend_slabs(everything(SHAPE), generated(network, sketch, cut_slabs(SHAPE, SLAB, (16, 16), (4, 4))))
+    other_noise = generate_volume(prepared(network), sketch, key=[1, 2, 4])
     assert np.abs(parts - whole[1]).mean() < 0.05 * np.abs(other_noise - whole[1]).mean()
 
 
 def test_every_voxel_belongs_to_a_slab():
     for shape, slab in itertools.product([(40, 41), (100, 17)], [(20, 20), (33, 50)]):
         covered = np.zeros(shape, bool)
-        for part in slabs(shape, slab, (16, 16), (4, 4)):
+        for part in cut_slabs(shape, slab, (16, 16), (4, 4)):
             covered[part.inner] = True
         assert covered.all()
 
@@ -156,7 +144,7 @@ def test_every_voxel_belongs_to_a_slab():
 @pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr"])
 def test_script_joins_more_slabs_than_files_may_be_open(tmp_path, suffix):
     shape, geometry = (200, 210), {"tile_shape": (8, 8), "overlap": (2, 2)}
-    grid = slabs(shape, (8, 8), **geometry)
+    grid = cut_slabs(shape, (8, 8), **geometry)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = 256
     assert len(grid) > 4 * most
@@ -168,7 +156,7 @@ def test_script_joins_more_slabs_than_files_may_be_open(tmp_path, suffix):
         for number, slab in enumerate(grid):
             part = parts[(number + (volume == "b") * len(grid)) % 3]
             part.mkdir(exist_ok=True)
-            np.save(part / file_name(volume, number), np.full([s.stop - s.start for s in slab.inner], value, "f4"))
+            np.save(part / name_slab_file(volume, number), np.full([s.stop - s.start for s in slab.inner], value, "f4"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, soft), hard))
     try:
         run_script(

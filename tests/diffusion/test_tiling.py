@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from sketchscope.diffusion.tiling import blending_window, tile_starts, tiles
+from sketchscope.diffusion.tiling import cut_tiles, make_window, place_tiles
 from sketchscope.errors import InputError
 
 CASES = [
@@ -18,7 +18,7 @@ CASES = [
 @pytest.mark.parametrize("size", range(1, 40))
 @pytest.mark.parametrize(("tile", "overlap"), [(1, 0), (4, 0), (4, 3), (10, 3), (16, 4)])
 def test_starts(size, tile, overlap):
-    starts = tile_starts(size, tile, overlap)
+    starts = place_tiles(size, tile, overlap)
     assert starts[0] == 0
     assert starts == sorted(set(starts))
     assert starts[-1] == max(size - tile, 0)
@@ -31,7 +31,7 @@ def test_starts(size, tile, overlap):
 @pytest.mark.parametrize(("shape", "tile_shape", "overlap"), CASES)
 def test_every_voxel_is_covered(shape, tile_shape, overlap):
     covered = np.zeros(shape, int)
-    regions = tiles(shape, tile_shape, overlap)
+    regions = cut_tiles(shape, tile_shape, overlap)
     for region in regions:
         assert covered[region].shape == tuple(map(min, shape, tile_shape))
         covered[region] += 1
@@ -43,7 +43,7 @@ def test_every_voxel_is_covered(shape, tile_shape, overlap):
 @pytest.mark.parametrize("overlap", [-1, 8, 9])
 def test_overlap_out_of_range(overlap):
     with pytest.raises(InputError, match=rf"overlap is {overlap}; .* smaller than the tile \(8\)"):
-        tiles((20, 20), (8, 8), (0, overlap))
+        cut_tiles((20, 20), (8, 8), (0, overlap))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_overlap_out_of_range(overlap):
     [((32, 48), (8, 12)), ((8, 9), (7, 0)), ((16, 17), (8, 8)), ((5, 16, 16), (1, 4, 15)), ((1, 4, 4), (0, 1, 2))],
 )
 def test_window(tile_shape, overlap):
-    window = blending_window(tile_shape, overlap)
+    window = make_window(tile_shape, overlap)
     assert window.shape == tile_shape
     assert window.dtype == np.float32
     assert window.min() > 0
@@ -68,8 +68,8 @@ def test_window(tile_shape, overlap):
     [((80, 96), (32, 32), (8, 16)), ((9, 56, 24), (5, 32, 24), (1, 8, 0)), ((24, 24), (8, 8), (0, 4))],
 )
 def test_weights_sum_to_one_where_the_overlap_is_exact(shape, tile_shape, overlap):
-    total, window = np.zeros(shape), blending_window(tile_shape, overlap)
-    for region in tiles(shape, tile_shape, overlap):
+    total, window = np.zeros(shape), make_window(tile_shape, overlap)
+    for region in cut_tiles(shape, tile_shape, overlap):
         total[region] += window
     inside = tuple(slice(width, size - width) for size, width in zip(shape, overlap, strict=True))
     np.testing.assert_allclose(total[inside], 1, atol=1e-6)
@@ -77,7 +77,7 @@ def test_weights_sum_to_one_where_the_overlap_is_exact(shape, tile_shape, overla
 
 
 def test_window_falls_towards_the_border():
-    (profile,) = blending_window((1, 40), (0, 10))
+    (profile,) = make_window((1, 40), (0, 10))
     assert (np.diff(profile[:10]) > 0).all()
     assert (profile[10:30] == 1).all()
     assert profile[0] < 0.01
@@ -90,8 +90,8 @@ def test_blending_of_copies_is_the_array(shape, tile_shape, overlap):
     tile_shape = tuple(map(min, shape, tile_shape))
     overlap = tuple(min(width, size - 1) for width, size in zip(overlap, tile_shape, strict=True))
     total, weight = np.zeros(shape), np.zeros(shape)
-    window = blending_window(tile_shape, overlap)
-    for region in tiles(shape, tile_shape, overlap):
+    window = make_window(tile_shape, overlap)
+    for region in cut_tiles(shape, tile_shape, overlap):
         total[region] += array[region] * window
         weight[region] += window
     np.testing.assert_allclose(total / weight, array, atol=1e-6)

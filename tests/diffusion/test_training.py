@@ -1,19 +1,18 @@
-import csv
-import inspect
 import math
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from running import run_script
 from sketchscope.diffusion import training
-from sketchscope.diffusion.checkpoint import LOSS_COLUMNS, Checkpoint, write_losses
-from sketchscope.diffusion.model_file import load_model, save_model
+from sketchscope.diffusion.checkpoint import Checkpoint
 from sketchscope.diffusion.schedule import cosine_alpha_bar
 from sketchscope.diffusion.training import (
     ALONE,
-    SETTINGS,
+    Intervals,
+    TrainingSettings,
     build_networks,
     draw_noise,
     learning_rate_at,
@@ -24,11 +23,17 @@ from sketchscope.diffusion.training import (
     update_average,
 )
 from sketchscope.errors import InputError
+from sketchscope.images.manifest import ManifestRow, write_manifest
+from sketchscope.io.images import write_image
+from sketchscope.run import job
 from sketchscope.run.job import Stopped
 
 CPU, TIMESTEPS = torch.device("cpu"), 100
 ALPHA_BAR = cosine_alpha_bar(TIMESTEPS)
 SHAPES = [(16, 16), (8, 8, 8)]
+USUAL = TrainingSettings(
+    steps=12, seconds=None, learning_rate=5e-3, ema_decay=0.9, gradient_clip=1.0, seed=3, dtype=torch.float32
+)
 
 
 class Interrupted(Exception):
@@ -57,17 +62,8 @@ def networks(shape=(8, 8), channels=(8,), seed=0):
 def run(folder, shape=(8, 8), *, start=0, fingerprint=None, report=lambda losses: None, draw_batch=None, **changes):
     """Train a small network: its description of the run, both state dicts and the rows of loss.csv."""
     network, average, _ = networks(shape, seed=start)
-    settings = {
-        "steps": 12,
-        "seconds": None,
-        "learning_rate": 5e-3,
-        "ema_decay": 0.9,
-        "gradient_clip": 1.0,
-        "report_every": 4,
-        "checkpoint_seconds": math.inf,
-        "seed": 3,
-        "dtype": torch.float32,
-    }
+    settings = USUAL._replace(**{key: changes.pop(key) for key in USUAL._fields if key in changes})
+    intervals = Intervals(changes.pop("report_every", 4), changes.pop("checkpoint_seconds", math.inf))
     reports = []
 
     def noted(losses):
@@ -75,14 +71,14 @@ def run(folder, shape=(8, 8), *, start=0, fingerprint=None, report=lambda losses
         report(losses)
 
     record = train(
-        network,
-        average,
+        make_trainer(network, average, settings.learning_rate, CPU, settings.dtype),
         draw_batch or stripes(shape, 2),
         ALPHA_BAR,
-        device=CPU,
+        settings,
+        intervals=intervals,
         checkpoint=Checkpoint(folder / "checkpoint.pt", fingerprint or {"seed": 3}),
         report=noted,
-        **settings | changes,
+        **changes,
     )
     return SimpleNamespace(record=record, network=network, average=average, reports=reports)
 
@@ -187,6 +183,17 @@ def test_resumed_is_as_uninterrupted(tmp_path, capsys, shape, dtype):
     assert table == [[row[0], *row[2:]] for row in whole.reports[-1]]
 
 
+def test_resumed_with_other_intervals(tmp_path, capsys):
+    """How often it reports and saves changes no weight, so an interrupted training goes on with other intervals."""
+    whole = run(tmp_path / "whole")
+    interrupted(tmp_path, 8)
+    capsys.readouterr()
+    resumed = run(tmp_path, report_every=5, checkpoint_seconds=1, start=77)
+    assert "resumed at step 7" in capsys.readouterr().out
+    assert_same(whole, resumed)
+    assert [row[0] for row in resumed.reports[-1]] == [4, 10, 12]
+
+
 def test_interrupted_twice(tmp_path):
     whole = run(tmp_path / "whole")
     interrupted(tmp_path, 4)
@@ -266,23 +273,6 @@ def test_unusable_checkpoint(tmp_path, capsys, spoil, reason):
     assert f"checkpoint.pt {reason}, training starts over" in printed[0]
     assert_same(whole, resumed)
     assert [row[0] for row in resumed.reports[-1]] == [4, 8, 12]
-
-
-def test_checkpoint_is_replaced_as_a_whole(tmp_path, monkeypatch):
-    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", {"a": 1, "b": [2]})
-    assert checkpoint.load() is None
-    checkpoint.save({"step": 3})
-
-    def disk_full(state, path):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", disk_full)
-    with pytest.raises(OSError, match="No space left"):
-        checkpoint.save({"step": 4})
-    assert checkpoint.load()["step"] == 3
-    assert Checkpoint(tmp_path / "checkpoint.pt", {"b": [2], "a": 1}).load()["step"] == 3
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def test_checkpoints_in_time(tmp_path, clock, monkeypatch):
@@ -383,13 +373,15 @@ def test_loss_of_exact_and_of_no_prediction(shape):
     assert nothing.item() == pytest.approx(1, abs=0.05)
 
 
-def one_step(dtype, **changes):
+def one_step(dtype, *, step=0, rate=1e-3, **changes):
+    """A trainer, and a function that takes the step at which the warm-up has just reached the learning rate."""
     network, average, _ = networks((16, 16), (8, 16))
-    trainer = make_trainer(network, average, 1e-3, CPU, dtype)
+    trainer = make_trainer(network, average, rate, CPU, dtype)
     x_0 = torch.from_numpy(stripes((16, 16))(np.random.default_rng(0)))
-    settings = {"step": 0, "seed": 0, "rate": 1e-3, "ema_decay": 0.9, "gradient_clip": 1.0} | changes
+    settings = USUAL._replace(steps=20 * (step + 1), learning_rate=rate, seed=0, dtype=dtype)._replace(**changes)
+    assert learning_rate_at(step, settings.steps, rate) == pytest.approx(rate)
     alpha_bar = torch.from_numpy(ALPHA_BAR)
-    return trainer, lambda: train_step(trainer, network, x_0, alpha_bar, team=ALONE, dtype=dtype, **settings)
+    return trainer, lambda: train_step(trainer, network, x_0, alpha_bar, settings, step=step, team=ALONE)
 
 
 @pytest.mark.parametrize(("dtype", "scaled"), [(torch.float32, False), (torch.bfloat16, False), (torch.float16, True)])
@@ -454,62 +446,6 @@ def test_rate_is_the_size_of_the_first_step(rate):
     assert moved == pytest.approx(rate, rel=0.05)
 
 
-@pytest.mark.parametrize(("shape", "channels"), [((16, 8), (8, 16)), ((5, 16, 16), (8, 8, 16)), ((8, 8), (8,))])
-def test_model_there_and_back(tmp_path, shape, channels):
-    network, average, description = networks(shape, channels)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, 0, 0.1)
-    assert not any(torch.equal(a, b) for a, b in zip(network.parameters(), average.parameters(), strict=True))
-    save_model(tmp_path / "model.safetensors", network, description)
-    loaded, read = load_model(tmp_path / "model.safetensors")
-    assert not loaded.training
-    assert read["timesteps"] == TIMESTEPS
-    assert read["patch_shape"] == list(shape)
-    assert read["voxel_size"] == [1.0] * len(shape)
-    assert read["architecture"]["channels"] == list(channels)
-    assert loaded.total_stride == network.total_stride
-    x_t, t = torch.randn(2, 1, *shape), torch.tensor([1, 50])
-    assert torch.equal(loaded(x_t, t), network.eval()(x_t, t))
-
-
-def truncated(path):
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def text(path):
-    path.write_text("step,loss\n")
-
-
-def missing(path):
-    path.unlink()
-
-
-def without_description(path):
-    save_file({"weight": torch.zeros(3)}, path)
-
-
-def of_another_program(path):
-    save_file({"weight": torch.zeros(3)}, path, metadata={"sketchscope": "not JSON"})
-
-
-def of_another_architecture(path):
-    network, _, description = networks((8, 8), (8, 16))
-    description["architecture"]["channels"] = [8, 24]
-    save_model(path, network, description)
-
-
-@pytest.mark.parametrize(
-    "spoil", [truncated, empty, text, missing, without_description, of_another_program, of_another_architecture]
-)
-def test_unusable_model(tmp_path, spoil):
-    path = tmp_path / "model.safetensors"
-    network, _, description = networks()
-    save_model(path, network, description)
-    spoil(path)
-    with pytest.raises(InputError, match=r"model.safetensors: (is not a diffusion model|cannot be read)"):
-        load_model(path)
-
-
 def test_average_starts_as_the_network():
     network, average, description = networks((5, 32, 32), (8, 16))
     one, other = network.state_dict(), average.state_dict()
@@ -530,13 +466,38 @@ def test_patch_that_cannot_be_halved(shape, channels, message):
         networks(shape, channels)
 
 
-def test_loss_table(tmp_path):
-    write_losses(tmp_path / "loss.csv", [[4, 1.5, 0.25, 1e-3], [8, 3.0, 0.125, 5e-4]])
-    with open(tmp_path / "loss.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == LOSS_COLUMNS
-    assert [[float(row[name]) for name in LOSS_COLUMNS] for row in rows] == [[4, 1.5, 0.25, 1e-3], [8, 3, 0.125, 5e-4]]
+def test_interrupted_script_goes_on_with_other_intervals(tmp_path, monkeypatch):
+    """What changes no weight is not part of the checkpoint's fingerprint; what does is."""
+    numbers = {"voxel_size": (1.0, 1.0), "low": 0.0, "high": 100.0, "gamma": 1.0, "labelled": False}
+    write_manifest(tmp_path / "manifest.csv", [ManifestRow("0", "train", "a.tif", 0, (20, 24), "uint16", **numbers)])
+    image = np.random.default_rng(0).integers(0, 100, (20, 24)).astype(np.uint16)
+    write_image(tmp_path / "images/0.ome.tif", image, (1.0, 1.0), compress=False)
+    settings = {"timesteps": 100, "channels": [8], "blocks": 1, "patch_shape": [8, 8], "batch_size": 2, "steps": 12}
+    settings |= {"seconds": None, "learning_rate": 5e-3, "ema_decay": 0.9, "gradient_clip": 1.0}
+    settings |= {"precision": "fp32", "foreground_fraction": 0.5}
+    outputs = {"model": "model.safetensors", "loss": "loss.csv", "samples": "samples.png", "record": "training.json"}
 
+    def attempt(folder, *, stop_after=math.inf, **resources):
+        asked = []
+        monkeypatch.setattr(job, "note_stop", lambda: nullcontext(lambda: asked.append(1) or len(asked) > stop_after))
+        run_script(
+            "train_diffusion",
+            tmp_path,
+            inputs={"manifest": tmp_path / "manifest.csv", "images": tmp_path / "images"},
+            outputs={name: str(folder / file) for name, file in outputs.items()},
+            params={"settings": settings, "seed": 3},
+            resources={"device": "cpu", "report_every": 4, "checkpoint_seconds": 600} | resources,
+        )
+        return (tmp_path / "logs/train_diffusion.log").read_text()
 
-def test_settings_are_those_of_train():
-    assert set(SETTINGS) <= set(inspect.signature(train).parameters)
+    attempt(tmp_path / "whole")
+    with pytest.raises(SystemExit):
+        attempt(tmp_path / "cut", stop_after=7)
+    assert "resumed at step 7" in attempt(tmp_path / "cut", report_every=5, checkpoint_seconds=1, device="auto")
+    models = [(tmp_path / folder / "model.safetensors").read_bytes() for folder in ("whole", "cut")]
+    assert models[0] == models[1]
+
+    with pytest.raises(SystemExit):
+        attempt(tmp_path / "other", stop_after=7)
+    settings["ema_decay"] = 0.8
+    assert "belongs to other settings, training starts over" in attempt(tmp_path / "other")

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from sketchscope.diffusion.unet import UNet, downsampling, kernels, timestep_embedding
+from sketchscope.diffusion.unet import UNet, choose_kernels, choose_strides, embed_steps
 
 NETWORKS = [  # channels, voxel size, patch shape
     ((8,), (1.0, 1.0), (8, 8)),
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def build(channels, voxel_size, patch_shape, blocks=1):
     """A network all of whose parameters act: the last convolution of a block starts at zero."""
     torch.manual_seed(0)
-    strides = downsampling(voxel_size, patch_shape, len(channels) - 1)
-    network = UNet(channels, strides, kernels(voxel_size, strides), blocks)
+    strides = choose_strides(voxel_size, patch_shape, len(channels) - 1)
+    network = UNet(channels, strides, choose_kernels(voxel_size, strides), blocks)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, 0.1, 0.1)
     return network
@@ -48,13 +48,13 @@ def noisy(patch_shape, count=2):
     ],
 )
 def test_anisotropy_and_thin_stacks(voxel_size, patch_shape, strides, sizes):
-    assert downsampling(voxel_size, patch_shape, 3) == strides
-    assert kernels(voxel_size, strides) == sizes
+    assert choose_strides(voxel_size, patch_shape, 3) == strides
+    assert choose_kernels(voxel_size, strides) == sizes
 
 
 def test_one_level_needs_no_stride():
-    assert downsampling((1, 1), (64, 64), 0) == []
-    assert kernels((1, 0.2, 0.2), []) == [(1, 3, 3)]
+    assert choose_strides((1, 1), (64, 64), 0) == []
+    assert choose_kernels((1, 0.2, 0.2), []) == [(1, 3, 3)]
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
@@ -73,13 +73,13 @@ def test_shape_is_kept(channels, voxel_size, patch_shape, blocks):
     ("strides", "total"), [([(2, 2), (2, 2)], (4, 4)), ([(1, 2, 2), (2, 2, 2), (1, 2, 1)], (2, 8, 4)), ([], (1, 1))]
 )
 def test_total_stride(strides, total):
-    network = UNet([8] * (len(strides) + 1), strides, [(3,) * len(total)] * (len(strides) + 1))
+    network = UNet([8] * (len(strides) + 1), strides, [(3,) * len(total)] * (len(strides) + 1), 1)
     assert network.total_stride == total
 
 
 @pytest.mark.parametrize(("channels", "voxel_size", "patch_shape"), NETWORKS)
 def test_every_image_has_its_own_step(channels, voxel_size, patch_shape):
-    """The step changes the prediction, and each image of a batch is told its own."""
+    """The step changes the prediction, and each image of a batch has its own."""
     network = build(channels, voxel_size, patch_shape)
     x_t = noisy(patch_shape, 1)
     early, late = network(x_t, torch.tensor([3])), network(x_t, torch.tensor([400]))
@@ -100,7 +100,7 @@ def test_gradient_reaches_every_parameter(channels, voxel_size, patch_shape, blo
 
 def test_starts_without_residuals():
     """Untrained blocks pass on what they get: the second convolution starts at zero."""
-    block = UNet([8, 16], [(2, 2)], [(3, 3)] * 2).encoders[0][0]
+    block = UNet([8, 16], [(2, 2)], [(3, 3)] * 2, 1).encoders[0][0]
     x = torch.randn(1, 8, 4, 4)
     torch.testing.assert_close(block(x, torch.randn(1, 32)), x)
 
@@ -113,7 +113,7 @@ def test_deterministic(channels, voxel_size, patch_shape):
 
 
 def test_timestep_embedding():
-    embedding = timestep_embedding(torch.tensor([0, 1, 1000]), 16)
+    embedding = embed_steps(torch.tensor([0, 1, 1000]), 16)
     assert embedding.shape == (3, 16)
     assert embedding[0].tolist() == [0] * 8 + [1] * 8
     for row, t in ((1, 1), (2, 1000)):

@@ -23,8 +23,8 @@ def ball(shape, voxel_size, radius, bigger=0.0, contrast=1.0):
     return (distance <= radius).astype(np.uint16), image
 
 
-def one(image, labels, voxel_size, stain="nuclei", min_contrast=3.0):
-    return audit.audit_cells(image, labels, voxel_size, stain=stain, min_contrast=min_contrast).iloc[0]
+def one(image, labels, voxel_size, touching=False, min_contrast=3.0):
+    return audit.audit_cells(image, labels, voxel_size, touching=touching, min_contrast=min_contrast).iloc[0]
 
 
 @pytest.mark.parametrize(("shape", "voxel_size"), GEOMETRIES)
@@ -64,14 +64,14 @@ def test_a_cell_that_shows_elsewhere_is_not_found():
     """Dark inside, bright to one side: the threshold finds nothing of the cell."""
     labels, _ = ball((60, 60), (1.0, 1.0), 8)
     image = np.where(labels > 0, 0.1, 0.0) + np.where(distance_to((29.5, 42), (60, 60), (1.0, 1.0)) < 3, 1.0, 0.0)
-    about = audit.surroundings(labels, 1, (1.0, 1.0))
+    about = audit.measure_surroundings(labels, 1, (1.0, 1.0))
     assert audit.audit_nucleus(image, np.where(labels > 0, -1.0, image), about)["iou"] == 0
 
 
 def test_distance_is_to_the_surface_of_voxels():
     labels = np.zeros((9, 9), int)
     labels[3:6, 2:7] = 1
-    about = audit.surroundings(labels, 1, (2.0, 1.0))
+    about = audit.measure_surroundings(labels, 1, (2.0, 1.0))
     assert about.distance[4].tolist() == pytest.approx([1.5, 0.5, -0.5, -1.5, -2.5, -1.5, -0.5, 0.5, 1.5])
     assert about.distance[:, 4].tolist() == pytest.approx([5.0, 3.0, 1.0, -1.0, -2.5, -1.0, 1.0, 3.0, 5.0])
     # one step along both axes, of which half is taken off in voxels that are scaled to circles
@@ -85,7 +85,7 @@ def test_neighbours_are_left_out():
     labels = np.where(first <= 12, 1, np.where(second <= 12, 2, 0))
     image = 0.5 * (first <= 12) + 2.0 * (second <= 12)
     image = ndimage.gaussian_filter(image, 0.7)
-    table = audit.audit_cells(image, labels, voxel_size, stain="nuclei", min_contrast=3)
+    table = audit.audit_cells(image, labels, voxel_size, touching=False, min_contrast=3)
     assert table["contrast"].tolist() == pytest.approx([0.5, 2.0], abs=0.03)
     assert table["displacement"].abs().max() < 0.3
     assert table["iou"].min() > 0.9
@@ -107,7 +107,7 @@ def test_what_cannot_be_seen_is_not_lost():
     assert not full["lost"]
     labels = np.full((30, 30), 2)
     labels[10:20, 10:20] = 1
-    assert audit.audit_cells(image, labels, (1.0, 1.0), stain="nuclei", min_contrast=3)["contrast"].isna().all()
+    assert audit.audit_cells(image, labels, (1.0, 1.0), touching=False, min_contrast=3)["contrast"].isna().all()
 
 
 def test_cells_at_the_border_have_no_boundary_there():
@@ -133,13 +133,13 @@ def honeycomb(shape, voxel_size):
 def test_membranes(shape, voxel_size):
     labels, image = honeycomb(shape, voxel_size)
     image += np.random.default_rng(1).normal(0, 0.02, shape)
-    table = audit.audit_cells(image, labels, voxel_size, stain="membranes", min_contrast=3)
+    table = audit.audit_cells(image, labels, voxel_size, touching=True, min_contrast=3)
     assert len(table) == (shape[0] // 16) ** len(shape)
     assert table["displacement"].abs().max() < 0.25
     assert table["iou"].min() > 0.85
     assert not table["lost"].any()
     flat = np.random.default_rng(1).normal(0, 0.02, shape)
-    assert audit.audit_cells(flat, labels, voxel_size, stain="membranes", min_contrast=3)["lost"].all()
+    assert audit.audit_cells(flat, labels, voxel_size, touching=True, min_contrast=3)["lost"].all()
 
 
 def test_membranes_that_lie_elsewhere():
@@ -148,7 +148,7 @@ def test_membranes_that_lie_elsewhere():
     labels[10:50, 10:50] = 1
     rim = ndimage.distance_transform_cdt(labels, metric="chessboard")
     image = np.exp(-((rim - 3.5) ** 2) / 2)
-    cell = one(image, labels, (1.0, 1.0), stain="membranes")
+    cell = one(image, labels, (1.0, 1.0), touching=True)
     assert cell["displacement"] == pytest.approx(-3, abs=0.3)
 
 
@@ -198,7 +198,7 @@ def test_the_boundary_is_the_fall_nearest_to_that_of_the_mask():
 def test_what_lies_nearer_to_another_cell_is_not_free():
     labels = np.zeros((5, 12), int)
     labels[1:4, 1:4], labels[1:4, 8:11] = 1, 2
-    first, second = (audit.surroundings(labels, label, (1.0, 1.0)).free for label in (1, 2))
+    first, second = (audit.measure_surroundings(labels, label, (1.0, 1.0)).free for label in (1, 2))
     assert first[2].tolist() == [True] * 6 + [False] * 6
     assert second[2].tolist() == [False] * 6 + [True] * 6
 
@@ -206,5 +206,5 @@ def test_what_lies_nearer_to_another_cell_is_not_free():
 def test_where_two_cells_touch_their_insides_are_not_free():
     labels = np.zeros((9, 16), int)
     labels[1:8, 1:8], labels[1:8, 8:15] = 1, 2
-    free = audit.surroundings(labels, 1, (1.0, 1.0)).free
+    free = audit.measure_surroundings(labels, 1, (1.0, 1.0)).free
     assert free[4, 1:8].tolist() == [True] * 4 + [False] * 3

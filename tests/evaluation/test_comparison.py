@@ -10,12 +10,12 @@ from scipy import stats
 from sketchscope.errors import InputError
 from sketchscope.evaluation.comparison import (
     bootstrap_by_image,
+    compare_baselines,
     compare_images,
     compare_ious,
-    compare_models,
     compare_organisms,
+    estimate_shift,
     rank_biserial,
-    shift_of_images,
 )
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
@@ -23,12 +23,14 @@ from statsmodels.stats.weightstats import ttost_paired
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import null
 
-NAMES = {"organism": "hela", "model_a": "synthetic", "model_b": "classical"}
+NAMES = {"organism": "hela", "model_a": "sketchscope", "model_b": "classical"}
 
 
 def compare(iou_a, iou_b, images=None, **keywords):
     """Compare cells, each in an image of its own unless it is said which."""
-    return compare_ious(iou_a, iou_b, range(len(iou_b)) if images is None else images, **keywords)
+    return compare_ious(
+        iou_a, iou_b, range(len(iou_b)) if images is None else images, **{"margin": 0.05, "seed": 0} | keywords
+    )
 
 
 def test_signed_rank_of_a_shift_has_the_closed_form():
@@ -100,25 +102,43 @@ def cells(ious, labels=(1, 2, 1)):
     return pd.DataFrame({"image": ["007", "007", "008"], "plane": -1, "label": labels, "iou": ious})
 
 
+def compared(trained, *baselines):
+    """Compare a model with baselines named classical, cyto3 and nuclei."""
+    tables = zip(("sketchscope", "classical", "cyto3", "nuclei"), (trained, *baselines), strict=False)
+    return compare_baselines(dict(tables), organism="hela", margin=0.05, seed=0)
+
+
+def test_every_baseline_has_a_row_that_the_others_do_not_change():
+    a, others = cells([0.1, 0.5, 0.9]), [cells([0.2, 0.7, 0.95]), cells([0.0, 0.1, 0.3]), cells([0.1, 0.5, 0.9])]
+    table = compared(a, *others)
+    assert table["model_a"].tolist() == ["sketchscope"] * 3
+    assert table["model_b"].tolist() == ["classical", "cyto3", "nuclei"]
+    for (_, row), other in zip(table.iterrows(), others, strict=True):
+        alone = compared(a, other).loc[0].drop("model_b")
+        assert alone.equals(row.drop("model_b"))
+    assert compared(a).columns.tolist() == table.columns.tolist()
+    assert len(compared(a)) == 0
+
+
 def test_cells_are_paired_by_image_and_label():
     a, b = cells([0.1, 0.5, 0.9]), cells([0.2, 0.7, 0.95])
-    row = compare_models(a, b.iloc[::-1], **NAMES)
+    row = compared(a, b.iloc[::-1])
     assert len(row) == 1
     assert row.loc[0, list(NAMES)].to_dict() == NAMES
     assert row.loc[0, "median_difference"] == pytest.approx(-0.1)
     assert row.loc[0, "difference"] == pytest.approx(np.mean([-0.15, -0.05]))
-    pd.testing.assert_frame_equal(row, compare_models(a, b, **NAMES))
+    pd.testing.assert_frame_equal(row, compared(a, b))
 
 
 def test_other_cells_are_refused():
     for other in (cells([0, 0, 0], labels=(1, 2, 3)), cells([0, 0, 0]).iloc[:2]):
-        with pytest.raises(InputError, match="hela: synthetic was scored on 3 cells and classical on"):
-            compare_models(cells([0, 0, 0]), other, **NAMES)
+        with pytest.raises(InputError, match="hela: sketchscope was scored on 3 cells and classical on"):
+            compared(cells([0, 0, 0]), other)
 
 
 def test_planes_of_an_image_are_one_observation():
     found = pd.concat([cells([0.1, 0.5, 0.9]), cells([0.3, 0.4, 0.8]).assign(plane=3)])
-    row = compare_models(found, found.assign(iou=0.5), **NAMES).loc[0]
+    row = compared(found, found.assign(iou=0.5)).loc[0]
     assert (row["n_images"], row["n_cells"]) == (2, 6)
     assert row["difference"] == pytest.approx(np.mean([np.mean([-0.4, 0, -0.2, -0.1]), np.mean([0.4, 0.3])]))
 
@@ -162,7 +182,7 @@ def test_images_without_scatter(differences, p, equivalence):
 def test_shift_and_its_interval_by_definition(n):
     """The interval holds the shifts that the exact signed-rank test does not reject."""
     differences = np.random.default_rng(n).normal(0.02, 0.05, n)
-    result = shift_of_images(differences)
+    result = estimate_shift(differences)
     walsh = [(a + b) / 2 for i, a in enumerate(differences) for b in differences[i:]]
     assert result["hodges_lehmann"] == pytest.approx(np.median(walsh))
     low, high = result["hodges_lehmann_low"], result["hodges_lehmann_high"]
@@ -187,10 +207,10 @@ def test_bootstrap_draws_images_and_not_cells():
     rng = np.random.default_rng(0)
     means = rng.normal(0, 1, 10)
     clusters = [np.full(500, mean) for mean in means]
-    low, high = bootstrap_by_image(clusters, np.mean)
+    low, high = bootstrap_by_image(clusters, np.mean, seed=0)
     expected = stats.bootstrap((means,), np.mean, method="percentile", rng=1).confidence_interval
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.08)
-    assert bootstrap_by_image(clusters, np.mean) == (low, high)
+    assert bootstrap_by_image(clusters, np.mean, seed=0) == (low, high)
     assert bootstrap_by_image(clusters, np.mean, seed=1) != (low, high)
 
 
@@ -229,8 +249,30 @@ def test_organisms_are_corrected_for_by_holm():
     assert table["verdict"].tolist()[-2:] == ["worse", "undecided"]
     alone = [row.loc[0, "verdict"] for row in rows]
     assert alone != table["verdict"].tolist()[:-1], "the correction takes one verdict back"
-    assert table["sentence"].iloc[-1] == ("undecided: a comparison needs two or more labelled test images, here are 0")
-    assert table["sentence"].iloc[-2].startswith("synthetic is worse than classical: its mean IoU is 0.")
+    assert table["sentence"].iloc[-1] == ("undecided: a comparison needs two or more labelled test images, found 0")
+    assert table["sentence"].iloc[-2].startswith("sketchscope is worse than classical: its mean IoU is 0.")
+
+
+def test_baselines_are_corrected_for_like_organisms():
+    first, second, third = comparisons([0.0, 0.06, -0.2])
+    several = pd.concat([first, second.assign(organism="organism-0", model_b="cyto3")], ignore_index=True)
+    table = compare_organisms([several, third])
+    assert table[["organism", "model_b"]].to_numpy().tolist() == [
+        ["organism-0", "classical"],
+        ["organism-0", "cyto3"],
+        ["organism-2", "classical"],
+    ]
+    same = compare_organisms([first, second, third])
+    assert table["difference_p_holm"].tolist() == same["difference_p_holm"].tolist()
+    assert (table["difference_p_holm"] > table["difference_p"]).sum() >= 2
+
+
+def test_organisms_without_a_baseline_leave_an_empty_table():
+    nothing = compared(cells([0.1, 0.5, 0.9]))
+    table = compare_organisms([nothing, nothing])
+    assert len(table) == 0
+    assert {"verdict", "difference_p_holm", "sentence"} <= set(table.columns)
+    assert compare_organisms([nothing, comparisons([0.3])[0]])["verdict"].tolist() == ["better"]
 
 
 @pytest.mark.parametrize(("scatter", "images"), [(0.0, 8), (0.3, 4), (0.3, 8)])
@@ -265,7 +307,7 @@ def test_scripts_gather_organisms(tmp_path, capsys):
     table = pd.read_csv(tmp_path / "comparison.csv")
     assert table["organism"].tolist() == ["organism-0", "organism-1"]
     assert table["verdict"].iloc[1] == "better"
-    assert "organism-1: synthetic is better than classical" in capsys.readouterr().out
+    assert "organism-1: sketchscope is better than classical" in capsys.readouterr().out
     inputs = {"table": tmp_path / "comparison.csv"}
     run_script("plot_verdict", tmp_path, inputs=inputs, outputs={"figure": tmp_path / "comparison.png"})
     assert (tmp_path / "comparison.png").stat().st_size > 5000

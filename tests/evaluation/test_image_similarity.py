@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 from scipy.stats import wasserstein_distance
-from sketchscope.diffusion.tiling import tiles
+from sketchscope.diffusion.tiling import cut_tiles
 from sketchscope.evaluation.image_similarity import (
     border_index,
     histogram_distance,
@@ -81,7 +81,7 @@ def test_spectrum_distance(shape):
     ("shape", "tile", "overlap"), [((96, 96), (32, 32), (8, 8)), ((8, 96, 96), (8, 32, 32), (0, 8, 8))]
 )
 def test_indices_of_what_tiles_leave(shape, tile, overlap):
-    regions, rng = tiles(shape, tile, overlap), np.random.default_rng(0)
+    regions, rng = cut_tiles(shape, tile, overlap), np.random.default_rng(0)
     image, cells = rng.standard_normal(shape), np.ones(shape, bool)
     assert border_index(image, regions) == pytest.approx(1, abs=0.05)
     assert texture_index(image, cells, regions) == pytest.approx(1, abs=0.05)

@@ -11,6 +11,17 @@ from sketchscope.errors import InputError
 from sketchscope.evaluation import metrics
 
 ROOT = Path(__file__).parents[1]
+THRESHOLDS = [0.5, 0.75, 0.9]
+
+
+def score_images(images, border=0):
+    return metrics.score_images(images, THRESHOLDS, border)
+
+
+def score_image(reference, predicted, thresholds=THRESHOLDS):
+    """The cells and the scores of a single image."""
+    cells, scores = metrics.score_images([("0000", reference, predicted)], thresholds, 0)
+    return cells, scores["per_image"][0]
 
 
 @pytest.fixture(params=list(itertools.product(SHAPES, range(5))), ids=str)
@@ -58,7 +69,7 @@ def test_best_iou_is_the_largest_of_all_pairs(pair):
 
 
 def test_matching_maximises_the_sum_of_iou(pair):
-    iou, matched = metrics.matched_iou(metrics.count_overlaps(*pair))
+    iou, matched = metrics.match_cells(metrics.count_overlaps(*pair))
     dense = dense_iou(*pair)
     assert iou.sum() == pytest.approx(dense[linear_sum_assignment(-dense)].sum())
     taken = matched[matched > 0]
@@ -72,7 +83,7 @@ def test_matching_maximises_the_sum_of_iou(pair):
 def test_good_matches_equal_those_of_cellpose(pair):
     """Above an IoU of one half, no cell has a second candidate."""
     expected, _ = mask_ious(*pair)
-    iou, _ = metrics.matched_iou(metrics.count_overlaps(*pair))
+    iou, _ = metrics.match_cells(metrics.count_overlaps(*pair))
     np.testing.assert_allclose(iou[expected > 0.5], expected[expected > 0.5])
 
 
@@ -86,9 +97,9 @@ def test_labels_may_be_anything(shape):
     rng = np.random.default_rng(1)
     reference = blobs(rng, shape, 12)
     predicted = spoilt(rng, reference)
-    plain = metrics.cell_table(metrics.count_overlaps(reference, predicted))
+    plain = metrics.tabulate_cells(metrics.count_overlaps(reference, predicted))
     strange = np.concatenate([[0], 7 + 1000 * np.sort(rng.choice(4_000_000, reference.max(), False))])
-    moved = metrics.cell_table(metrics.count_overlaps(strange[reference], predicted.astype(np.uint8)))
+    moved = metrics.tabulate_cells(metrics.count_overlaps(strange[reference], predicted.astype(np.uint8)))
     np.testing.assert_array_equal(moved["label"], strange[1:])
     np.testing.assert_array_equal(moved["area"], np.bincount(reference.ravel())[1:])
     assert moved.drop(columns="label").equals(plain.drop(columns="label"))
@@ -97,7 +108,7 @@ def test_labels_may_be_anything(shape):
 def test_a_line_by_hand():
     reference = np.array([[1, 1, 1, 1, 0, 2, 2, 0, 3, 3]])
     predicted = np.array([[9, 9, 9, 0, 0, 5, 5, 5, 5, 0]])
-    cells, scores = metrics.score_image(reference, predicted, [0.5, 0.75])
+    cells, scores = score_image(reference, predicted, [0.5, 0.75])
     assert cells["label"].tolist() == [1, 2, 3]
     assert cells["area"].tolist() == [4, 2, 2]
     assert cells["iou"].tolist() == [0.75, 0.5, 0]  # 2 and 3 both touch 5, which goes to 2
@@ -115,7 +126,7 @@ def test_matching_is_optimal_and_not_greedy():
     # Greedy would take the best pair (1, 8) with 4/7 and leave 2 nothing but 9's 0.
     reference = np.repeat([1, 2, 0], [6, 3, 1])
     predicted = np.repeat([9, 8, 0], [2, 7, 1])
-    iou, matched = metrics.matched_iou(metrics.count_overlaps(reference, predicted))
+    iou, matched = metrics.match_cells(metrics.count_overlaps(reference, predicted))
     assert matched.tolist() == [9, 8]
     np.testing.assert_allclose(iou, [2 / 6, 3 / 7])
 
@@ -123,7 +134,7 @@ def test_matching_is_optimal_and_not_greedy():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_perfect_segmentation(shape):
     labels = blobs(np.random.default_rng(0), shape, 9)
-    cells, scores = metrics.score_image(labels, labels)
+    cells, scores = score_image(labels, labels)
     assert (cells[["iou", "best_iou", "seg"]] == 1).all(axis=None)
     assert cells["matched"].tolist() == cells["label"].tolist()
     assert [scores[key] for key in ("ap50", "ap75", "ap90", "seg")] == [1, 1, 1, 1]
@@ -132,7 +143,7 @@ def test_perfect_segmentation(shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_nothing_predicted(shape):
     labels = blobs(np.random.default_rng(0), shape, 9)
-    cells, scores = metrics.score_image(labels, np.zeros_like(labels))
+    cells, scores = score_image(labels, np.zeros_like(labels))
     assert len(cells) == labels.max() == scores["fn50"]
     assert not cells[["iou", "matched", "best_iou", "seg"]].any(axis=None)
     assert (scores["ap50"], scores["seg"], scores["fp50"]) == (0, 0, 0)
@@ -141,12 +152,12 @@ def test_nothing_predicted(shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_reference_cell(shape):
     labels, empty = blobs(np.random.default_rng(0), shape, 9), np.zeros(shape, int)
-    cells, scores = metrics.score_image(empty, labels)
+    cells, scores = score_image(empty, labels)
     assert len(cells) == 0
     assert scores["seg"] is None
     assert scores["fp50"] == labels.max()
     assert scores["ap50"] == 0  # as in Cellpose: invented cells count
-    _, scores = metrics.score_image(empty, empty)
+    _, scores = score_image(empty, empty)
     assert scores["ap50"] is None
     assert scores["seg"] is None
 
@@ -158,10 +169,10 @@ def test_several_images():
         reference = blobs(rng, (40, 50), 12)
         images.append((name, reference, spoilt(rng, reference)))
     images.append(("003", np.zeros((40, 50), int), np.zeros((40, 50), int)))
-    cells, scores = metrics.score_images(iter(images))
-    tables = [metrics.score_image(reference, predicted)[0] for _, reference, predicted in images[:3]]
+    cells, scores = score_images(iter(images))
+    tables = [score_image(reference, predicted)[0] for _, reference, predicted in images[:3]]
     ap = np.mean([average_precision(a.astype(int), b)[0] for _, a, b in images[:3]], axis=0)
-    assert tuple(cells.columns) == metrics.CELL_COLUMNS
+    assert tuple(cells.columns) == metrics.IOU_COLUMNS
     assert cells["image"].tolist() == [n for (n, *_), t in zip(images, tables, strict=False) for _ in range(len(t))]
     assert [scores["ap50"], scores["ap75"], scores["ap90"]] == pytest.approx(ap.tolist())
     pooled = np.concatenate([slow_seg(a, b) for _, a, b in images])
@@ -176,7 +187,7 @@ def test_several_images():
 @pytest.mark.parametrize("border", [0, 1, 4, 9])
 def test_cells_outside_the_field_are_left_out(shape, border):
     labels = np.uint32(7) * blobs(np.random.default_rng(0), shape, 15)
-    kept = metrics.inside_field(labels, border)
+    kept = metrics.keep_inside_field(labels, border)
     y, x = np.indices(shape)[-2:]
     rim = np.minimum(np.minimum(y, shape[-2] - 1 - y), np.minimum(x, shape[-1] - 1 - x)) < border
     for label in np.unique(labels[labels > 0]):
@@ -194,13 +205,13 @@ def test_field_is_exact_to_the_voxel(depth):
     labels[..., :6, 10:15] = 2  # one row beyond it, though wholly within the rim of 6
     labels[..., 20:24, 35:] = 3
     labels[..., 10:20, 10:20] = 4
-    assert np.unique(metrics.inside_field(labels, 5)).tolist() == [0, 2, 4]
-    assert np.unique(metrics.inside_field(labels, 6)).tolist() == [0, 4]
-    assert (metrics.inside_field(labels, 5)[labels == 2] == 2).all()
+    assert np.unique(metrics.keep_inside_field(labels, 5)).tolist() == [0, 2, 4]
+    assert np.unique(metrics.keep_inside_field(labels, 6)).tolist() == [0, 4]
+    assert (metrics.keep_inside_field(labels, 5)[labels == 2] == 2).all()
     if depth:
         assert np.unique(labels[:1]).size == 5, "the first slice is no border"
         labels[1:][labels[1:] == 4] = 0
-        assert 4 in metrics.inside_field(labels, 5)
+        assert 4 in metrics.keep_inside_field(labels, 5)
 
 
 @pytest.mark.parametrize("depth", [(), (4,)])
@@ -210,10 +221,10 @@ def test_border_counts_on_both_sides(depth):
     reference[..., :4, 30:36] = 2  # lost, and within the rim
     predicted[..., 25:30, 30:36] = 3  # invented, and within the rim
     predicted[..., 10:13, 30:36] = 4  # invented, well inside
-    cells, scores = metrics.score_images([("a", reference, predicted)], border=5)
+    cells, scores = score_images([("a", reference, predicted)], border=5)
     assert cells["label"].tolist() == [1]
     assert (scores["border"], scores["n_cells"], scores["ap50"], scores["seg"]) == (5, 1, 0.5, 1)
-    _, scores = metrics.score_images([("a", reference, predicted)])
+    _, scores = score_images([("a", reference, predicted)])
     assert (scores["border"], scores["n_cells"], scores["ap50"], scores["seg"]) == (0, 2, 0.25, 0.5)
 
 
@@ -221,13 +232,13 @@ def test_border_counts_on_both_sides(depth):
 def test_border_that_leaves_no_field(border, shape):
     labels = np.ones(shape, int)
     with pytest.raises(InputError, match=rf"^frame7: evaluation.border: found {border}, .* of an image \({shape[0]}, "):
-        metrics.score_images([("frame7", labels, labels)], border=border)
+        score_images([("frame7", labels, labels)], border=border)
 
 
 def test_no_images():
-    cells, scores = metrics.score_images([])
+    cells, scores = score_images([])
     assert len(cells) == 0
-    assert tuple(cells.columns) == metrics.CELL_COLUMNS
+    assert tuple(cells.columns) == metrics.IOU_COLUMNS
     counts = {"n_images_scored": 0, "n_planes_scored": 0, "n_cells": 0, "border": 0, "per_image": []}
     assert {key: scores.pop(key) for key in counts} == counts
     assert set(scores.pop("average_precision").values()) == {None}
@@ -247,14 +258,14 @@ def test_no_images():
 )
 def test_labels_that_do_not_fit(predicted, message):
     with pytest.raises(InputError, match=message):
-        metrics.score_images([("frame7", np.ones((5, 6), int), predicted)])
+        score_images([("frame7", np.ones((5, 6), int), predicted)])
 
 
 def test_memory_grows_with_voxels_not_with_label_pairs():
     # 40,000 cells a side, all in one chain of overlaps: a dense matrix would need 12.8 GB.
     line = np.arange(160_000)
     overlaps = metrics.count_overlaps(1 + line // 4, 1 + (line + 1) // 4)
-    cells = metrics.cell_table(overlaps)
+    cells = metrics.tabulate_cells(overlaps)
     assert overlaps.row.size == 80_000
     np.testing.assert_allclose(cells["iou"].iloc[1:-1], 3 / 5)
     assert metrics.count_matches(overlaps, 0.5).tp == 40_000
@@ -266,7 +277,7 @@ def test_average_precision_equals_cellpose_on_many_pairs(shape):
     expected = np.array([average_precision(*pair, threshold=list(metrics.AP_THRESHOLDS))[0] for pair in pairs])
     overlaps = [metrics.count_overlaps(*pair) for pair in pairs]
     for image, values in zip(overlaps, expected, strict=True):
-        scores = metrics.score_overlaps([image])
+        scores = metrics.score_overlaps([image], THRESHOLDS)
         assert list(scores["average_precision"].values()) == pytest.approx(values.tolist(), rel=1e-6)
         assert scores["ap_mean"] == pytest.approx(values.mean(), rel=1e-6)
     scores = metrics.score_overlaps(overlaps, [0.5, 0.95])
@@ -277,7 +288,7 @@ def test_average_precision_equals_cellpose_on_many_pairs(shape):
 def test_names_of_thresholds():
     assert metrics.AP_THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
     labels = np.repeat([0, 1], 5)
-    assert list(metrics.score_image(labels, labels)[1]["average_precision"])[:2] == ["0.5", "0.55"]
+    assert list(score_image(labels, labels)[1]["average_precision"])[:2] == ["0.5", "0.55"]
 
 
 CHALLENGE = json.loads((ROOT / "data/challenge.json").read_text())
@@ -332,7 +343,7 @@ def test_splits_merges_and_sizes_by_hand():
     #                     merged in 9       split in 4, 5      too large      in two halves, of which none covers it
     reference = np.array([1, 1, 1, 2, 2, 0, 3, 3, 3, 3, 3, 0, 4, 4, 4, 0, 0, 6, 6])
     predicted = np.array([9, 9, 9, 9, 9, 0, 4, 4, 4, 5, 5, 0, 6, 6, 6, 6, 0, 7, 8])
-    cells, scores = metrics.score_image(reference, predicted)
+    cells, scores = score_image(reference, predicted)
     cells = cells.set_index("label")
     assert cells["pieces"].to_dict() == {1: 1, 2: 0, 3: 2, 4: 1, 6: 2}
     assert cells["sharing"].to_dict() == {1: 2, 2: 2, 3: 1, 4: 1, 6: 0}
@@ -348,7 +359,7 @@ def planes_of(reference, predicted, chosen):
 def test_sparse_truth_is_scored_in_its_planes_alone():
     reference, predicted = random_pair((8, 20, 24), 0)
     some = np.where(reference % 2 == 1, reference, 0)  # not all cells are annotated
-    cells, scores = metrics.score_images(planes_of(some, predicted, [2, 5]))
+    cells, scores = score_images(planes_of(some, predicted, [2, 5]))
     expected = np.concatenate([slow_seg(some[plane], predicted[plane]) for plane in (2, 5)])
     np.testing.assert_allclose(cells["seg"], expected)
     assert scores["seg"] == pytest.approx(expected.mean())
@@ -360,14 +371,14 @@ def test_sparse_truth_is_scored_in_its_planes_alone():
     assert set(scores["per_image"][0]) == {"image", "plane", "n_reference", "seg"}
     # what lies in other planes makes no difference
     elsewhere = np.where(np.isin(np.arange(8), [2, 5])[:, None, None], predicted, 7)
-    assert metrics.score_images(planes_of(some, elsewhere, [2, 5]))[1]["seg"] == scores["seg"]
+    assert score_images(planes_of(some, elsewhere, [2, 5]))[1]["seg"] == scores["seg"]
 
 
 def test_sparse_truth_beside_whole_images():
     whole, sparse = random_pair((8, 20, 24), 1), random_pair((8, 20, 24), 2)
     images = [("0001", *whole), *planes_of(*sparse, [4])]
-    cells, scores = metrics.score_images(images)
-    alone = metrics.score_images(images[:1])[1]
+    cells, scores = score_images(images)
+    alone = score_images(images[:1])[1]
     assert {key: scores[key] for key in ("ap50", "pq", "det")} == {key: alone[key] for key in ("ap50", "pq", "det")}
     assert scores["seg"] == pytest.approx(cells["seg"].mean())
     assert scores["n_cells"] > alone["n_cells"]
@@ -377,7 +388,7 @@ def test_sparse_truth_beside_whole_images():
 def test_sparse_truth_of_another_shape():
     labels = np.ones((3, 5, 6), int)
     with pytest.raises(InputError, match=r"^0000, plane 2: predicted .* \(5, 6\), the reference \(5, 7\)"):
-        metrics.score_images([metrics.LabelPair("0000", np.ones((5, 7), int), labels, 2)])
+        score_images([metrics.LabelPair("0000", np.ones((5, 7), int), labels, 2)])
 
 
 def test_exactly_half_is_not_most_of_a_cell():
@@ -385,16 +396,16 @@ def test_exactly_half_is_not_most_of_a_cell():
     overlaps = metrics.count_overlaps(np.repeat([0, 1, 0], [2, 4, 2]), np.repeat([5, 6], [4, 4]))
     assert overlaps.pieces.tolist() == [0]
     assert overlaps.covered.tolist() == [0, 0]
-    assert metrics.score_overlaps([overlaps])["n_splits"] == 0
+    assert metrics.score_overlaps([overlaps], THRESHOLDS)["n_splits"] == 0
     overlaps = metrics.count_overlaps(np.repeat([1, 2], [4, 4]), np.repeat([0, 5, 0], [2, 4, 2]))
     assert overlaps.pieces.tolist() == [0, 0]
     assert overlaps.covered.tolist() == [0]
-    assert metrics.score_overlaps([overlaps])["n_merges"] == 0
+    assert metrics.score_overlaps([overlaps], THRESHOLDS)["n_merges"] == 0
 
 
 def test_median_iou_is_of_the_matching_and_not_of_the_best_overlaps():
     pair = metrics.LabelPair("a", np.repeat([[1, 2]], [4, 2], axis=1), np.full((1, 6), 5))
-    cells, scores = metrics.score_images([pair])
+    cells, scores = score_images([pair])
     assert cells["iou"].tolist() == pytest.approx([4 / 6, 0])
     assert cells["best_iou"].tolist() == pytest.approx([4 / 6, 2 / 6])
     assert scores["iou_median"] == pytest.approx(2 / 6)

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,19 +67,21 @@ def test_divergence_of_two_levels_is_one_bit():
 
 def test_score_of_the_image_itself_and_of_a_noisy_one(example):
     voxel_size = SHAPES[example.image.shape]
-    itself = start_sweep.score_examples([example], [example.image], voxel_size, "nuclei")
+    itself = start_sweep.score_examples([example], [example.image], voxel_size, touching=False)
     assert (itself["psnr"], itself["histogram"], itself["spectrum"]) == (np.inf, 0, 0)
     assert itself["zncc"] == pytest.approx(1)
     assert (itself["cells"], itself["lost"]) == (2, 0)
     assert itself["displacement"] < 0.3
     noisy = example.image + np.random.default_rng(2).normal(0, 0.2, example.image.shape)
-    other = start_sweep.score_examples([example], [noisy], voxel_size, "nuclei")
+    other = start_sweep.score_examples([example], [noisy], voxel_size, touching=False)
     inside = example.labels > 0
     assert other["psnr"] == pytest.approx(psnr(noisy, example.image, inside))
     assert other["psnr"] == pytest.approx(10 * np.log10(4 / 0.04), abs=0.3)
     assert other["zncc"] == pytest.approx(np.corrcoef(noisy[inside], example.image[inside])[0, 1])
     assert other["spectrum"] > 1.5
-    nothing = start_sweep.score_examples([example._replace(labels=0 * example.labels)], [noisy], voxel_size, "nuclei")
+    nothing = start_sweep.score_examples(
+        [example._replace(labels=0 * example.labels)], [noisy], voxel_size, touching=False
+    )
     assert np.isnan(nothing["psnr"])
     assert nothing["cells"] == 0
 
@@ -101,7 +105,7 @@ def test_sweep_asks_for_every_point_with_the_same_noise(example):
             SHAPES[example.image.shape],
             start_sweep.Grid(t_starts=[100, 300], sigmas=[0, 2]),
             key=[7, 8],
-            stain="nuclei",
+            touching=False,
         )
     )
     assert asked == [(t, s, [7, 8, n]) for s in (0, 2) for t in (100, 300) for n in (0, 1)]
@@ -127,3 +131,29 @@ def test_an_example_is_drawn_as_bright_as_its_cells(example):
     assert sharp[example.labels == 3].mean() == pytest.approx(0.6, abs=0.01)
     assert (sharp[example.labels == 0] == np.float32(-0.9)).all()
     assert np.std(draw(example, 2.0)) < np.std(sharp)
+
+
+def scored_grid(**columns):
+    rows = pd.DataFrame({"t_start": [100, 200, 300, 100, 200, 300], "sigma": [0.0] * 3 + [1.0] * 3})
+    return rows.assign(**{"divergence": 0.0, "spectrum": 1.0} | columns)
+
+
+@pytest.mark.parametrize(
+    ("columns", "fixed", "chosen"),
+    [
+        ({}, {}, (100, 0)),
+        ({"divergence": [9, 9, 0, 9, 0, 0]}, {}, (200, 1)),  # the earliest start comes before the smallest blur
+        ({"divergence": [9, 0, 0, 9, 0, 0]}, {}, (200, 0)),
+        ({"spectrum": [3, 2, 1.2, 3, 2, 1]}, {}, (300, 0)),
+        ({"spectrum": [0, 2, 1.2, 3, 2, 1], "divergence": [9, 0, 0, 0, 0, 0]}, {}, (300, 0)),  # the best of those left
+        ({"divergence": [9, 8, 7, 9, 8, 6]}, {}, (300, 1)),  # none is good enough: the nearest
+        ({"divergence": [0, 0, 0, 9, 9, 0]}, {"sigma": 1}, (300, 1)),
+        ({"divergence": [9, 9, 0, 0, 0, 0]}, {"t_start": 300}, (300, 0)),
+        ({}, {"t_start": 200, "sigma": 1}, (200, 1)),
+    ],
+)
+def test_choice(columns, fixed, chosen):
+    choice = start_sweep.choose_start(scored_grid(**columns), 0.001, 0.3, **fixed)
+    assert (choice["t_start"], choice["sigma"]) == chosen
+    assert set(choice) == {"t_start", "sigma", "divergence", "spectrum"}
+    json.dumps(choice)

@@ -103,7 +103,7 @@ def test_damaged_member_leaves_nothing(tmp_path):
     assert names(tmp_path) == ["a.zip"]
 
 
-def test_damage_that_the_decompressor_finds_is_told_in_its_words(tmp_path):
+def test_damage_that_the_decompressor_finds_is_reported_in_its_words(tmp_path):
     archive = tmp_path / "a.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_BZIP2) as file:
         file.writestr("a", b"x" * 1000)
@@ -136,7 +136,7 @@ def test_member_that_holds_more_than_it_declares(tmp_path):
     with pytest.raises(InputError, match="bomb does not hold its 10 bytes"):
         archives._write_member(tmp_path / "a.zip", member, tmp_path / "bomb", None)
     assert names(tmp_path) == []
-    assert source.tell() <= archives.CHUNK  # the rest was not even unpacked
+    assert source.tell() <= archives.READ_BYTES  # the rest was not even unpacked
 
 
 def test_zip_that_declares_too_little(tmp_path):

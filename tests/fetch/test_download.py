@@ -1,9 +1,11 @@
 import io
 import json
+import ssl
 import sys
+from urllib.error import URLError
 
 import pytest
-from serving import BODY, FILE, fill_disk, names, ranges, sha256
+from serving import BODY, FILE, Handler, fill_disk, names, ranges, sha256
 from sketchscope.errors import InputError
 from sketchscope.fetch import download
 
@@ -198,11 +200,11 @@ def test_redirect_from_https_to_http_is_refused():
 
 
 def test_mirror_takes_the_place_of_the_host(server, tmp_path):
-    server.files["/copies/a/b.bin"] = b"mirrored"
+    server.files["/copies/a/b.bin"] = b"apply_mirror"
     url, mirror = "https://example.invalid/a/b.bin", server.url + "/copies/"
-    assert download.download(url, tmp_path / "f", mirror=mirror) == sha256(b"mirrored")
-    assert download.mirrored(url + "?c=1", mirror) == server.url + "/copies/a/b.bin?c=1"
-    assert download.mirrored(url, None) == url
+    assert download.download(url, tmp_path / "f", mirror=mirror) == sha256(b"apply_mirror")
+    assert download.apply_mirror(url + "?c=1", mirror) == server.url + "/copies/a/b.bin?c=1"
+    assert download.apply_mirror(url, None) == url
 
 
 def test_progress_is_printed_as_lines(server, tmp_path, capsys, monkeypatch):
@@ -240,3 +242,26 @@ def test_folder_that_cannot_be_written(server, tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match="file"):
         get(server, tmp_path / "file" / "f")
+
+
+def test_certificate_that_is_not_trusted_is_not_retried(tmp_path, monkeypatch):
+    calls = []
+
+    def refuse(opener, request, timeout):
+        calls.append(request.full_url)
+        cause = ssl.SSLCertVerificationError("untrusted")
+        cause.verify_message = "self-signed certificate"
+        raise URLError(cause)
+
+    monkeypatch.setattr(download.request.OpenerDirector, "open", refuse)
+    with pytest.raises(InputError, match=r"its certificate is not trusted \(self-signed certificate\)$"):
+        download.download("https://localhost/a", tmp_path / "f")
+    assert calls == ["https://localhost/a"]
+
+
+def test_range_that_was_not_requested_is_refused(server, tmp_path, monkeypatch):
+    """A server that answers a request for the whole file with a part of it."""
+    monkeypatch.setattr(Handler, "span", lambda self, etag, size: (0, size // 2))
+    with pytest.raises(InputError, match=r"failed 3 times \(the file has changed on the server"):
+        get(server, tmp_path / "f")
+    assert names(tmp_path) == []

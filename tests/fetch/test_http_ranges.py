@@ -10,7 +10,7 @@ from sketchscope.fetch.http_ranges import RangeFile
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(http_ranges, "BLOCK", 1000)
+    monkeypatch.setattr(http_ranges, "FETCH_BYTES", 1000)
 
 
 def test_reads_what_is_asked_for(server):

@@ -3,16 +3,15 @@ import json
 import pandas as pd
 import pytest
 from running import run_script
-from serving import names, sha256, write_zip
+from serving import COMMON, names, sha256, write_zip
 from sketchscope.errors import InputError
 from sketchscope.fetch import datasets, osf
 
-COMMON = {"axes": "YX", "voxel_size": [0.5, 0.5], "citation": "Someone", "terms": "cite"}
 ROOT = "/v2/nodes/dnp65/files/osfstorage/"
 
 
 def file_item(path, data, *, hashes=True):
-    """A file as the API describes it, of which the address does not tell the name."""
+    """A file as the API describes it; its address does not contain its name."""
     extra = {"hashes": {"md5": "0", "sha256": sha256(data)}} if hashes else {}
     attributes = {"kind": "file", "name": path.split("/")[-1], "materialized_path": path, "size": len(data)}
     return {
@@ -100,7 +99,7 @@ def test_a_circle_of_pages_ends(server):
 
 
 def test_files_by_name(server, project, tmp_path):
-    """In folders and out of archives, cut connections resumed."""
+    """In folders and in archives; cut connections are resumed."""
     server.faults[f"/download/{sha256(b'i1')}/"] = "cut once"
     entry = {"kind": "osf", "node": "dnp65", "images": ["*image_*.tif"], "labels": ["*mask_*.tif"], **COMMON}
     entry |= {"archives": ["*.zip"], "truth": "gold"}

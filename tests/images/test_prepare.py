@@ -1,22 +1,20 @@
 import errno
 import json
 import os
-import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
+import running
 import sketchscope.images.prepare
 import tifffile
 from sketchscope.errors import InputError
-from sketchscope.images.intensity import intensity_limits
 from sketchscope.images.manifest import load_normalised, load_references, read_manifest
-from sketchscope.images.prepare import parse_ordinals, prepare, read_dataset, split_images
+from sketchscope.images.prepare import Preparation, Target, prepare_images
+from sketchscope.images.raw_files import RawImages
 from sketchscope.io.images import image_files, read_image, write_image
 from sketchscope.labels import integer_labels
-from snakemake.iocontainers import Namedlist
 
-SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "prepare_images.py"
 SHAPES = {2: (24, 32), 3: (4, 24, 32)}
 VOXELS = {2: (0.5, 0.25), 3: (2.0, 0.5, 0.25)}
 both_dimensions = pytest.mark.parametrize("dimensions", [2, 3])
@@ -32,9 +30,14 @@ def write(path, image, **options):
 
 
 def prepare_in(folder, images, dimensions, **options):
-    options = {"voxel_size": VOXELS[dimensions]} | options
+    """Prepare images into a folder; options are fields of `RawImages` and `Preparation`."""
+    raw = RawImages(images, "auto", VOXELS[dimensions])
+    preparation = Preparation(None, None, (0.1, 99.9), 1.0, None)
+    raw = raw._replace(**{key: value for key, value in options.items() if key in RawImages._fields})
+    preparation = preparation._replace(**{key: value for key, value in options.items() if key in Preparation._fields})
+    assert options.keys() <= {*RawImages._fields, *Preparation._fields}
     out = folder / "results"
-    return prepare(images, out / "images", out / "labels", out / "manifest.csv", dimensions=dimensions, **options)
+    return prepare_images(raw, Target(out / "images", out / "labels", out / "manifest.csv"), dimensions, preparation)
 
 
 def assert_refused(folder, images, dimensions, message, **options):
@@ -246,11 +249,11 @@ def test_truncated_file_is_refused_before_anything_is_written(tmp_path, dimensio
 def test_colour_and_4d_where_3d_is_due_are_refused(tmp_path):
     colour = tmp_path / "colour.tif"
     tifffile.imwrite(colour, random_image((24, 32, 3), "uint8"), photometric="rgb")
-    message = r"colour\.tif: has shape \(24, 32, 3\) \(axes YXS\) where a {} is due"
+    message = r"colour\.tif: has shape \(24, 32, 3\) \(axes YXS\) where a {} is expected"
     assert_refused(tmp_path, [colour], 2, message.format("2D image"))
     assert_refused(tmp_path, [colour], 3, message.format("3D stack"))
     lapse = write(tmp_path / "lapse.tif", random_image((2, 4, 24, 32)))
-    assert_refused(tmp_path, [lapse], 3, r"lapse\.tif: has shape .* 3D stack is due; .* set axes: TZYX")
+    assert_refused(tmp_path, [lapse], 3, r"lapse\.tif: has shape .* 3D stack is expected; .* set axes: TZYX")
 
 
 @both_dimensions
@@ -313,95 +316,29 @@ def test_job_killed_before_the_end_leaves_the_former_output(tmp_path, monkeypatc
     assert after == before
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("0", [0]), ("0-3", [0, 1, 2, 3]), (" 7, 2 ,0-1 ", [0, 1, 2, 7]), ("2-3,3", [2, 3]), (4, [4])],
-)
-def test_ordinals(text, expected):
-    assert parse_ordinals(text, 8, "train_images") == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", 'train_images: found "", allowed are ordinals from 0 such as 0-11'),
-        ("a", "allowed are ordinals"),
-        ("1,,2", "allowed are ordinals"),
-        ("-1", "allowed are ordinals"),
-        ("1-", "allowed are ordinals"),
-        ("1-2-3", "allowed are ordinals"),
-        ("1.5", "allowed are ordinals"),
-        ("3-1", "from its lower to its upper end"),
-        ("5-8", 'train_images: found "5-8", but there are 8 images, 0 to 7'),
-    ],
-)
-def test_bad_ordinals(text, message):
-    with pytest.raises(InputError, match=message):
-        parse_ordinals(text, 8, "train_images")
-
-
-@pytest.mark.parametrize(
-    ("count", "train", "test", "expected"),
-    [
-        (1, None, None, ["both"]),
-        (1, "0", "0", ["both"]),
-        (2, None, None, ["train", "test"]),
-        (10, None, None, ["train"] * 8 + ["test"] * 2),
-        (4, None, "0", ["test", "train", "train", "train"]),
-        (4, "1", "2-3", [None, "train", "test", "test"]),
-        (4, "0", None, ["train", None, None, "test"]),
-    ],
-)
-def test_split(count, train, test, expected):
-    assert split_images(count, train, test) == expected
-
-
-def test_split_that_mixes_or_starves_is_refused():
-    with pytest.raises(InputError, match="train_images and test_images: share 2, 3 of 5 images"):
-        split_images(5, "0-3", "2-4")
-    with pytest.raises(InputError, match=r"share 4 of 5 images; .* null means the last fifth"):
-        split_images(5, "0-4", None)
-    with pytest.raises(InputError, match="test_images: takes all 5 images"):
-        split_images(5, None, "0-4")
-
-
-def test_limits_are_percentiles():
-    image = np.arange(1001, dtype="uint16").reshape(7, 143)
-    assert intensity_limits(image, (10, 90), "a.tif") == pytest.approx((100, 900))
-
-
 def test_labels_beyond_32_bits_are_refused():
     assert integer_labels(np.array([[0, 2**32 - 1]]), "a.tif").dtype == np.uint32
     with pytest.raises(InputError, match="whole numbers from 0"):
         integer_labels(np.array([[0, 2**32]]), "a.tif")
 
 
-class Job:
-    """What Snakemake hands to a script."""
-
-    def __init__(self, folder, inputs, params):
-        defaults = {
-            "images": None,
-            "labels": None,
-            "dimensions": 2,
-            "axes": "auto",
-            "voxel_size": None,
-            "train_images": None,
-            "test_images": None,
-            "percentiles": [0.1, 99.9],
-            "gamma": 1.0,
-            "min_shape": [16, 16],
-        }
-        outputs = {name: str(folder / "results" / name) for name in ("images", "labels")}
-        outputs["manifest"] = str(folder / "results" / "manifest.csv")
-        self.input = Namedlist(fromdict=inputs)
-        self.output = Namedlist(fromdict=outputs)
-        self.params = Namedlist(fromdict=defaults | params)
-        self.log = [str(folder / "prepare.log")]
-
-
-def run_script(*job):
-    runpy.run_path(str(SCRIPT), init_globals={"snakemake": Job(*job)})
+def run_script(folder, inputs, params):
+    """Run the script into {folder}/results."""
+    settings = {
+        "images": None,
+        "labels": None,
+        "dimensions": 2,
+        "axes": "auto",
+        "voxel_size": None,
+        "train_images": None,
+        "test_images": None,
+        "percentiles": [0.1, 99.9],
+        "gamma": 1.0,
+        "min_shape": [16, 16],
+    }
+    outputs = {name: str(folder / "results" / name) for name in ("images", "labels")}
+    outputs["manifest"] = str(folder / "results" / "manifest.csv")
+    running.run_script("prepare_images", folder, inputs=inputs, outputs=outputs, params=settings | params)
 
 
 def test_script_with_the_users_files(tmp_path):
@@ -411,7 +348,7 @@ def test_script_with_the_users_files(tmp_path):
     run_script(tmp_path, {"images": paths, "labels": truth}, params)
     rows = read_manifest(tmp_path / "results" / "manifest.csv")
     assert [row.labelled for row in rows] == [False] * 4 + [True]
-    assert "5 images, 1 of them with labels" in (tmp_path / "prepare.log").read_text()
+    assert "5 images, 1 of them with labels" in (tmp_path / "logs/prepare_images.log").read_text()
 
 
 def write_dataset(folder, **entries):
@@ -423,7 +360,7 @@ def write_dataset(folder, **entries):
     return str(folder / "data" / "dataset.json")
 
 
-def test_script_with_a_dataset_whose_facts_the_settings_override(tmp_path):
+def test_script_with_a_dataset_that_the_settings_override(tmp_path):
     dataset = write_dataset(tmp_path, axes="ZYX", voxel_size=[3, 2, 1])
     run_script(tmp_path, {"dataset": dataset}, {"dimensions": 3, "min_shape": None})
     rows = read_manifest(tmp_path / "results" / "manifest.csv")
@@ -447,17 +384,6 @@ def test_labels_of_the_background_become_0(tmp_path, dimensions):
     prepare_in(tmp_path, images, dimensions, labels=labels, background_label=1)
     (path,) = image_files(tmp_path / "results/labels").values()
     np.testing.assert_array_equal(read_image(path), np.where(stored == 1, 0, stored))
-
-
-def test_dataset_with_a_background_label(tmp_path):
-    assert read_dataset(write_dataset(tmp_path / "a", background_label=1))["background_label"] == 1
-    assert read_dataset(write_dataset(tmp_path / "b"))["background_label"] == 0
-
-
-def test_dataset_without_labels_axes_and_voxel_size(tmp_path):
-    dataset = read_dataset(write_dataset(tmp_path, labels=None))
-    assert dataset["images"] == [tmp_path / "data" / "a" / "t0.tif", tmp_path / "data" / "a" / "t1.tif"]
-    assert (dataset["labels"], dataset["axes"], dataset["voxel_size"]) == (None, "auto", None)
 
 
 def test_labels_of_single_planes(tmp_path):
@@ -495,12 +421,3 @@ def test_script_says_one_sentence_on_bad_input(tmp_path, capsys):
     assert caught.value.code == 1
     assert capsys.readouterr().err == f"Error: {path}: is constant, every value is 7\n"
     assert os.listdir(tmp_path / "results") == []
-
-
-@pytest.mark.parametrize(
-    ("count", "kept"),
-    [(2, 1), (3, 1), (4, 1), (5, 1), (9, 1), (10, 2), (14, 2), (15, 3), (19, 3), (20, 4), (24, 4), (100, 20)],
-)
-def test_the_last_fifth_is_tested_on_and_at_least_one(count, kept):
-    assert split_images(count, None, None) == ["train"] * (count - kept) + ["test"] * kept
-    assert split_images(count, "0", None) == ["train"] + [None] * (count - kept - 1) + ["test"] * kept

@@ -1,13 +1,11 @@
-import itertools
 import json
 
 import numpy as np
 import pytest
 import zarr
 from sketchscope.errors import InputError
-from sketchscope.io.atomic import state_of, states
-from sketchscope.io.images import create_image, image_files, open_image, read_image, write_image
-from sketchscope.io.ome_zarr import blocks
+from sketchscope.io.images import create_image, open_image, read_image, write_image
+from sketchscope.io.ome_zarr import split_into_blocks
 
 SHAPES = [(300, 140), (5, 130, 270), (1, 9, 9)]
 
@@ -33,7 +31,7 @@ def test_written_and_read_region_by_region(tmp_path, shape, suffix):
     image, path = image_of(shape), tmp_path / f"a{suffix}"
     with create_image(path, shape, image.dtype, (1.0,) * len(shape)) as array:
         assert not path.exists()
-        for region in blocks(shape):
+        for region in split_into_blocks(shape):
             array[region] = image[region]
     opened = open_image(path)
     assert opened.shape == shape
@@ -44,7 +42,7 @@ def test_written_and_read_region_by_region(tmp_path, shape, suffix):
 @pytest.mark.parametrize("shape", [*SHAPES, (140, 600, 1100)])
 def test_blocks_cover_every_voxel_once_and_are_whole_chunks(shape):
     count = np.zeros(shape, np.uint8)
-    for region in blocks(shape):
+    for region in split_into_blocks(shape):
         count[region] += 1
         assert all(
             s.start % 128 == 0 and (s.stop % 128 == 0 or s.stop == n) for s, n in zip(region, shape, strict=True)
@@ -91,26 +89,6 @@ def test_failure_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError):
         half_written()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_both_formats_are_listed(tmp_path):
-    for name in ("b.ome.zarr", "a.ome.tif", "c.ome.tif"):
-        write_image(tmp_path / name, image_of((4, 4)), (1, 1))
-    assert {name: path.name for name, path in image_files(tmp_path).items()} == {
-        "a": "a.ome.tif",
-        "b": "b.ome.zarr",
-        "c": "c.ome.tif",
-    }
-
-
-def test_state_changes_with_the_content(tmp_path):
-    paths, seen = [tmp_path / "a.ome.zarr", tmp_path / "b.ome.tif"], []
-    for value in range(2):
-        for path in paths:
-            write_image(path, np.full((9, 9), value, np.uint8), (1, 1))
-        assert states(paths) == {path.name: state_of(path) for path in paths}
-        seen += states(paths).values()
-    assert all(first != second for first, second in itertools.combinations(seen, 2))
 
 
 def test_what_is_no_ome_zarr_is_named(tmp_path):

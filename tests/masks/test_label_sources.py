@@ -3,6 +3,7 @@ import pytest
 import tifffile
 from sketchscope.errors import InputError
 from sketchscope.images.manifest import ManifestRow
+from sketchscope.images.raw_files import RawImages
 from sketchscope.masks.label_sources import read_label_files, read_training_labels
 
 SHAPES = {2: (20, 30), 3: (4, 20, 30)}
@@ -67,12 +68,8 @@ def test_labels_of_training_images_alone_are_taken(tmp_path, dimensions):
     labels = some_labels(dimensions, 4)
     for name in ("a.tif", "b.tif", "a-truth.tif"):
         tifffile.imwrite(tmp_path / name, labels, photometric="minisblack")
-    dataset = {
-        "images": [tmp_path / "a.tif", tmp_path / "b.tif"],
-        "labels": [tmp_path / "a-truth.tif", None],
-        "axes": axes(dimensions),
-        "background_label": 1,
-    }
+    images, labels_of_images = [tmp_path / "a.tif", tmp_path / "b.tif"], [tmp_path / "a-truth.tif", None]
+    dataset = RawImages(images, axes(dimensions), None, labels_of_images, background_label=1)
     source, other = str(tmp_path / "a.tif"), str(tmp_path / "b.tif")
     rows = [
         row(dimensions, "0000", "train", source, 0),
@@ -87,6 +84,6 @@ def test_labels_of_training_images_alone_are_taken(tmp_path, dimensions):
 
 
 def test_an_image_that_is_tested_on_as_well_lends_no_labels(tmp_path):
-    dataset = {"images": ["a.tif"], "labels": ["b.tif"], "axes": "YX", "background_label": 0}
+    dataset = RawImages(["a.tif"], "YX", None, ["b.tif"])
     assert list(read_training_labels(dataset, [row(2, split="both")])) == []
-    assert list(read_training_labels(dataset | {"labels": None}, [row(2)])) == []
+    assert list(read_training_labels(dataset._replace(labels=None), [row(2)])) == []

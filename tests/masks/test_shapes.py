@@ -7,7 +7,7 @@ from running import run_script
 from scipy.stats import ks_2samp
 from simulating import BOX, PLAIN, nuclei, tissue
 from sketchscope.errors import InputError
-from sketchscope.images.manifest import ManifestRow, plane_name, write_manifest
+from sketchscope.images.manifest import ManifestRow, name_plane_file, write_manifest
 from sketchscope.io.atomic import write_json
 from sketchscope.io.images import write_image
 from sketchscope.masks import shapes
@@ -147,7 +147,7 @@ def test_scripts_compare_and_draw(tmp_path, shape, labelled):
             write_image(tmp_path / f"{name}.ome.tif", labels, SPACING[ndim])
     (tmp_path / "labels").mkdir(exist_ok=True)
     if labelled == "plane":
-        write_image(tmp_path / "labels" / plane_name("0001", 2), labels[2], SPACING[ndim][1:])
+        write_image(tmp_path / "labels" / name_plane_file("0001", 2), labels[2], SPACING[ndim][1:])
     names = ("cells", "images", "comparison")
     files = {name: str(tmp_path / f"{name}.csv") for name in names}
     inputs = {"labels": str(tmp_path / "labels"), "manifest": str(tmp_path / "manifest.csv")}

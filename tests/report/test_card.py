@@ -56,7 +56,7 @@ def test_checksums_hold_and_tell_a_change(made):
 
 def test_masks_are_linked_where_they_can_be(made, monkeypatch):
     folder, _, suffix = made
-    member = card.members(folder / f"masks/batch_000/volume_0000{suffix}")[0]
+    member = card.list_members(folder / f"masks/batch_000/volume_0000{suffix}")[0]
     assert member.stat().st_nlink == 2
     assert member.samefile(folder.parent / member.relative_to(folder))
 
@@ -159,7 +159,7 @@ def test_images_of_ones_own_and_masks_from_files(tmp_path):
     ],
 )
 def test_size_category(count, category):
-    matter = card.front_matter("a", "nuclei", {"images": count, "axes": "YX"}, {})
+    matter = card.make_front_matter("a", "nuclei", {"images": count, "axes": "YX"}, {})
     assert matter["size_categories"] == [category]
 
 

@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.image import imread
-from sketchscope.images.windows import crop_typical
 from sketchscope.report import charts, pictures, style
 
 SHAPES = {"2d": ((60, 80), (0.5, 0.5)), "3d": ((5, 60, 80), (1.0, 0.5, 0.5))}
@@ -34,7 +33,8 @@ def noisy(labels, seed=0):
 
 def overlay(shape, reference=True):
     labels = two_cells(shape)
-    return pictures.Overlay("0001", noisy(labels), labels if reference else None, labels, labels)
+    predictions = {"sketchscope": labels, "classical": labels}
+    return pictures.Overlay("0001", noisy(labels), labels if reference else None, predictions)
 
 
 def test_pairs_show_the_data(geometry, tmp_path):
@@ -53,10 +53,10 @@ def test_pairs_show_the_data(geometry, tmp_path):
 
 def test_overlays_with_and_without_reference(geometry, tmp_path):
     shape, voxel_size = geometry
-    full = drawn(pictures.plot_overlays([overlay(shape)], voxel_size, "classical"), tmp_path / "overlays.png")
-    bare = pictures.plot_overlays([overlay(shape, reference=False)], voxel_size, "classical")
+    full = drawn(pictures.plot_overlays([overlay(shape)], voxel_size), tmp_path / "overlays.png")
+    bare = pictures.plot_overlays([overlay(shape, reference=False)], voxel_size)
     names = [text.get_text() for text in bare.legends[0].get_texts()]
-    assert names == ["trained on synthetic", "baseline: classical"]
+    assert names == ["trained on synthetic images", "classical"]
     assert full.std() > 0.1
     assert np.abs(full.mean() - drawn(bare, tmp_path / "overlays.png").mean()) > 1e-4
 
@@ -99,16 +99,16 @@ def test_running_mean_smooths_without_bias():
     "values", [np.linspace(0, 1, 200), np.array([0.7]), np.full(9, 0.5), np.array([]), np.zeros(3)]
 )
 def test_iou_of_any_number_of_cells(values, tmp_path):
-    figure = charts.plot_iou({"synthetic": np.linspace(0.2, 0.9, 50), "baseline": values})
+    figure = charts.plot_iou({"sketchscope": np.linspace(0.2, 0.9, 50), "classical": values})
     assert figure.axes[0].get_ylim() == (0, 1)
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert labels[0].startswith("synthetic\n50 cells")
+    assert labels[0].startswith("trained on synthetic images\n50 cells")
     assert ("no cells" in labels[1]) == (len(values) == 0)
     assert (drawn(figure, tmp_path / "iou.png") < 0.9).mean() > 0.01
 
 
 def test_iou_without_reference_says_so(tmp_path):
-    figure = charts.plot_iou({"synthetic": np.array([]), "baseline": np.array([])})
+    figure = charts.plot_iou({"sketchscope": np.array([]), "baseline": np.array([])})
     assert "no IoU" in figure.texts[0].get_text()
     assert (drawn(figure, tmp_path / "iou.png") < 0.5).any()
 
@@ -116,7 +116,7 @@ def test_iou_without_reference_says_so(tmp_path):
 def verdicts(**columns):
     return pd.DataFrame(
         {
-            **{"organism": ["hela", "cho", "worm"], "model_a": "synthetic", "model_b": "classical"},
+            **{"organism": ["hela", "cho", "worm"], "model_a": "sketchscope", "model_b": "classical"},
             **{"difference": [0.01, -0.3, np.nan], "difference_low": [-0.01, -0.4, np.nan]},
             **{"difference_high": [0.03, -0.2, np.nan], "difference_p": [0.3, 1e-6, np.nan]},
             **{"equivalence_p": [0.01, 1.0, np.nan], "margin": 0.05, "n_images": [8, 6, 0]},
@@ -135,10 +135,14 @@ def test_verdicts_are_drawn_and_written(tmp_path):
     ]
     texts = [text.get_text() for text in ax.texts]
     assert {"equivalent", "worse", "undecided", "+0.010", "-0.300", "0.3", "1e-06"} <= set(texts)
-    assert {"synthetic better", "classical better"} <= set(texts)
+    assert {"sketchscope better", "classical better"} <= set(texts)
     low, high = ax.get_xlim()
     assert low == -high < -0.4
     assert (drawn(figure, tmp_path / "verdict.png") < 0.9).mean() > 0.01
+    several = charts.plot_verdicts(verdicts(model_b=["classical", "cyto3", "classical"])).axes[0]
+    assert several.get_yticklabels()[1].get_text() == "cho, cyto3 (6 images)"
+    assert {"sketchscope better", "baseline better"} <= {text.get_text() for text in several.texts}
+    assert "no baseline" in charts.plot_verdicts(verdicts()[:0]).texts[0].get_text().lower()
     corrected = charts.plot_verdicts(verdicts(difference_p_holm=0.123, equivalence_p_holm=0.5)).axes[0].texts
     assert [text.get_text() for text in corrected].count("0.12") == 3
 
@@ -151,7 +155,7 @@ def test_audit(tmp_path, shape, referenced):
     cells = cells.assign(iou=[0.3, 0.9, 0.8], lost=[True, False, False])
     references = cells if referenced else cells[:0]
     image = np.random.default_rng(1).normal(100, 10, shape)
-    figure = charts.plot_audit(image, two_cells(shape), [2], cells, references, voxel_size, 3.0)
+    figure = charts.plot_audit(charts.AuditExample(image, two_cells(shape), [2]), cells, references, voxel_size, 3.0)
     example, histogram, scatter = figure.axes
     red = [tuple(lines.get_color()[0]) for lines in example.collections if len(lines.get_segments())]
     assert to_rgba(style.VERMILION) in red
@@ -217,14 +221,6 @@ def test_flatten_keeps_labels_and_stretches_z():
     flat = style.flatten(numbered, (1.0, 0.5, 0.5))
     np.testing.assert_array_equal(flat[:6], numbered[2])
     assert flat[6 + style.GAP :, 0].tolist() == [30, 30, 31, 31, 32, 32, 33, 33, 34, 34], "the section, 2 rows a slice"
-
-
-def test_crop_is_typical():
-    image = np.zeros((40, 120))
-    image[:, :40], image[:, 40:80] = 10, 5
-    rows, columns = crop_typical(image, (40, 40))
-    assert (rows, columns) == (slice(0, 40), slice(40, 80))
-    assert image[crop_typical(image, (500, 500))].shape == image.shape
 
 
 def test_outline_runs_around_the_pixels():
@@ -304,19 +300,20 @@ def test_samples_are_shown_in_their_order(geometry):
 @pytest.mark.parametrize("shape", [(60, 80), (1, 60, 80)])
 def test_each_model_is_outlined_in_its_own_panel(shape):
     image = np.random.default_rng(0).normal(100, 10, shape)
-    (reference, at_reference), (trained, at_trained), (classical, at_classical) = (
-        square(shape, *corner) for corner in ((5, 5), (25, 30), (45, 60))
+    (reference, at_reference), (trained, at_trained), (classical, at_classical), (cyto3, at_cyto3) = (
+        square(shape, *corner) for corner in ((5, 5), (25, 30), (45, 60), (45, 5))
     )
-    yellow, sky, vermilion = map(to_rgba, (style.YELLOW, style.SKY, style.VERMILION))
-    figure = pictures.plot_overlays(
-        [pictures.Overlay("0001", image, reference, trained, classical)], (1.0, 0.5, 0.5)[-len(shape) :], "classical"
-    )
+    yellow, sky, vermilion, green = map(to_rgba, (style.YELLOW, style.SKY, style.VERMILION, style.GREEN))
+    predictions = {"sketchscope": trained, "classical": classical, "cyto3": cyto3}
+    overlays = [pictures.Overlay("0001", image, reference, predictions)]
+    figure = pictures.plot_overlays(overlays, (1.0, 0.5, 0.5)[-len(shape) :])
     axes = figure.axes
-    assert [ax.get_title() for ax in axes] == ["test image", "trained on synthetic", "baseline: classical"]
+    assert [ax.get_title() for ax in axes] == [*("test image", "trained on synthetic images", "classical", "cyto3")]
     assert [outlines(ax) for ax in axes] == [
         {yellow: [at_reference]},
         {yellow: [at_reference], sky: [at_trained]},
         {yellow: [at_reference], vermilion: [at_classical]},
+        {yellow: [at_reference], green: [at_cyto3]},
     ]
     for ax in axes:
         np.testing.assert_allclose(picture(ax), as_shown(image.reshape(60, 80), percentiles(image), None))
@@ -324,8 +321,9 @@ def test_each_model_is_outlined_in_its_own_panel(shape):
     drawn_as = dict(zip([text.get_text() for text in legend.get_texts()], legend.get_lines(), strict=True))
     assert {name: to_rgba(line.get_color()) for name, line in drawn_as.items()} == {
         "reference": yellow,
-        "trained on synthetic": sky,
-        "baseline: classical": vermilion,
+        "trained on synthetic images": sky,
+        "classical": vermilion,
+        "cyto3": green,
     }
 
 
@@ -336,7 +334,9 @@ def test_planes_of_a_stack_are_the_brightest_and_one_halfway_to_the_farther_end(
     labels = np.zeros(image.shape, np.uint16)
     for plane in range(5):
         labels[plane, 5 : 10 + plane, 5:20] = 1
-    figure = pictures.plot_overlays([pictures.Overlay("a", image, labels, labels, labels)], (1.0, 0.5, 0.5))
+    figure = pictures.plot_overlays(
+        [pictures.Overlay("a", image, labels, {"sketchscope": labels, "classical": labels})], (1.0, 0.5, 0.5)
+    )
     other = {0: 2, 1: 2, 4: 2}[brightest]
     for row, plane in zip(np.reshape(figure.axes, (2, 3)), (brightest, other), strict=True):
         assert row[0].get_ylabel() == f"a, plane {plane + 1} of 5"
@@ -455,7 +455,7 @@ def test_audit_outlines_what_is_lost_and_draws_each_table_in_its_colour():
     references = pd.DataFrame({"contrast": [1.0], "contrast_to_noise": [7.0], "displacement": [0.1]})
     references = references.assign(iou=[0.95], lost=[False])
     image = np.random.default_rng(1).normal(100, 10, shape)
-    figure = charts.plot_audit(image, two_cells(shape), [2], cells, references, (0.5, 0.5), 3.0)
+    figure = charts.plot_audit(charts.AuditExample(image, two_cells(shape), [2]), cells, references, (0.5, 0.5), 3.0)
     example, histogram, scatter = figure.axes
     np.testing.assert_allclose(picture(example), as_shown(image, percentiles(image), None))
     assert outlines(example) == {

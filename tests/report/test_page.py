@@ -9,7 +9,7 @@ from reporting import ORGANISMS, TEXTS, settings_of, write_report
 from running import REPOSITORY
 from sketchscope.config.views import effective_settings
 from sketchscope.errors import InputError
-from sketchscope.report.page import MEASURES, caption, illustration, measures
+from sketchscope.report.page import MEASURES, fill_caption, list_measures, read_illustration
 
 CAPTIONS = sorted(TEXTS.glob("*.rst"))
 OF_ALL = {"comparison", "workflow"}  # captions that the report of one organism does not have
@@ -75,7 +75,7 @@ def test_page_asks_nothing_of_the_network(made):
     page = Page(made[3])
     files = [address for address in page.addresses if not address.startswith(("data:", "#"))]
     assert files == [
-        *("cellpose/synthetic/model", "synthetic/README.md", "evaluation/summary.json", "evaluation/statistics.csv")
+        *("cellpose/sketchscope/model", "synthetic/README.md", "evaluation/summary.json", "evaluation/statistics.csv")
     ]
     style = re.search(r"<style>(.*?)</style>", made[3], re.DOTALL)[1]
     assert "url(" not in style
@@ -100,7 +100,14 @@ def test_every_figure_is_in_the_page_as_it_was_drawn(made):
 def test_what_is_looked_for_first_is_on_top(made):
     _, _, summary, text = made
     wanted = [
-        *(f"Verdict: {summary['comparison']['verdict']}", "mean IoU is", "average precision at IoU 0.5"),
+        *(f"Verdict beside classical: {summary['comparisons'][0]['verdict']}", "mean IoU is"),
+        *(
+            "Verdict beside cyto3: better",
+            "is better than cyto3",
+            "Nuclei: not fetched",
+            "404 Not Found",
+            "average precision at IoU 0.5",
+        ),
         *("Figure of pairs</h2>", "Figure of overlays</h2>", "Figure of iou</h2>", "Figure of verdict</h2>"),
         *("Figure of samples</h2>", "Figure of loss</h2>", ">Cost</h2>", ">Files</h2>", ">Versions</h2>"),
     ]
@@ -111,8 +118,8 @@ def test_what_is_looked_for_first_is_on_top(made):
 def test_numbers_are_those_of_the_summary(made):
     words = Page(made[3]).text
     for line in (
-        *("average precision at IoU 0.5 0.900 0.800", "average precision at IoU 0.75 0.890 0.790"),
-        *("cells merged 1,204 1,204", "generate_volumes 2 60.0 310", "plot_loss 1 0.4 –", "all rules 4 7,260.4"),
+        *("average precision at IoU 0.5 0.900 0.800 0.700", "average precision at IoU 0.75 0.890 0.790 0.690"),
+        *("cells merged 1,204 1,204 1,204", "generate_volumes 2 60.0 310", "plot_loss 1 0.4 –", "all rules 4 7,260.4"),
         *("train_diffusion 1 7,200.0 812", "2 h 1 min of all jobs together, on CPU.", "Seed 5."),
     ):
         assert line in words
@@ -136,7 +143,7 @@ def test_settings_are_whole(made):
 def test_how_to_open_the_model(made):
     _, dimensions, _, text = made
     words, organism = Page(text).text, settings_of(dimensions)
-    assert "cp results/hela/cellpose/synthetic/model ~/.cellpose/models/sketchscope-hela" in words
+    assert "cp results/hela/cellpose/sketchscope/model ~/.cellpose/models/sketchscope-hela" in words
     assert f"sets the diameter to {organism['cell_diameter'] / 0.5:.2f} pixels" in words
     stitched = f"Set the stitch threshold to {organism['cellpose']['stitch_threshold']}."
     assert (stitched in words) == (ORGANISMS[dimensions] == "cho")
@@ -151,9 +158,10 @@ def test_gpu_hours_are_told(tmp_path, gpus, words):
 
 def test_what_is_not_known_is_a_dash_and_what_is_not_held_out_is_told(tmp_path):
     nothing = {key: None for key in ("ap50", "ap_mean", "iou_median", "pq", "n_splits")}
-    page = Page(write_report(tmp_path, synthetic=nothing, baseline=nothing | {"name": "classical"}, held_out=False)[1])
-    assert "average precision at IoU 0.5 – –" in page.text
-    assert "cells split – –" in page.text
+    models = dict.fromkeys(("sketchscope", "classical", "cyto3"), nothing)
+    page = Page(write_report(tmp_path, models=models, held_out=False)[1])
+    assert "average precision at IoU 0.5 – – –" in page.text
+    assert "cells split – – –" in page.text
     assert "The test images were also learnt from" in page.text
 
 
@@ -161,7 +169,9 @@ def test_everything_is_escaped(tmp_path):
     evil = '"><script>alert(1)</script>&'
     changes = {"organism": evil, "scale": evil, "versions": {"sketchscope": evil, evil: evil}}
     changes["seconds"], changes["jobs"], changes["peak_memory_mb"] = {evil: 1.0}, {evil: 1}, {evil: None}
-    changes["comparison"] = {"verdict": evil, "sentence": evil}
+    changes["comparisons"] = [{"model_b": evil, "verdict": evil, "sentence": evil}]
+    changes["models"] = dict.fromkeys(("sketchscope", evil), dict.fromkeys(MEASURES))
+    changes["not_available"] = {evil: evil}
     text = write_report(tmp_path, **changes)[1]
     assert "<script" not in text
     assert "script" not in Page(text).tags
@@ -181,9 +191,10 @@ def test_replicates_have_a_column(tmp_path):
 def test_precisions_come_in_the_order_of_their_thresholds():
     scores = {"ap97.5": 0.1, "ap_mean": 0.5, "pq": 0.6, "ap5": 0.9, "n_splits": 2, "ap50": None, "name": "classical"}
     trainings = {"count": 2, "mean": scores, "sd": scores | {"ap5": 0.1}}
-    found = measures({"synthetic": scores, "baseline": scores | {"ap5": 0.8}, "trainings": trainings})
+    models = {"classical": scores | {"ap5": 0.8}, "sketchscope": scores}  # sorted by name, as JSON files are
+    found = list_measures({"models": models, "comparisons": [{"model_b": "classical"}], "trainings": trainings})
     assert (found[0].mean, found[0].sd) == (0.9, 0.1)
-    assert [(line.title.split()[-1], line.synthetic, line.baseline, line.digits) for line in found] == [
+    assert [(line.title.split()[-1], *line.values, line.digits) for line in found] == [
         ("0.05", 0.9, 0.8, 3),
         ("0.5", None, None, 3),
         ("0.975", 0.1, 0.1, 3),
@@ -196,7 +207,7 @@ def test_precisions_come_in_the_order_of_their_thresholds():
 def test_a_figure_that_is_no_png(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(InputError, match=r"a\.png: is no PNG"):
-        illustration(tmp_path / "a.png", "a", "")
+        read_illustration(tmp_path / "a.png", "a", "")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +221,7 @@ def test_a_figure_that_is_no_png(tmp_path):
 def test_a_caption_that_cannot_be_shown_is_named(tmp_path, text, message):
     (tmp_path / "a.rst").write_text(text)
     with pytest.raises(InputError, match=rf"a\.rst: {message}"):
-        caption(tmp_path / "a.rst", {"snakemake": {"params": {}}})
+        fill_caption(tmp_path / "a.rst", {"snakemake": {"params": {}}})
 
 
 def test_captions_name_nothing_that_the_report_does_not_have():

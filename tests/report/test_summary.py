@@ -4,15 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from running import run_script
+from sketchscope import TRAINED
 from sketchscope.errors import InputError
-from sketchscope.images.manifest import ManifestRow, plane_name, write_manifest
+from sketchscope.images.manifest import ManifestRow, name_plane_file, write_manifest
 from sketchscope.io.images import write_image
 from sketchscope.report import summary
 from sketchscope.run.cost import Cost
 
 FIGURES = {"ap50", "ap75", "ap90", "ap_mean", *summary.SCORES}
 COMPARED = {
-    **{"model_a": "synthetic", "model_b": "classical", "verdict": "equivalent", "n_images": 4, "margin": 0.05},
+    **{"model_a": "sketchscope", "model_b": "classical", "verdict": "equivalent", "n_images": 4, "margin": 0.05},
     **{"difference": 0.01, "difference_low": -0.01, "difference_high": 0.03},
     **{"difference_p": 0.3, "equivalence_p": 0.004, "ranksum_p": 0.2},
 }
@@ -41,40 +42,45 @@ def scores(**changes):
     return {"n_images_scored": 4, "n_cells": 200, "border": 25} | figures | changes
 
 
-def summarised(synthetic=None, baseline=None, **changes):
-    keywords = {
-        "organism": "hela",
-        "scale": "demo",
-        "baseline_name": "classical",
-        "comparison": pd.Series(COMPARED),
-        "fidelity": {"t_start": 400, "sigma": 1.0, "psnr": 22.5, "zncc": 0.8},
-        "audit": AUDIT,
-        "shapes": SHAPES,
-        "costs": {
-            "train_diffusion": Cost(1, 240.0, 812.5, 0.0),
-            "draw_sketches": Cost(2, 1.5, None, 0.0),
-        },
-        "held_out": True,
-    }
-    return summary.summarise(synthetic or scores(), baseline or scores(ap50=0.6), **keywords | changes)
+FINDINGS = summary.Findings(
+    comparisons=pd.DataFrame([COMPARED, COMPARED | {"model_b": "cyto3", "verdict": "better", "difference": 0.2}]),
+    fidelity={"t_start": 400, "sigma": 1.0, "psnr": 22.5, "zncc": 0.8},
+    audit=AUDIT,
+    shapes=SHAPES,
+    costs={
+        "train_diffusion": Cost(1, 240.0, 812.5, 0.0),
+        "draw_sketches": Cost(2, 1.5, None, 0.0),
+    },
+    held_out=True,
+)
+
+
+def summarised(trained=None, baseline=None, replicates=(), **changes):
+    models = {TRAINED: trained or scores(), "classical": baseline or scores(ap50=0.6), "cyto3": scores(ap50=0.5)}
+    if trained and baseline:
+        models["cyto3"] = baseline
+    scored = summary.Scored(models, replicates, {"nuclei": "no answer"})
+    return summary.summarise("hela", "demo", scored, FINDINGS._replace(**changes))
 
 
 def test_summary_has_the_agreed_keys():
     result = summarised()
     assert set(result) == {
         *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
-        *("synthetic", "trainings", "baseline", "comparison", "fidelity", "audit", "shapes", "versions"),
+        *("models", "not_available", "trainings", "comparisons", "fidelity", "audit", "shapes", "versions"),
         *("jobs", "seconds", "peak_memory_mb", "gpu_hours"),
     }
-    assert set(result["synthetic"]) == FIGURES
-    assert set(result["baseline"]) == FIGURES | {"name"}
-    assert result["baseline"]["name"] == "classical"
+    assert list(result["models"]) == [TRAINED, "classical", "cyto3"]
+    assert all(set(figures) == FIGURES for figures in result["models"].values())
+    assert result["not_available"] == {"nuclei": "no answer"}
     assert result["border"] == 25
     assert result["audit"]["synthetic"] == {"cells": 90, "lost": 1, "iou_median": 0.9}
     assert result["shapes"]["area"]["relative"] == 0.06
-    assert set(result["comparison"]) == {*summary.COMPARISON, "sentence"}
-    assert (result["comparison"]["verdict"], result["comparison"]["n_images"]) == ("equivalent", 4)
-    assert (result["synthetic"]["ap50"], result["baseline"]["ap50"]) == (0.8, 0.6)
+    assert all(set(comparison) == {*summary.COMPARISON, "sentence"} for comparison in result["comparisons"])
+    found = [(comparison["model_b"], comparison["verdict"]) for comparison in result["comparisons"]]
+    assert found == [("classical", "equivalent"), ("cyto3", "better")]
+    assert result["comparisons"][0]["n_images"] == 4
+    assert [figures["ap50"] for figures in result["models"].values()] == [0.8, 0.6, 0.5]
     assert result["seconds"] == {"train_diffusion": 240.0, "draw_sketches": 1.5}
     assert result["peak_memory_mb"] == {"train_diffusion": 812.5, "draw_sketches": None}
     assert {"python", "numpy", "cellpose", "sketchscope", "snakemake"} <= set(result["versions"])
@@ -93,10 +99,13 @@ def test_formatted_summary_can_be_read():
     assert lines[0] == "hela, scale demo: 200 cells in 4 images"
     precisions = ["AP@0.5", "AP@0.75", "AP@0.9", "AP"]
     assert lines[1].split() == ["model", *precisions, "PQ", "DET", "SEG", "median", "IoU"]
-    assert lines[2].split() == ["synthetic", "0.800", "0.700", "0.200", "0.650", "0.700", "0.950", "0.750", "0.850"]
+    assert lines[2].split() == ["sketchscope", "0.800", "0.700", "0.200", "0.650", "0.700", "0.950", "0.750", "0.850"]
     assert lines[3].split()[:2] == ["classical", "0.600"]
-    assert len({len(line) for line in lines[1:4]}) == 1
-    assert lines[4].startswith("synthetic is equivalent to classical: its mean IoU is 0.010 higher")
+    assert lines[4].split()[:2] == ["cyto3", "0.500"]
+    assert len({len(line) for line in lines[1:5]}) == 1
+    assert lines[5] == "nuclei: not fetched (no answer)"
+    assert lines[6].startswith("sketchscope is equivalent to classical: its mean IoU is 0.010 higher")
+    assert lines[7].startswith("sketchscope is better than cyto3: its mean IoU is 0.200 higher")
     assert "train_diffusion  240.0 s" in text
     assert lines[-1] == "all rules 241.5 s, on CPU"
     used = {"train_diffusion": Cost(1, 240.0, 812.5, 480.0)}
@@ -111,18 +120,18 @@ def test_spread_over_trainings():
     assert (result["mean"]["seg"], result["sd"]["seg"]) == pytest.approx((0.75, 0))
     single = summarised()["trainings"]
     assert single["count"] == 1
-    assert single["mean"] == summarised()["synthetic"]
+    assert single["mean"] == summarised()["models"][TRAINED]
     assert set(single["sd"].values()) == {None}
     lines = summary.format_summary(summarised(replicates=[scores(ap50=0.7)])).splitlines()
-    assert lines[4].split()[:6] == ["mean", "of", "2", "trainings", "0.750", "0.700"]
-    assert lines[5].split()[:6] == ["SD", "of", "2", "trainings", "0.071", "0.000"]
+    assert lines[5].split()[:6] == ["mean", "of", "2", "trainings", "0.750", "0.700"]
+    assert lines[6].split()[:6] == ["SD", "of", "2", "trainings", "0.071", "0.000"]
 
 
 def test_formatted_summary_without_truth():
     nothing = scores(n_images_scored=0, n_cells=0) | dict.fromkeys(FIGURES)
     text = summary.format_summary(summarised(nothing, nothing, held_out=False, costs={}))
     assert "0 cells in 0 images (not held out" in text
-    assert text.splitlines()[2].split() == ["synthetic", *"--------"]
+    assert text.splitlines()[2].split() == ["sketchscope", *"--------"]
 
 
 def lay_out(folder, shape, *, labelled):
@@ -142,12 +151,12 @@ def lay_out(folder, shape, *, labelled):
         bad[bad == 2] = 0
         if labelled:
             write_image(folder / "labels" / f"{name}.ome.tif", truth, numbers["voxel_size"])
-        for model, prediction in (("synthetic", good), ("classical", bad)):
+        for model, prediction in ((TRAINED, good), ("classical", bad)):
             write_image(folder / "predictions" / model / f"{name}.ome.tif", prediction, numbers["voxel_size"])
     write_manifest(folder / "manifest.csv", rows)
 
 
-def score(folder, model, out, params=()):
+def score(folder, model, out, border=0):
     """Run score_segmentation on the predictions of a model; iou.csv and scores.json go into `out`."""
     run_script(
         "score_segmentation",
@@ -158,7 +167,7 @@ def score(folder, model, out, params=()):
             "manifest": folder / "manifest.csv",
         },
         outputs={"iou": out / "iou.csv", "scores": out / "scores.json"},
-        params=params,
+        params={"thresholds": [0.5, 0.75, 0.9], "border": border},
     )
 
 
@@ -166,14 +175,17 @@ def score(folder, model, out, params=()):
 @pytest.mark.parametrize("labelled", [True, False])
 def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
     lay_out(tmp_path, shape, labelled=labelled)
-    for model in ("synthetic", "classical"):
-        score(tmp_path, model, tmp_path / model, {"border": 2} if labelled else {})
+    for model in (TRAINED, "classical"):
+        score(tmp_path, model, tmp_path / model, border=2 if labelled else 0)
     run_script(
         "compare_models",
         tmp_path,
-        inputs={"synthetic": tmp_path / "synthetic/iou.csv", "baseline": tmp_path / "classical/iou.csv"},
+        inputs={
+            "ious": [tmp_path / TRAINED / "iou.csv", tmp_path / "classical/iou.csv"],
+            "scores": [tmp_path / TRAINED / "scores.json", tmp_path / "classical/scores.json"],
+        },
         outputs={"statistics": tmp_path / "statistics.csv"},
-        params={"baseline": "classical", "margin": 0.05, "seed": 1},
+        params={"models": [TRAINED, "classical"], "margin": 0.05, "seed": 1},
     )
     (tmp_path / "choice.json").write_text('{"t_start": 300, "psnr": 21.5}')
     SHAPES.to_csv(tmp_path / "shapes.csv")
@@ -182,8 +194,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         "summarise_organism",
         tmp_path,
         inputs={
-            "synthetic": tmp_path / "synthetic/scores.json",
-            "baseline": tmp_path / "classical/scores.json",
+            "scores": [tmp_path / TRAINED / "scores.json", tmp_path / "classical/scores.json"],
             "statistics": tmp_path / "statistics.csv",
             "audit": tmp_path / "audit.csv",
             "choice": tmp_path / "choice.json",
@@ -193,12 +204,14 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         },
         outputs={"summary": tmp_path / "summary.json"},
         params={
-            **{"scale": "demo", "baseline": "classical"},
+            **{"scale": "demo", "models": [TRAINED, "classical"]},
             **{"benchmarks": tmp_path / "benchmarks", "logs": tmp_path / "logs"},
         },
     )
     result = json.loads((tmp_path / "summary.json").read_text())
-    cells = pd.read_csv(tmp_path / "synthetic/iou.csv", dtype={"image": str})
+    trained, classical = (result["models"][model] for model in (TRAINED, "classical"))
+    (comparison,) = result["comparisons"]
+    cells = pd.read_csv(tmp_path / TRAINED / "iou.csv", dtype={"image": str})
     statistics = pd.read_csv(tmp_path / "statistics.csv")
     assert statistics.shape[0] == 1
     assert result["held_out"] is True
@@ -207,20 +220,20 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
     if labelled:
         assert cells["image"].tolist() == ["001", "001", "002", "002"]
         assert (result["n_images_scored"], result["n_cells"]) == (2, 4)
-        assert (result["synthetic"]["ap75"], result["synthetic"]["ap90"]) == pytest.approx((1, 1 / 3))
-        assert result["baseline"]["ap50"] == pytest.approx(0.5)
+        assert (trained["ap75"], trained["ap90"]) == pytest.approx((1, 1 / 3))
+        assert classical["ap50"] == pytest.approx(0.5)
         assert statistics.loc[0, "n_cells"] == 4
-        assert result["comparison"]["verdict"] == statistics.loc[0, "verdict"] == "better"
-        assert result["comparison"]["n_images"] == 2
-        assert (result["synthetic"]["n_splits"], result["synthetic"]["det"], result["baseline"]["det"]) == (0, 1, 0.5)
+        assert comparison["verdict"] == statistics.loc[0, "verdict"] == "better"
+        assert comparison["n_images"] == 2
+        assert (trained["n_splits"], trained["det"], classical["det"]) == (0, 1, 0.5)
     else:
         assert len(cells) == 0
         assert cells.columns.tolist()[:4] == ["image", "plane", "label", "area"]
         assert (result["n_images_scored"], result["n_cells"]) == (0, 0)
-        assert set(result["synthetic"].values()) == {None}
+        assert set(trained.values()) == {None}
         assert np.isnan(statistics.loc[0, "ranksum_p"])
-        assert result["comparison"]["verdict"] == "undecided"
-        assert result["comparison"]["difference"] is None
+        assert comparison["verdict"] == "undecided"
+        assert comparison["difference"] is None
     assert "hela, scale demo" in capsys.readouterr().out
 
 
@@ -229,8 +242,8 @@ def test_scripts_score_sparse_gold_truth(tmp_path):
     lay_out(tmp_path, (3, 20, 20), labelled=False)
     truth = np.zeros((20, 20), np.uint16)
     truth[2:8, 2:8] = 9  # the other cell of the plane is not annotated
-    write_image(tmp_path / "labels" / plane_name("002", 1), truth, (1.0, 1.0))
-    score(tmp_path, "synthetic", tmp_path)
+    write_image(tmp_path / "labels" / name_plane_file("002", 1), truth, (1.0, 1.0))
+    score(tmp_path, TRAINED, tmp_path)
     cells = pd.read_csv(tmp_path / "iou.csv", dtype={"image": str})
     assert cells[["image", "plane", "label"]].to_numpy().tolist() == [["002", 1, 9]]
     assert cells["seg"].tolist() == pytest.approx([30 / 36])
@@ -242,9 +255,9 @@ def test_scripts_score_sparse_gold_truth(tmp_path):
 
 def test_script_reports_bad_labels_in_one_sentence(tmp_path, capsys):
     lay_out(tmp_path, (20, 20), labelled=True)
-    write_image(tmp_path / "predictions/synthetic/001.ome.tif", np.ones((20, 19), np.uint16), [1, 1])
+    write_image(tmp_path / f"predictions/{TRAINED}/001.ome.tif", np.ones((20, 19), np.uint16), [1, 1])
     with pytest.raises(SystemExit) as caught:
-        score(tmp_path, "synthetic", tmp_path / "out")
+        score(tmp_path, TRAINED, tmp_path / "out")
     assert caught.value.code == 1
     assert capsys.readouterr().err == ("Error: 001: predicted labels have shape (20, 19), the reference (20, 20)\n")
     assert not (tmp_path / "out").exists()

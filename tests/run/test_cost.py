@@ -18,7 +18,7 @@ def test_jobs_of_a_rule_are_added_up_and_the_largest_memory_counts(tmp_path):
     write(tmp_path, "generate_volumes.batch_001.tsv", "11.5\t0:00:11\t-", "1.0\t0:00:01\t310.0")
     write(tmp_path, "generate_volumes.batch_002.tsv", "2\t0:00:02\tNA")
     write(tmp_path, "plot_loss.tsv", "0.1\t0:00:00\t-")
-    assert cost.rule_costs(tmp_path, tmp_path) == {
+    assert cost.sum_costs(tmp_path, tmp_path) == {
         "generate_volumes": Cost(3, 25.0, 310.0, 0.0),
         "plot_loss": Cost(1, 0.1, None, 0.0),
         "train_diffusion": Cost(1, 200.25, 512.5, 0.0),
@@ -28,7 +28,7 @@ def test_jobs_of_a_rule_are_added_up_and_the_largest_memory_counts(tmp_path):
 @pytest.mark.parametrize(("gpus", "hours"), [(0, 0.0), (1, 2.0), (4, 8.0)])
 def test_gpu_hours_are_those_of_the_jobs_that_ran_on_one(tmp_path, gpus, hours):
     write_benchmarks(tmp_path, gpus)
-    tables = cost.as_tables(cost.rule_costs(tmp_path / "benchmarks", tmp_path / "logs"))
+    tables = cost.tabulate_costs(cost.sum_costs(tmp_path / "benchmarks", tmp_path / "logs"))
     assert tables["gpu_hours"] == hours
     assert tables["jobs"] == {"generate_volumes": 2, "plot_loss": 1, "train_diffusion": 1}
     assert tables["seconds"] == {"generate_volumes": 60.0, "plot_loss": 0.4, "train_diffusion": 7200.0}
@@ -39,7 +39,7 @@ def test_a_job_of_the_cpu_took_no_gpu_whatever_was_asked_for(tmp_path):
     write(tmp_path, "train.tsv", "60\t0:01:00\t9.0")
     with job(tmp_path / "train.log", device="cpu", gpus=4):
         print("cuda would have been faster, 4 GPUs")
-    assert cost.rule_costs(tmp_path, tmp_path)["train"].gpu_seconds == 0
+    assert cost.sum_costs(tmp_path, tmp_path)["train"].gpu_seconds == 0
 
 
 def test_the_header_of_a_log_is_read_as_it_is_written(tmp_path, monkeypatch):
@@ -50,19 +50,19 @@ def test_the_header_of_a_log_is_read_as_it_is_written(tmp_path, monkeypatch):
     for gpus, counted in ((1, 1), (2, 2), (16, 16)):
         with job(tmp_path / "train.log", device="cuda", gpus=gpus):
             print("step 1")
-        assert cost.rule_costs(tmp_path, tmp_path)["train"].gpu_seconds == 60 * counted
+        assert cost.sum_costs(tmp_path, tmp_path)["train"].gpu_seconds == 60 * counted
 
 
 def test_no_benchmarks(tmp_path):
-    assert cost.rule_costs(tmp_path / "absent", tmp_path) == {}
-    assert cost.as_tables({}) == {"jobs": {}, "seconds": {}, "peak_memory_mb": {}, "gpu_hours": 0}
+    assert cost.sum_costs(tmp_path / "absent", tmp_path) == {}
+    assert cost.tabulate_costs({}) == {"jobs": {}, "seconds": {}, "peak_memory_mb": {}, "gpu_hours": 0}
 
 
 @pytest.mark.parametrize("text", ["", "a\tb\n1\t2\n", "s\tmax_rss\nlong\t1\n", "s\n1\n"])
 def test_a_file_that_is_no_benchmark(tmp_path, text):
     (tmp_path / "train.tsv").write_text(text)
     with pytest.raises(InputError, match=r"train\.tsv: is no benchmark file"):
-        cost.rule_costs(tmp_path, tmp_path)
+        cost.sum_costs(tmp_path, tmp_path)
 
 
 def test_benchmark_and_log_of_every_rule_have_one_name():

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 from sketchscope.errors import InputError
-from sketchscope.run.devices import autocast, choose_device, choose_precision, describe
+from sketchscope.run.devices import autocast, choose_device, choose_precision, describe_device, to_device
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -60,4 +61,9 @@ def test_autocast(dtype):
 
 def test_description(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
-    assert [describe(device) for device in (CPU, CUDA)] == ["cpu", "cuda (NVIDIA H100)"]
+    assert [describe_device(device) for device in (CPU, CUDA)] == ["cpu", "cuda (NVIDIA H100)"]
+
+
+def test_array_on_a_device():
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(to_device(array, CPU).numpy(), array)

@@ -1,11 +1,13 @@
 """Training by two processes on this machine (gloo), started as those of a cluster are."""
 
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from sketchscope.errors import InputError
 from sketchscope.run import distributed
 from sketchscope.run.distributed import Team
 
-# what the processes run; it is started anew in each of them
+# what the processes run; it starts afresh in each of them
 TRAIN = """
 import math, os, signal, sys, time
 from pathlib import Path
@@ -27,7 +29,7 @@ from sketchscope.run import distributed, job
 torch.set_num_threads(1)
 torch.manual_seed(0)
 folder, steps = Path(os.environ["FOLDER"]), int(os.environ["STEPS"])
-if not distributed.launched() and int(os.environ["PROCESSES"]) > 1:
+if not distributed.is_launched() and int(os.environ["PROCESSES"]) > 1:
     sys.exit(distributed.launch(sys.argv[0], int(os.environ["PROCESSES"])))
 shape = tuple(map(int, os.environ["SHAPE"].split(",")))
 network, average, description = training.build_networks([8], 1, shape, (1.0,) * len(shape), 100)
@@ -45,11 +47,12 @@ def report(losses):
     checkpoint.write_losses(folder / "loss.csv", losses)
 
 with job.job(folder / f"log-{os.environ.get('RANK', 0)}"):
-    with distributed.joined(torch.device("cpu")) as team, job.noted_stop() as stop:
+    with distributed.join_team(torch.device("cpu")) as team, job.note_stop() as stop:
         record = training.train(
-            network, average, draw_batch, schedule.cosine_alpha_bar(100), steps=steps, seconds=None,
-            learning_rate=5e-3, ema_decay=0.9, gradient_clip=1.0, report_every=3, checkpoint_seconds=math.inf,
-            seed=3, device=torch.device("cpu"), dtype=torch.float32,
+            training.make_trainer(network, average, 5e-3, torch.device("cpu"), torch.float32),
+            draw_batch, schedule.cosine_alpha_bar(100),
+            training.TrainingSettings(steps, None, 5e-3, 0.9, 1.0, 3, torch.float32),
+            intervals=training.Intervals(3, math.inf),
             checkpoint=checkpoint.Checkpoint(folder / "checkpoint.pt", {}), report=report, stop=stop, team=team,
         )
     assert set(drawn) == {4 // team.size}
@@ -115,7 +118,7 @@ def test_alone():
     assert team.mean(torch.tensor(3.0)) == 3
     assert list(range(5))[team.share] == [0, 1, 2, 3, 4]
     team.check_batch(7)
-    with distributed.joined(torch.device("cpu")) as joined:
+    with distributed.join_team(torch.device("cpu")) as joined:
         assert joined == team
 
 
@@ -129,42 +132,34 @@ def test_processes_that_cannot_be_spread_evenly():
         distributed.launch("train.py", 3, 2)
 
 
-def started(monkeypatch, processes, nodes=1):
-    """The command that starts the processes and its environment; none is started."""
-    seen = {}
+def test_processes_on_several_nodes_are_started_by_srun(monkeypatch):
+    calls = []
 
-    class Started:
-        def __init__(self, command, env):
-            seen.update(command=command, environment=env)
+    def start(command, env):
+        calls.append((command, env))
+        return SimpleNamespace(wait=lambda: 7)
 
-        def wait(self):
-            return 3
-
-    monkeypatch.setattr(subprocess, "Popen", Started)
-    assert distributed.launch("train.py", processes, nodes) == 3
-    return seen["command"], seen["environment"]
+    monkeypatch.setattr(subprocess, "Popen", start)
+    for key, value in {"SLURM_JOB_ID": "30017", "SLURM_JOB_PARTITION": "gpu", "SLURM_STEP_ID": "0"}.items():
+        monkeypatch.setenv(key, value)
+    assert distributed.launch("train.py", 8, 2) == 7
+    ((command, environment),) = calls
+    assert command[0] == "srun"
+    assert {"--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"} <= set(command)
+    assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-id=30017"} <= set(command)
+    assert f"--rdzv-endpoint={platform.node()}:20017" in command
+    assert command[-1] == "train.py"
+    slurm = {key: value for key, value in environment.items() if key.startswith("SLURM_")}
+    assert slurm == {"SLURM_JOB_ID": "30017", "SLURM_JOB_PARTITION": "gpu"}
 
 
 def test_processes_of_one_node_are_started_by_torchrun(monkeypatch):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=4", "--standalone", "train.py"]
-    assert started(monkeypatch, 4)[0] == torchrun
-
-
-def test_processes_of_several_nodes_meet_at_a_port_of_their_job(monkeypatch):
-    """One task per node, which does not inherit the limits of the step that starts it."""
-    for name in ("SLURM_JOB_ID", "SLURM_JOB_PARTITION", "SLURM_NTASKS", "SLURM_CPU_BIND"):
-        monkeypatch.setenv(name, "123456" if name == "SLURM_JOB_ID" else "1")
-    monkeypatch.setattr("platform.node", lambda: "node-7")
-    command, environment = started(monkeypatch, 8, 2)
-    torchrun = command.index(sys.executable)
-    assert command[0] == "srun"
-    assert {"--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"} <= set(command[:torchrun])
-    assert command[torchrun:] == [
-        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=4", "--nnodes=2"),
-        *("--rdzv-backend=c10d", "--rdzv-endpoint=node-7:23456", "--rdzv-id=123456", "train.py"),
-    ]
-    assert {name for name in environment if name.startswith("SLURM_")} == {"SLURM_JOB_ID", "SLURM_JOB_PARTITION"}
-    assert environment["PATH"] == os.environ["PATH"]
+    calls = []
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda command, env: calls.append(command) or SimpleNamespace(wait=lambda: 3)
+    )
+    assert distributed.launch("train.py", 4) == 3
+    assert calls == [[sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=4", "--standalone", "train.py"]]
 
 
 def test_the_first_process_answers_and_means_are_over_all(monkeypatch):
@@ -186,8 +181,8 @@ def test_a_launched_process_joins_a_group_and_leaves_it(monkeypatch):
         settings["MASTER_PORT"] = str(free.getsockname()[1])
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    assert distributed.launched()
-    with distributed.joined(torch.device("cpu")) as team:
+    assert distributed.is_launched()
+    with distributed.join_team(torch.device("cpu")) as team:
         assert torch.distributed.is_initialized()
         assert team == Team(0, 1)
     assert not torch.distributed.is_initialized()

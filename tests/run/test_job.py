@@ -10,7 +10,7 @@ import pytest
 import torch
 from sketchscope.errors import InputError
 from sketchscope.io.atomic import atomic_path
-from sketchscope.run.job import Stopped, at_most_every, job, noted_stop, package_versions, show_progress, time
+from sketchscope.run.job import Stopped, collect_versions, job, limit_rate, note_stop, show_progress, time
 
 
 def run_failing(log, error):
@@ -92,7 +92,7 @@ def test_asked_to_stop_is_one_sentence_and_leaves_nothing(tmp_path, capsys, numb
 
 
 def test_a_stop_that_is_noted_waits(tmp_path):
-    with job(tmp_path / "a.log"), noted_stop() as stop:
+    with job(tmp_path / "a.log"), note_stop() as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop()
@@ -145,7 +145,7 @@ def test_other_faults_keep_their_traceback(tmp_path, capsys, error):
 
 
 def test_versions_are_those_installed():
-    versions = package_versions()
+    versions = collect_versions()
     assert versions["numpy"] == np.__version__
     assert versions["python"] == ".".join(str(part) for part in sys.version_info[:3])
 
@@ -153,19 +153,19 @@ def test_versions_are_those_installed():
 def test_progress_of_an_image(monkeypatch, capsys):
     clock = iter([0.0, 0.0, 10.0, 30.0, 30.0, 30.0, 31.0, 80.0, 80.0, 80.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    tell = show_progress("volume_0001", 4000)
+    report = show_progress("volume_0001", 4000)
     for share in (0.1, 0.25, 0.3, 0.8):
-        tell(share)
+        report(share)
     assert capsys.readouterr().out.splitlines() == [
         "volume_0001: 25%, 33 voxels/s, 0:01:30 left",
         "volume_0001: 80%, 40 voxels/s, 0:00:20 left",
     ]
 
 
-def test_progress_is_told_now_and_then(monkeypatch):
-    now, told = [100.0], []
+def test_progress_is_reported_now_and_then(monkeypatch):
+    now, reported = [100.0], []
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    tell = at_most_every(20, told.append)
+    report = limit_rate(20, reported.append)
     for now[0] in (105.0, 121.0, 125.0, 140.0, 145.0, 150.0):
-        tell(now[0])
-    assert told == [121.0, 145.0]
+        report(now[0])
+    assert reported == [121.0, 145.0]

@@ -22,7 +22,7 @@ rule audit_labels:
     benchmark:
         "results/{organism}/benchmarks/audit_labels.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=volume_memory(4000, 40),
         runtime=growing(60),
@@ -46,7 +46,7 @@ rule audit_references:
     benchmark:
         "results/{organism}/benchmarks/audit_references.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
@@ -72,7 +72,7 @@ rule summarise_audit:
     log:
         "results/{organism}/logs/summarise_audit.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/summarise_audit.py"
 
@@ -97,7 +97,7 @@ rule plot_audit:
     benchmark:
         "results/{organism}/benchmarks/plot_audit.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         min_contrast=setting("audit", "min_contrast"),
     script:

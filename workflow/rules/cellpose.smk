@@ -67,7 +67,7 @@ use rule segment_images as segment_published with:
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
-        model=f"{DOWNLOADS}/models/{{published}}",
+        weights=f"{DOWNLOADS}/models/{{published}}.json",
     output:
         predictions=directory("results/{organism}/predictions/{published}"),
     log:
@@ -85,9 +85,9 @@ use rule segment_images as segment_published with:
 use rule segment_images as segment_training with:
     """Segment the training images with a Cellpose model, for masks made from them."""
     input:
+        unpack(masks_model),
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
-        model=masks_model,
     output:
         predictions=directory("results/{organism}/segmented_cellpose"),
     log:

@@ -13,6 +13,7 @@ from snakemake.exceptions import WorkflowError
 REPOSITORY = Path(workflow.current_basedir).parents[1]
 
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+from sketchscope import TRAINED
 from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve
 from sketchscope.config.views import (
@@ -41,7 +42,7 @@ FIGURES = {
     "pairs": "real and synthetic images",
     "overlays": "segmentation of test images",
     "iou": "IoU of every cell",
-    "verdict": "difference of the two models",
+    "verdict": "difference from the baselines",
     "audit": "audit of the labels",
     "shapes": "shapes of the cells",
     "sweep": "start and blur",
@@ -62,6 +63,13 @@ SEGMENTED = {
     name for name in ORGANISMS if ORGANISMS[name]["masks"]["source"] != "simulated"
 }
 
+# the Cellpose models that make masks, without which there is nothing to learn from
+MASK_MODELS = {
+    settings["masks"]["model"]
+    for settings in ORGANISMS.values()
+    if settings["masks"]["source"] == "cellpose"
+}
+
 # the keys of the section cellpose that matter after the training; changing one trains nothing again
 SEGMENTATION = ["flow_threshold", "cellprob_threshold", "min_size", "stitch_threshold"]
 
@@ -75,9 +83,8 @@ wildcard_constraints:
     organism=any_of(ORGANISMS),
     batch=r"batch_\d+",
     part=r"\d+",
-    training=r"synthetic|replicate_\d+",
-    model=any_of(["synthetic", "classical", *SOURCES.get("models", {})])
-    + r"|replicate_\d+",
+    training=rf"{TRAINED}|replicate_\d+",
+    model=any_of([TRAINED, "classical", *SOURCES.get("models", {})]) + r"|replicate_\d+",
     published=any_of(SOURCES.get("models", {})),
     node=r"[a-z0-9]+",
     dataset=any_of(SOURCES.get("datasets", {})),
@@ -226,8 +233,9 @@ def segmented_images(wildcards):
 def masks_model(wildcards):
     """The Cellpose model that segments training images for masks: a published one, or a file of the user."""
     model = ORGANISMS[wildcards.organism]["masks"]["model"]
-    published = model in SOURCES.get("models", {})
-    return f"{DOWNLOADS}/models/{model}" if published else str(Path(model).expanduser())
+    if model in SOURCES.get("models", {}):
+        return {"weights": f"{DOWNLOADS}/models/{model}.json"}
+    return {"model": str(Path(model).expanduser())}
 
 
 def diffusion_model(wildcards):
@@ -263,11 +271,17 @@ def data_source(wildcards):
     return {"name": name, "citation": source["citation"], "terms": source["terms"]}
 
 
-def baseline_file(file):
-    """A file of the model that an organism's own is compared with, as a function of the wildcards."""
-    return lambda wildcards: file.format(
-        organism=wildcards.organism, model=ORGANISMS[wildcards.organism]["baseline"]
-    )
+def compared_models(wildcards):
+    """The models of an organism that are compared: the trained one, then the baselines."""
+    return [TRAINED, *ORGANISMS[wildcards.organism]["baselines"]]
+
+
+def model_files(file):
+    """A file of every model that is compared, as a function of the wildcards."""
+    return lambda wildcards: [
+        file.format(organism=wildcards.organism, model=model)
+        for model in compared_models(wildcards)
+    ]
 
 
 def growing(amount):

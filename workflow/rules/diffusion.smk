@@ -1,11 +1,15 @@
 """The diffusion model learns from the training images to remove noise; no annotation is needed."""
 
 
+localrules:
+    plot_loss,
+
+
 rule train_diffusion:
+    """Train the diffusion model on the training images."""
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
-        cells="results/{organism}/rough/cells.csv",
     output:
         model="results/{organism}/diffusion/model.safetensors",
         loss="results/{organism}/diffusion/loss.csv",
@@ -21,7 +25,7 @@ rule train_diffusion:
     benchmark:
         "results/{organism}/benchmarks/train_diffusion.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     threads: 8
     resources:
         gpu=GPUS,
@@ -29,9 +33,33 @@ rule train_diffusion:
         runtime=growing(720),
         # two minutes before the time limit, so that the checkpoint is of the last step
         slurm_extra="--signal=TERM@120",
-    params:
-        settings=setting("diffusion"),
-        seed=SETTINGS["seed"],
+        # these change no weight, so a change trains nothing again
         device=SETTINGS["device"],
+        report_every=setting("diffusion", "report_every"),
+        checkpoint_seconds=setting("diffusion", "checkpoint_seconds"),
+    params:
+        settings=other_settings("diffusion", ["report_every", "checkpoint_seconds"]),
+        seed=SETTINGS["seed"],
     script:
         "../scripts/train_diffusion.py"
+
+
+rule plot_loss:
+    """Draw the loss of the diffusion model over the training."""
+    input:
+        loss="results/{organism}/diffusion/loss.csv",
+    output:
+        report(
+            "results/{organism}/figures/loss.png",
+            caption="../report/loss.rst",
+            category="{organism}",
+            labels={"item": FIGURES["loss"]},
+        ),
+    log:
+        "results/{organism}/logs/plot_loss.log",
+    benchmark:
+        "results/{organism}/benchmarks/plot_loss.tsv"
+    conda:
+        "../../envs/compute.yaml"
+    script:
+        "../scripts/plot_loss.py"

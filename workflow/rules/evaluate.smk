@@ -13,6 +13,7 @@ localrules:
 
 
 rule score_segmentation:
+    """Score the predictions of one model against the reference labels."""
     input:
         labels="results/{organism}/labels",
         predictions="results/{organism}/predictions/{model}",
@@ -25,7 +26,7 @@ rule score_segmentation:
     benchmark:
         "results/{organism}/benchmarks/score_segmentation.{model}.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
@@ -37,24 +38,25 @@ rule score_segmentation:
 
 
 rule compare_models:
+    """Compare the trained model with each baseline on the same cells."""
     input:
-        synthetic="results/{organism}/evaluation/synthetic/iou.csv",
-        baseline=baseline_file("results/{organism}/evaluation/{model}/iou.csv"),
+        ious=model_files("results/{organism}/evaluation/{model}/iou.csv"),
+        scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
     output:
         report(
             "results/{organism}/evaluation/statistics.csv",
             caption="../report/statistics.rst",
             category="{organism}",
-            labels={"item": "comparison of the two models"},
+            labels={"item": "comparison with the baselines"},
         ),
     log:
         "results/{organism}/logs/compare_models.log",
     benchmark:
         "results/{organism}/benchmarks/compare_models.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
-        baseline=setting("baseline"),
+        models=compared_models,
         margin=setting("evaluation", "margin"),
         seed=SETTINGS["seed"],
     script:
@@ -62,9 +64,9 @@ rule compare_models:
 
 
 rule summarise_organism:
+    """Gather scores, verdicts, cost and versions of one organism."""
     input:
-        synthetic="results/{organism}/evaluation/synthetic/scores.json",
-        baseline=baseline_file("results/{organism}/evaluation/{model}/scores.json"),
+        scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
         replicates=replicates("results/{organism}/evaluation/{model}/scores.json"),
         manifest="results/{organism}/manifest.csv",
         statistics="results/{organism}/evaluation/statistics.csv",
@@ -84,9 +86,9 @@ rule summarise_organism:
     log:
         "results/{organism}/logs/summarise_organism.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
-        baseline=setting("baseline"),
+        models=compared_models,
         scale=SETTINGS["scale"],
         benchmarks=lambda wildcards: f"results/{wildcards.organism}/benchmarks",
         logs=lambda wildcards: f"results/{wildcards.organism}/logs",
@@ -95,12 +97,12 @@ rule summarise_organism:
 
 
 rule plot_overlays:
+    """Draw the outlines that every model predicts on a few test images."""
     input:
         images="results/{organism}/images",
         labels="results/{organism}/labels",
         manifest="results/{organism}/manifest.csv",
-        synthetic="results/{organism}/predictions/synthetic",
-        baseline=baseline_file("results/{organism}/predictions/{model}"),
+        predictions=model_files("results/{organism}/predictions/{model}"),
     output:
         report(
             "results/{organism}/figures/overlays.png",
@@ -113,17 +115,18 @@ rule plot_overlays:
     benchmark:
         "results/{organism}/benchmarks/plot_overlays.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
-        baseline=setting("baseline"),
+        models=compared_models,
     script:
         "../scripts/plot_overlays.py"
 
 
 rule plot_iou:
+    """Draw the distribution of the IoU of the cells for every model."""
     input:
-        synthetic="results/{organism}/evaluation/synthetic/iou.csv",
-        baseline=baseline_file("results/{organism}/evaluation/{model}/iou.csv"),
+        ious=model_files("results/{organism}/evaluation/{model}/iou.csv"),
+        scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
     output:
         report(
             "results/{organism}/figures/iou.png",
@@ -136,14 +139,15 @@ rule plot_iou:
     benchmark:
         "results/{organism}/benchmarks/plot_iou.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
-        baseline=setting("baseline"),
+        models=compared_models,
     script:
         "../scripts/plot_iou.py"
 
 
 rule plot_verdict:
+    """Draw how far the trained model is from each baseline, and the verdicts."""
     input:
         "results/{organism}/evaluation/statistics.csv",
     output:
@@ -158,12 +162,13 @@ rule plot_verdict:
     benchmark:
         "results/{organism}/benchmarks/plot_verdict.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/plot_verdict.py"
 
 
 rule compare_organisms:
+    """Gather the comparisons of all organisms, with p-values corrected for their number."""
     input:
         expand("results/{organism}/evaluation/statistics.csv", organism=ORGANISMS),
     output:
@@ -171,17 +176,18 @@ rule compare_organisms:
             "results/comparison.csv",
             caption="../report/comparison.rst",
             category="all organisms",
-            labels={"item": "comparison of the two models"},
+            labels={"item": "comparison with the baselines"},
         ),
     log:
         "results/logs/compare_organisms.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/compare_organisms.py"
 
 
 use rule plot_verdict as plot_comparison with:
+    """Draw the verdicts on all organisms."""
     input:
         "results/comparison.csv",
     output:
@@ -198,6 +204,7 @@ use rule plot_verdict as plot_comparison with:
 
 
 rule plot_contact:
+    """Draw a mask, a sketch and a synthetic image of every organism."""
     input:
         manifests=expand("results/{organism}/manifest.csv", organism=ORGANISMS),
         masks=expand("results/{organism}/masks/batch_000", organism=ORGANISMS),
@@ -215,7 +222,7 @@ rule plot_contact:
     benchmark:
         "results/benchmarks/plot_contact.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         organisms=list(ORGANISMS),
     script:

@@ -14,7 +14,7 @@ rule fetch_dataset:
     log:
         f"{DOWNLOADS}/logs/fetch_dataset.{{dataset}}.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         name=lambda wildcards: wildcards.dataset,
         dataset=lambda wildcards: SOURCES["datasets"][wildcards.dataset],
@@ -30,7 +30,7 @@ rule list_osf:
     log:
         f"{DOWNLOADS}/logs/list_osf.{{node}}.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         mirror=SETTINGS["downloads"]["mirror"],
     script:
@@ -38,15 +38,16 @@ rule list_osf:
 
 
 rule fetch_weights:
-    """Fetch the weights of one published model and check them."""
+    """Fetch the weights of a published model, or record why they cannot be fetched if they are only a baseline."""
     output:
-        f"{DOWNLOADS}/models/{{published}}",
+        f"{DOWNLOADS}/models/{{published}}.json",
     log:
         f"{DOWNLOADS}/logs/fetch_weights.{{published}}.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         weights=lambda wildcards: SOURCES["models"][wildcards.published],
+        required=lambda wildcards: wildcards.published in MASK_MODELS,
         mirror=SETTINGS["downloads"]["mirror"],
     script:
         "../scripts/fetch_weights.py"

@@ -1,15 +1,15 @@
-"""Sketches turned into images: noised up to an early start, then denoised by the diffusion model.
+"""Sketches turned into images: noised up to t_start, then denoised by the diffusion model.
 
-A job makes the images of a batch, or, where generation.slab_shape is set, a share of the slabs they are cut into.
+A job makes the images of a batch or, where generation.slab_shape is set, a share of the slabs of a batch.
 """
 
 
 localrules:
     plot_pairs,
-    plot_loss,
 
 
 rule generate_volumes:
+    """Turn the sketches of a batch into images."""
     input:
         sketches="results/{organism}/sketches/{batch}",
         manifest="results/{organism}/manifest.csv",
@@ -24,22 +24,26 @@ rule generate_volumes:
     wildcard_constraints:
         organism=any_of(set(ORGANISMS) - IN_SLABS),
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     threads: 8
     resources:
         gpu=GPUS,
         mem_mb=volume_memory(16000, 40),
         runtime=growing(240),
+        # these change no result (batch_size only its rounding, in float32 by at most 1e-5), so a change
+        # runs nothing again
+        device=SETTINGS["device"],
+        batch_size=tiles_together,
     params:
-        settings=other_settings("generation", SLABS),
+        settings=other_settings("generation", [*SLABS, "batch_size"]),
         volumes=batch_volumes,
         seed=SETTINGS["seed"],
-        device=SETTINGS["device"],
     script:
         "../scripts/generate_volumes.py"
 
 
 rule generate_slabs:
+    """Turn one job's share of the slabs of a batch into images."""
     input:
         sketches="results/{organism}/sketches/{batch}",
         model=diffusion_model,
@@ -51,24 +55,28 @@ rule generate_slabs:
     benchmark:
         "results/{organism}/benchmarks/generate_slabs.{batch}.{part}.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     threads: 8
     resources:
         gpu=GPUS,
         mem_mb=growing(16000),
         runtime=growing(240),
+        # these change no result (batch_size only its rounding, in float32 by at most 1e-5), so a change
+        # runs nothing again
+        device=SETTINGS["device"],
+        batch_size=tiles_together,
     params:
-        settings=other_settings("generation", SLABS),
+        settings=other_settings("generation", [*SLABS, "batch_size"]),
         slab_shape=setting("generation", "slab_shape"),
         parts=setting("generation", "slab_jobs"),
         volumes=batch_volumes,
         seed=SETTINGS["seed"],
-        device=SETTINGS["device"],
     script:
         "../scripts/generate_slabs.py"
 
 
 rule join_slabs:
+    """Blend the slabs of a batch into whole images."""
     input:
         sketches="results/{organism}/sketches/{batch}",
         manifest="results/{organism}/manifest.csv",
@@ -82,7 +90,7 @@ rule join_slabs:
     wildcard_constraints:
         organism=any_of(IN_SLABS),
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
@@ -94,6 +102,7 @@ rule join_slabs:
 
 
 rule plot_pairs:
+    """Draw real images beside synthetic ones with their masks and sketches."""
     input:
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
@@ -112,26 +121,6 @@ rule plot_pairs:
     benchmark:
         "results/{organism}/benchmarks/plot_pairs.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/plot_pairs.py"
-
-
-rule plot_loss:
-    input:
-        loss="results/{organism}/diffusion/loss.csv",
-    output:
-        report(
-            "results/{organism}/figures/loss.png",
-            caption="../report/loss.rst",
-            category="{organism}",
-            labels={"item": FIGURES["loss"]},
-        ),
-    log:
-        "results/{organism}/logs/plot_loss.log",
-    benchmark:
-        "results/{organism}/benchmarks/plot_loss.tsv"
-    conda:
-        "../../envs/diffusion.yaml"
-    script:
-        "../scripts/plot_loss.py"

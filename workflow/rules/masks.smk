@@ -16,7 +16,7 @@ rule fit_simulation:
     benchmark:
         "results/{organism}/benchmarks/fit_simulation.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
@@ -44,7 +44,7 @@ rule simulate_masks:
     group:
         "masks"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=volume_memory(4000, 16),
         runtime=growing(60),
@@ -74,7 +74,7 @@ rule collect_labels:
     wildcard_constraints:
         organism=any_of(SEGMENTED),
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(120),
@@ -103,7 +103,7 @@ rule segment_masks:
     group:
         "masks"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=volume_memory(4000, 48),
         runtime=growing(60),

@@ -14,7 +14,7 @@ rule prepare_images:
     benchmark:
         "results/{organism}/benchmarks/prepare_images.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),

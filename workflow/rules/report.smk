@@ -6,6 +6,7 @@ localrules:
 
 
 rule write_card:
+    """Pair the synthetic images with their masks, list them with checksums, and write a card for the data set."""
     input:
         synthetic=batch_folders("synthetic"),
         masks=batch_folders("masks"),
@@ -23,7 +24,7 @@ rule write_card:
     benchmark:
         "results/{organism}/benchmarks/write_card.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(120),
@@ -37,6 +38,7 @@ rule write_card:
 
 
 rule write_report:
+    """Write the report of one organism as a single HTML file."""
     input:
         summary="results/{organism}/evaluation/summary.json",
         statistics="results/{organism}/evaluation/statistics.csv",
@@ -49,13 +51,13 @@ rule write_report:
     log:
         "results/{organism}/logs/write_report.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         titles=FIGURES,
         settings=lambda wildcards: effective_settings(ORGANISMS[wildcards.organism]),
         seed=SETTINGS["seed"],
         # named by captions
-        baseline=setting("baseline"),
+        models=compared_models,
         margin=setting("evaluation", "margin"),
     script:
         "../scripts/write_report.py"

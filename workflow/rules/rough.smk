@@ -13,7 +13,7 @@ rule segment_rough:
     benchmark:
         "results/{organism}/benchmarks/segment_rough.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(120),
@@ -40,7 +40,7 @@ rule measure_cells:
     benchmark:
         "results/{organism}/benchmarks/measure_cells.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),

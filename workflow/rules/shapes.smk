@@ -6,6 +6,7 @@ localrules:
 
 
 rule compare_shapes:
+    """Measure number, size, shape and spacing of the cells in masks and reference labels, and compare them."""
     input:
         masks=batch_folders("masks"),
         labels="results/{organism}/labels",
@@ -24,7 +25,7 @@ rule compare_shapes:
     benchmark:
         "results/{organism}/benchmarks/compare_shapes.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=volume_memory(4000, 16),
         runtime=growing(120),
@@ -36,6 +37,7 @@ rule compare_shapes:
 
 
 rule plot_shapes:
+    """Draw the distributions of number, size, shape and spacing of synthetic and real cells."""
     input:
         cells="results/{organism}/shapes/cells.csv",
         images="results/{organism}/shapes/images.csv",
@@ -52,6 +54,6 @@ rule plot_shapes:
     benchmark:
         "results/{organism}/benchmarks/plot_shapes.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/plot_shapes.py"

@@ -20,7 +20,7 @@ rule draw_sketches:
     group:
         "masks"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     resources:
         mem_mb=volume_memory(4000, 24),
         runtime=growing(60),

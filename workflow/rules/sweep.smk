@@ -26,7 +26,7 @@ rule sweep_start:
     benchmark:
         "results/{organism}/benchmarks/sweep_start.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     threads: 8
     resources:
         gpu=GPUS,
@@ -61,7 +61,7 @@ rule choose_start:
     log:
         "results/{organism}/logs/choose_start.log",
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     params:
         limits=some_settings("sweep", ["max_divergence", "max_spectrum"]),
         t_start=setting("generation", "t_start"),
@@ -89,6 +89,6 @@ rule plot_sweep:
     benchmark:
         "results/{organism}/benchmarks/plot_sweep.tsv"
     conda:
-        "../../envs/diffusion.yaml"
+        "../../envs/compute.yaml"
     script:
         "../scripts/plot_sweep.py"

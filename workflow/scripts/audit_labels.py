@@ -1,18 +1,23 @@
+"""Measure how each annotated cell shows in its synthetic image."""
+
 from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope.evaluation import audit
+    from sketchscope.evaluation.audit import audit_cells
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
-    from sketchscope.io.images import image_pairs, read_image
+    from sketchscope.io.images import pair_images, read_image
+    from sketchscope.stains import STAINS
 
-    rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
+    inputs, params = snakemake.input, snakemake.params
+    rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
+    options = {"touching": STAINS[params.stain].touching, "min_contrast": params.min_contrast}
     tables = []
-    for volume, path, mask in image_pairs(snakemake.input.synthetic, snakemake.input.masks):
-        image, labels = manifest.from_real(read_image(path), rows), read_image(mask)
-        table = audit.audit_cells(image, labels, rows[0].voxel_size, **snakemake.params)
+    for volume, path, mask in pair_images(inputs.synthetic, inputs.masks):
+        image, labels = manifest.normalise_like(read_image(path), rows), read_image(mask)
+        table = audit_cells(image, labels, rows[0].voxel_size, **options)
         table.insert(0, "volume", volume)
         tables.append(table)
         print(f"{volume}: {table['lost'].sum()} of {len(table)} cells lost")

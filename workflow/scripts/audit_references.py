@@ -1,19 +1,24 @@
+"""Measure how each cell of the reference labels shows in its real image."""
+
 from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope.evaluation import audit
+    from sketchscope.evaluation.audit import AUDIT_COLUMNS, audit_cells
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
+    from sketchscope.stains import STAINS
 
-    tables = [pd.DataFrame(columns=["image", *audit.CELL_COLUMNS])]
-    for row in manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest)):
-        references = list(manifest.load_references(row, snakemake.input.labels))
-        image = manifest.load_normalised(row, snakemake.input.images) if references else None
+    inputs, params = snakemake.input, snakemake.params
+    options = {"touching": STAINS[params.stain].touching, "min_contrast": params.min_contrast}
+    tables = [pd.DataFrame(columns=["image", *AUDIT_COLUMNS])]
+    for row in manifest.held_out_rows(manifest.read_manifest(inputs.manifest)):
+        references = list(manifest.load_references(row, inputs.labels))
+        image = manifest.load_normalised(row, inputs.images) if references else None
         for labels, plane in references:
             part = image if plane is None else image[plane]
-            table = audit.audit_cells(part, labels, row.voxel_size[-labels.ndim :], **snakemake.params)
+            table = audit_cells(part, labels, row.voxel_size[-labels.ndim :], **options)
             table.insert(0, "image", row.image)
             tables.append(table)
             print(f"{row.image}: {table['lost'].sum()} of {len(table)} cells do not show")

@@ -1,3 +1,5 @@
+"""Choose the start and the blur by their scores."""
+
 from sketchscope.run.job import job
 
 

@@ -5,7 +5,7 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     from sketchscope.errors import InputError
-    from sketchscope.images import manifest, prepare
+    from sketchscope.images import manifest, raw_files
     from sketchscope.io.atomic import atomic_folder
     from sketchscope.io.images import write_image
     from sketchscope.labels import clean_labels
@@ -16,7 +16,7 @@ def main(snakemake):
     if params.source == "files":
         segmented = label_sources.read_label_files(inputs.files, rows[0])
     elif params.source == "silver":
-        segmented = label_sources.read_training_labels(prepare.read_dataset(inputs.dataset), rows, params.axes)
+        segmented = label_sources.read_training_labels(raw_files.read_dataset(inputs.dataset), rows, params.axes)
     else:
         training = manifest.training_rows(rows)
         segmented = ((row.image, manifest.load_image(row, inputs.segmented)) for row in training)

@@ -1,24 +1,25 @@
+"""Compare the trained model with each baseline on the same cells, and say what holds."""
+
 from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
-    from sketchscope.evaluation.comparison import compare_models
-    from sketchscope.io.atomic import atomic_path
+    from sketchscope.evaluation.availability import split_available
+    from sketchscope.evaluation.comparison import compare_baselines
+    from sketchscope.io.atomic import atomic_path, read_json
 
-    synthetic, baseline = (
-        pd.read_csv(path, dtype={"image": str}) for path in (snakemake.input.synthetic, snakemake.input.baseline)
+    inputs, params = snakemake.input, snakemake.params
+    available, _ = split_available(dict(zip(params.models, map(read_json, inputs.scores), strict=True)))
+    tables = {
+        model: pd.read_csv(path, dtype={"image": str})
+        for model, path in zip(params.models, inputs.ious, strict=True)
+        if model in available
+    }
+    comparison = compare_baselines(
+        tables, organism=snakemake.wildcards.organism, margin=params.margin, seed=params.seed
     )
-    comparison = compare_models(
-        synthetic,
-        baseline,
-        organism=snakemake.wildcards.organism,
-        model_a="synthetic",
-        model_b=snakemake.params.baseline,
-        margin=snakemake.params.margin,
-        seed=snakemake.params.seed,
-    )
-    print(comparison.T.to_string(header=False))
+    print(comparison.T.to_string(header=False) if len(comparison) else "no baseline is available")
     with atomic_path(snakemake.output[0]) as temporary:
         comparison.to_csv(temporary, index=False)
 

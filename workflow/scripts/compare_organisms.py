@@ -1,3 +1,5 @@
+"""Gather the comparisons of all organisms and correct their p-values for their number."""
+
 from sketchscope.run.job import job
 
 

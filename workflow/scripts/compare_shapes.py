@@ -1,3 +1,5 @@
+"""Measure the cells in masks and reference labels, and compare their number, size, shape and spacing."""
+
 from sketchscope.run.job import job
 
 

@@ -6,7 +6,7 @@ from sketchscope.run.job import job
 def main(snakemake):
     import numpy as np
     from sketchscope.config import auto
-    from sketchscope.diffusion.noise import stable_key
+    from sketchscope.diffusion.noise import hash_name
     from sketchscope.evaluation.audit import read_lost
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
@@ -17,11 +17,11 @@ def main(snakemake):
     inputs, params = snakemake.input, snakemake.params
     voxel_size = read_manifest(inputs.manifest)[0].voxel_size
     stain = STAINS[params.stain]
-    settings = stain.sketch(**auto.settle(params.settings, [*inputs.choice, inputs.depth]))
+    settings = stain.sketch(**auto.fill_auto(params.settings, [*inputs.choice, inputs.depth]))
     measured = depth.read_measured(inputs.cells, settings.decay_um)
     print(f"Drawn with {settings}")
     lost = read_lost(filter(None, [inputs.get("audit")]))
-    key = [params.seed, stable_key(snakemake.wildcards.organism)]
+    key = [params.seed, hash_name(snakemake.wildcards.organism)]
     with atomic_folder(snakemake.output.sketches) as folder:
         for volume, path in image_files(inputs.masks).items():
             rng, faint = np.random.default_rng([*key, params.volumes[volume]]), lost.get(volume, ())

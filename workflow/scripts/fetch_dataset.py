@@ -1,4 +1,4 @@
-"""Fetch one published data set; dataset.json, written last, says what it holds."""
+"""Fetch one published data set and describe it in dataset.json, which is written last."""
 
 from sketchscope.run.job import job
 

@@ -1,3 +1,5 @@
+"""Turn one job's share of the slabs of a batch into images."""
+
 from sketchscope.run.job import job, show_progress
 
 
@@ -6,28 +8,37 @@ def main(snakemake, device):
 
     import numpy as np
     import torch
-    from sketchscope.config.auto import settle
-    from sketchscope.diffusion import generate, noise, slabs
-    from sketchscope.io.atomic import atomic_path, resumed_folder, states
+    from sketchscope.config.auto import fill_auto
+    from sketchscope.diffusion import slabs
+    from sketchscope.diffusion.generate import load_generator
+    from sketchscope.diffusion.noise import hash_name
+    from sketchscope.diffusion.samplers import Sampler
+    from sketchscope.diffusion.tiling import Tiling
+    from sketchscope.io.atomic import atomic_path, fingerprint_files, resumed_folder
     from sketchscope.io.images import image_files, open_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
-    settings = settle(snakemake.params.settings, inputs.choice)
+    settings = fill_auto(snakemake.params.settings, inputs.choice)
     part, parts, slab_shape = int(snakemake.wildcards.part), snakemake.params.parts, snakemake.params.slab_shape
-    tile_shape, overlap = settings["tile_shape"], settings["overlap"]
     torch.set_num_threads(snakemake.threads)
-    generator = generate.load_generator(inputs.model, device, **settings)
-    organism = noise.stable_key(snakemake.wildcards.organism)
+    sampler = Sampler(settings["sampler"], settings["t_start"], settings["steps"], settings["eta"])
+    tiling = Tiling(settings["tile_shape"], settings["overlap"], snakemake.resources.batch_size or None)
+    generator = load_generator(inputs.model, device, sampler, tiling)
+    organism = hash_name(snakemake.wildcards.organism)
     paths = image_files(inputs.sketches)
     sketches = {volume: open_image(path) for volume, path in paths.items()}
-    grids = {volume: slabs.slabs(sketch.shape, slab_shape, tile_shape, overlap) for volume, sketch in sketches.items()}
+    grids = {
+        volume: slabs.cut_slabs(sketch.shape, slab_shape, tiling.tile_shape, tiling.overlap)
+        for volume, sketch in sketches.items()
+    }
     pieces = [(volume, number, slab) for volume, grid in grids.items() for number, slab in enumerate(grid)]
+    # without the batch size, which changes nothing but rounding: an interrupted job goes on with another one
     made_from = {"settings": settings, "seed": seed, "volumes": snakemake.params.volumes, "slab_shape": slab_shape}
-    made_from |= {"parts": parts, "files": states([inputs.model, *paths.values()])}
+    made_from |= {"parts": parts, "files": fingerprint_files([inputs.model, *paths.values()])}
     with resumed_folder(snakemake.output.part, json.dumps(made_from)) as folder:
         for volume, number, slab in pieces[part::parts]:
             name = f"{volume}, slab {number + 1} of {len(grids[volume])}"
-            target = folder / slabs.file_name(volume, number)
+            target = folder / slabs.name_slab_file(volume, number)
             if target.exists():
                 print(f"{name}: finished by an earlier attempt")
                 continue
@@ -35,10 +46,10 @@ def main(snakemake, device):
             key = [seed, organism, snakemake.params.volumes[volume]]
             image = generator(sketch, key=key, origin=origin, report=show_progress(name, sketch.size))
             with atomic_path(target) as temporary, open(temporary, "wb") as handle:
-                np.save(handle, image[slabs.relative(slab.inner, slab.region)])
+                np.save(handle, image[slabs.localise(slab.inner, slab.region)])
             print(f"{name}: {image.shape} at {origin}")
 
 
-device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
+device, gpus, seed = snakemake.resources.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
 with job(snakemake.log[0], device=device, gpus=gpus, seed=seed) as device:
     main(snakemake, device)

@@ -1,3 +1,5 @@
+"""Turn the sketches of a batch into images."""
+
 from sketchscope.run.job import job, show_progress
 
 
@@ -5,21 +7,27 @@ def main(snakemake, device):
     import json
 
     import torch
-    from sketchscope.config.auto import settle
-    from sketchscope.diffusion import generate, noise
+    from sketchscope.config.auto import fill_auto
+    from sketchscope.diffusion.generate import load_generator
+    from sketchscope.diffusion.noise import hash_name
+    from sketchscope.diffusion.samplers import Sampler
+    from sketchscope.diffusion.tiling import Tiling
     from sketchscope.images import manifest
-    from sketchscope.io.atomic import resumed_folder, states
+    from sketchscope.io.atomic import fingerprint_files, resumed_folder
     from sketchscope.io.images import image_files, read_image, write_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
-    settings = settle(snakemake.params.settings, inputs.choice)
+    settings = fill_auto(snakemake.params.settings, inputs.choice)
     torch.set_num_threads(snakemake.threads)
     rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
-    generator = generate.load_generator(inputs.model, device, **settings)
-    organism = noise.stable_key(snakemake.wildcards.organism)
+    sampler = Sampler(settings["sampler"], settings["t_start"], settings["steps"], settings["eta"])
+    tiling = Tiling(settings["tile_shape"], settings["overlap"], snakemake.resources.batch_size or None)
+    generator = load_generator(inputs.model, device, sampler, tiling)
+    organism = hash_name(snakemake.wildcards.organism)
     sketches = image_files(inputs.sketches)
+    # without the batch size, which changes nothing but rounding: an interrupted job goes on with another one
     made_from = {"settings": settings, "seed": seed, "volumes": snakemake.params.volumes}
-    made_from["files"] = states([inputs.model, inputs.manifest, *sketches.values()])
+    made_from["files"] = fingerprint_files([inputs.model, inputs.manifest, *sketches.values()])
     with resumed_folder(snakemake.output.synthetic, json.dumps(made_from)) as folder:
         for volume, path in sketches.items():
             target = folder / path.name
@@ -28,10 +36,10 @@ def main(snakemake, device):
                 continue
             sketch, key = read_image(path), [seed, organism, snakemake.params.volumes[volume]]
             image = generator(sketch, key=key, report=show_progress(volume, sketch.size))
-            write_image(target, manifest.as_real(image, rows), rows[0].voxel_size)
-            print(f"{volume}: {image.shape}, {settings['sampler']} from t = {settings['t_start']}")
+            write_image(target, manifest.denormalise_like(image, rows), rows[0].voxel_size)
+            print(f"{volume}: {image.shape}, {sampler.name} from t = {sampler.t_start}")
 
 
-device, gpus, seed = snakemake.params.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
+device, gpus, seed = snakemake.resources.device, snakemake.resources.get("gpu", 0), snakemake.params.seed
 with job(snakemake.log[0], device=device, gpus=gpus, seed=seed) as device:
     main(snakemake, device)

@@ -1,3 +1,5 @@
+"""Blend the slabs of a batch into whole images."""
+
 from sketchscope.run.job import job
 
 
@@ -16,16 +18,18 @@ def main(snakemake):
     with atomic_folder(snakemake.output.synthetic) as folder:
         for volume, path in sketches.items():
             shape = open_image(path).shape
-            grid = slabs.slabs(shape, snakemake.params.slab_shape, **snakemake.params.tiles)
+            grid = slabs.cut_slabs(shape, snakemake.params.slab_shape, **snakemake.params.tiles)
             folders = [parts[(first + number) % len(parts)] for number in range(len(grid))]
-            made = [f"{part}/{slabs.file_name(volume, number)}" for number, part in enumerate(folders)]
+            made = [f"{part}/{slabs.name_slab_file(volume, number)}" for number, part in enumerate(folders)]
             first += len(grid)
             with create_image(folder / path.name, shape, dtype, voxel_size) as image:
-                for region in ome_zarr.blocks(shape):
+                for region in ome_zarr.split_into_blocks(shape):
                     # opened one at a time: a large volume has more slabs than a process may have open files
-                    touched = [pair for pair in zip(grid, made, strict=True) if slabs.overlap_of(region, pair[0].inner)]
-                    joined = slabs.join(region, ((slab, np.load(file, mmap_mode="r")) for slab, file in touched))
-                    image[region] = manifest.as_real(joined, rows)
+                    touched = [pair for pair in zip(grid, made, strict=True) if slabs.intersect(region, pair[0].inner)]
+                    blended = slabs.blend_slabs(
+                        region, ((slab, np.load(file, mmap_mode="r")) for slab, file in touched)
+                    )
+                    image[region] = manifest.denormalise_like(blended, rows)
             print(f"{volume}: {shape} from {len(grid)} slabs")
 
 

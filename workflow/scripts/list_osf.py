@@ -1,4 +1,4 @@
-"""List the files of a project on the Open Science Framework, to name those that an entry of datasets.yaml fetches."""
+"""List the files of a project on the Open Science Framework, as a help for new entries of datasets.yaml."""
 
 from sketchscope.run.job import job
 
@@ -9,7 +9,7 @@ def main(snakemake):
     from sketchscope.io.atomic import atomic_path
 
     listed = pd.DataFrame(
-        osf.list_files(snakemake.wildcards.node, snakemake.params.get("mirror")), columns=osf.Listed._fields
+        osf.list_files(snakemake.wildcards.node, snakemake.params.get("mirror")), columns=osf.ListedFile._fields
     )
     with atomic_path(snakemake.output[0]) as temporary:
         listed.to_csv(temporary, index=False)

@@ -1,3 +1,5 @@
+"""Draw lost cells in an example, and the distributions of contrast and displacement."""
+
 from sketchscope.run.job import job
 
 LARGEST = 320  # pixels of the example along each side
@@ -16,15 +18,9 @@ def main(snakemake):
     image, labels = read_image(path), read_image(image_files(snakemake.input.masks)[volume])
     window = crop_typical(image, [LARGEST] * image.ndim)
     lost = cells.loc[(cells["volume"] == volume) & cells["lost"], "label"]
-    figure = charts.plot_audit(
-        image[window],
-        labels[window],
-        lost,
-        cells,
-        pd.read_csv(snakemake.input.references),
-        rows[0].voxel_size,
-        snakemake.params.min_contrast,
-    )
+    example = charts.AuditExample(image[window], labels[window], lost)
+    references = pd.read_csv(snakemake.input.references)
+    figure = charts.plot_audit(example, cells, references, rows[0].voxel_size, snakemake.params.min_contrast)
     style.save(figure, snakemake.output[0])
 
 

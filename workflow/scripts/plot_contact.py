@@ -1,3 +1,5 @@
+"""Draw a mask, a sketch and a synthetic image of every organism."""
+
 from sketchscope.run.job import job
 
 LARGEST = 400  # pixels of a panel along each side
@@ -16,7 +18,7 @@ def main(snakemake):
         names = [image_files(folder) for folder in folders]
         mask, sketch, synthetic = (read_image(paths[next(iter(names[0]))]) for paths in names)
         window = crop_typical(synthetic, [LARGEST] * synthetic.ndim)
-        drawn = manifest.as_real(sketch[window], rows)
+        drawn = manifest.denormalise_like(sketch[window], rows)
         return pictures.Panels(mask[window], drawn, synthetic[window], rows[0].voxel_size)
 
     folders = (inputs.manifests, inputs.masks, inputs.sketches, inputs.synthetic)

@@ -1,3 +1,5 @@
+"""Draw the loss of the diffusion model over its training."""
+
 from sketchscope.run.job import job
 
 

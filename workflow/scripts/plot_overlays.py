@@ -1,3 +1,5 @@
+"""Draw the outlines that every model predicts on a few test images."""
+
 from pathlib import Path
 
 from sketchscope.run.job import job
@@ -7,6 +9,7 @@ LARGEST = 400  # pixels of a panel along each side
 
 
 def main(snakemake):
+    from sketchscope.evaluation.availability import read_reason
     from sketchscope.images import manifest
     from sketchscope.images.windows import crop_typical
     from sketchscope.report import pictures, style
@@ -18,13 +21,14 @@ def main(snakemake):
         reference = None
         if (Path(snakemake.input.labels) / f"{row.image}.ome.tif").exists():
             reference = manifest.load_image(row, snakemake.input.labels)[window]
-        predictions = (snakemake.input.synthetic, snakemake.input.baseline)
-        predicted = [manifest.load_image(row, folder)[window] for folder in predictions]
-        return pictures.Overlay(row.image, image[window], reference, *predicted)
+        predicted = {model: manifest.load_image(row, folder)[window] for model, folder in available.items()}
+        return pictures.Overlay(row.image, image[window], reference, predicted)
 
+    folders = zip(snakemake.params.models, snakemake.input.predictions, strict=True)
+    available = {model: folder for model, folder in folders if read_reason(folder) is None}
     rows = manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest))
     overlays = [overlay(row) for row in spread_out(rows, EXAMPLES)]
-    figure = pictures.plot_overlays(overlays, rows[0].voxel_size, snakemake.params.baseline)
+    figure = pictures.plot_overlays(overlays, rows[0].voxel_size)
     style.save(figure, snakemake.output[0])
 
 

@@ -1,3 +1,5 @@
+"""Draw real images beside sketches, synthetic images and the outlines of their masks."""
+
 from sketchscope.run.job import job
 
 EXAMPLES = 3
@@ -14,7 +16,7 @@ def main(snakemake):
     from sketchscope.sequences import spread_out
 
     rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
-    low, high = manifest.typical_limits(rows)
+    low, high = manifest.find_typical_limits(rows)
 
     def volume(folder, name):
         image = read_image(image_files(folder)[name])

@@ -1,3 +1,5 @@
+"""Draw the distributions of number, size, shape and spacing of synthetic and real cells."""
+
 from sketchscope.run.job import job
 
 

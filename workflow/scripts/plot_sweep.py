@@ -1,3 +1,5 @@
+"""Draw the scores of the sweep and examples of its images."""
+
 from sketchscope.run.job import job
 
 

@@ -1,3 +1,5 @@
+"""Draw how far the trained model is from each baseline, and the verdicts."""
+
 from sketchscope.run.job import job
 
 

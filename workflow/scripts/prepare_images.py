@@ -1,32 +1,25 @@
+"""Check the images of one organism, and write them as one OME-TIFF per frame with a manifest and the test labels."""
+
 from sketchscope.run.job import job
 
 
 def main(snakemake):
-    from sketchscope.images.prepare import prepare, read_dataset
+    from sketchscope.images.prepare import Preparation, Target, prepare_images
+    from sketchscope.images.raw_files import RawImages, read_dataset
 
-    params = snakemake.params
-    dataset = snakemake.input.get("dataset")
-    if dataset:
-        source = read_dataset(dataset)
+    params, output = snakemake.params, snakemake.output
+    if snakemake.input.get("dataset"):
+        raw = read_dataset(snakemake.input.dataset)
+        raw = raw._replace(
+            axes=raw.axes if params.axes == "auto" else params.axes, voxel_size=params.voxel_size or raw.voxel_size
+        )
     else:
-        source = {"images": params.images, "labels": params.labels, "planes": None}
-        source |= {"axes": "auto", "voxel_size": None, "background_label": 0}
-    rows = prepare(
-        source["images"],
-        snakemake.output.images,
-        snakemake.output.labels,
-        snakemake.output.manifest,
-        labels=source["labels"],
-        planes=source["planes"],
-        background_label=source["background_label"],
-        dimensions=params.dimensions,
-        axes=source["axes"] if params.axes == "auto" else params.axes,
-        voxel_size=params.voxel_size or source["voxel_size"],
-        train_images=params.train_images,
-        test_images=params.test_images,
-        percentiles=params.percentiles,
-        gamma=params.gamma,
-        min_shape=params.min_shape,
+        raw = RawImages(params.images, params.axes, params.voxel_size, params.labels)
+    rows = prepare_images(
+        raw,
+        Target(output.images, output.labels, output.manifest),
+        params.dimensions,
+        Preparation(params.train_images, params.test_images, params.percentiles, params.gamma, params.min_shape),
     )
     print(f"{len(rows)} images, {sum(row.labelled for row in rows)} of them with labels")
 

@@ -1,10 +1,12 @@
+"""Score the predictions of one model against the reference labels."""
+
 from pathlib import Path
 
 from sketchscope.run.job import job
 
 
 def main(snakemake):
-    from sketchscope.evaluation import metrics
+    from sketchscope.evaluation import availability, metrics
     from sketchscope.images.manifest import held_out_rows, load_references, read_manifest
     from sketchscope.io.atomic import atomic_path, write_json
     from sketchscope.io.images import read_image
@@ -20,8 +22,11 @@ def main(snakemake):
             for reference, plane in references:
                 yield metrics.LabelPair(row.image, reference, predicted, plane)
 
-    thresholds = snakemake.params.get("thresholds", metrics.THRESHOLDS)
-    cells, scores = metrics.score_images(images(), thresholds, border=snakemake.params.get("border", 0))
+    params, reason = snakemake.params, availability.read_reason(snakemake.input.predictions)
+    if reason:
+        cells, scores = metrics.make_empty_table(), {availability.REASON_KEY: reason}
+    else:
+        cells, scores = metrics.score_images(images(), params.thresholds, params.border)
     print({key: value for key, value in scores.items() if key != "per_image"})
     with atomic_path(snakemake.output.iou) as temporary:
         cells.to_csv(temporary, index=False)

@@ -5,7 +5,7 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     import numpy as np
-    from sketchscope.diffusion.noise import stable_key
+    from sketchscope.diffusion.noise import hash_name
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
     from sketchscope.io.images import SUFFIXES, image_files, read_image, write_image
@@ -17,7 +17,7 @@ def main(snakemake):
     frames = list(image_files(snakemake.input.labels).values())
     touching = STAINS[params.stain].touching
     settings = Rearrangement(touching, cell_diameter=params.cell_diameter, **params.settings)
-    key = [params.seed, stable_key(snakemake.wildcards.organism)]
+    key = [params.seed, hash_name(snakemake.wildcards.organism)]
     with atomic_folder(snakemake.output.masks) as folder:
         for volume, index in params.volumes.items():
             rng = np.random.default_rng([*key, index])

@@ -5,7 +5,7 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     import numpy as np
-    from sketchscope.diffusion.noise import stable_key
+    from sketchscope.diffusion.noise import hash_name
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder, read_json
     from sketchscope.io.images import SUFFIXES, write_image
@@ -17,7 +17,7 @@ def main(snakemake):
     for path in snakemake.input.fit:
         values |= read_json(path)["simulation"]
     simulate, settings = SIMULATORS[params.simulator].simulate, read_settings(params.simulator, values)
-    key = [params.seed, stable_key(snakemake.wildcards.organism)]
+    key = [params.seed, hash_name(snakemake.wildcards.organism)]
     with atomic_folder(snakemake.output.masks) as folder:
         for volume, index in params.volumes.items():
             rng = np.random.default_rng([*key, index])

@@ -1,3 +1,5 @@
+"""Sum up the audit of synthetic labels, beside that of the references."""
+
 from sketchscope.run.job import job
 
 

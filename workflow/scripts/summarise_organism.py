@@ -1,30 +1,30 @@
+"""Gather scores, comparisons, cost and versions of one organism in one small JSON file."""
+
 from sketchscope.run.job import job
 
 
 def main(snakemake):
     import pandas as pd
+    from sketchscope.evaluation.availability import split_available
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import read_json, write_json
-    from sketchscope.report import summary
+    from sketchscope.report.summary import Findings, Scored, format_summary, summarise
     from sketchscope.run import cost
 
-    synthetic, baseline = map(read_json, (snakemake.input.synthetic, snakemake.input.baseline))
-    result = summary.summarise(
-        synthetic,
-        baseline,
-        organism=snakemake.wildcards.organism,
-        replicates=list(map(read_json, snakemake.input.replicates)),
-        scale=snakemake.params.scale,
-        baseline_name=snakemake.params.baseline,
-        comparison=pd.read_csv(snakemake.input.statistics).iloc[0],
-        fidelity=read_json(snakemake.input.choice),
-        audit=pd.read_csv(snakemake.input.audit, index_col="labels"),
-        shapes=pd.read_csv(snakemake.input.shapes, index_col="measure"),
-        costs=cost.rule_costs(snakemake.params.benchmarks, snakemake.params.logs),
-        held_out=all(row.split != "both" for row in read_manifest(snakemake.input.manifest)),
+    inputs, params = snakemake.input, snakemake.params
+    available, reasons = split_available(dict(zip(params.models, map(read_json, inputs.scores), strict=True)))
+    scored = Scored(available, list(map(read_json, inputs.replicates)), reasons)
+    findings = Findings(
+        comparisons=pd.read_csv(inputs.statistics),
+        fidelity=read_json(inputs.choice),
+        audit=pd.read_csv(inputs.audit, index_col="labels"),
+        shapes=pd.read_csv(inputs.shapes, index_col="measure"),
+        costs=cost.sum_costs(params.benchmarks, params.logs),
+        held_out=all(row.split != "both" for row in read_manifest(inputs.manifest)),
     )
+    result = summarise(snakemake.wildcards.organism, params.scale, scored, findings)
     write_json(snakemake.output[0], result)
-    print(summary.format_summary(result))
+    print(format_summary(result))
 
 
 with job(snakemake.log[0]):

@@ -8,7 +8,11 @@ def main(snakemake, device):
     import pandas as pd
     import torch
     from sketchscope.config import auto
-    from sketchscope.diffusion import generate, noise
+    from sketchscope.diffusion.generate import make_generator
+    from sketchscope.diffusion.model_file import load_network
+    from sketchscope.diffusion.noise import hash_name
+    from sketchscope.diffusion.samplers import Sampler
+    from sketchscope.diffusion.tiling import Tiling
     from sketchscope.evaluation import start_sweep
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
@@ -20,23 +24,25 @@ def main(snakemake, device):
     torch.set_num_threads(snakemake.threads)
     rows = spread_out(manifest.typical_rows(manifest.read_manifest(inputs.manifest)), params.settings["images"])
     stain, voxel_size = STAINS[params.stain], rows[0].voxel_size
-    sketch = stain.sketch(sigma=None, **auto.settle(params.sketch, [inputs.depth]))
+    sketch = stain.sketch(sigma=None, **auto.fill_auto(params.sketch, [inputs.depth]))
     measured = depth.read_measured(inputs.cells, sketch.decay_um)
-    key = [params.seed, noise.stable_key(snakemake.wildcards.organism)]
+    key = [params.seed, hash_name(snakemake.wildcards.organism)]
     draw = start_sweep.Drawing(stain.draw, sketch, measured, voxel_size, key)
     pairs = ((manifest.load_normalised(row, inputs.images), manifest.load_image(row, inputs.rough)) for row in rows)
     examples = [start_sweep.cut_example(*pair, 2 * np.array(params.tiles["tile_shape"])) for pair in pairs]
-    network, alpha_bar = generate.load_network(inputs.model)
-    settings = params.tiles | {"batch_size": snakemake.resources.batch_size or None}
-    settings |= {"steps": params.settings["steps"], "sampler": "dpm-solver++", "eta": 0.0}
+    network, alpha_bar = load_network(inputs.model)
+    tiling = Tiling(**params.tiles, batch_size=snakemake.resources.batch_size or None)
 
-    def make_generator(t_start):
-        return generate.make_generator(network, alpha_bar, device, t_start=t_start, **settings)
+    def generator_from(t_start):
+        sampler = Sampler("dpm-solver++", t_start, params.settings["steps"], eta=0.0)
+        return make_generator(network, alpha_bar, device, sampler, tiling)
 
     grid = start_sweep.Grid(params.t_starts, params.sigmas)
-    points = start_sweep.sweep(examples, draw, make_generator, alpha_bar, voxel_size, grid, key=key, stain=params.stain)
+    sweep = start_sweep.sweep(
+        examples, draw, generator_from, alpha_bar, voxel_size, grid, key=key, touching=stain.touching
+    )
     table, made = [], {"image": examples[0].image}
-    for scores, sketched, image in points:
+    for scores, sketched, image in sweep:
         table.append(scores)
         made |= {f"sketch {scores['sigma']:g}": sketched, f"{scores['sigma']:g} {scores['t_start']}": image}
         print({name: round(value, 4) for name, value in scores.items() if value is not None})

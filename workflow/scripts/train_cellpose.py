@@ -9,7 +9,7 @@ def main(snakemake, device):
     from sketchscope.evaluation import audit
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
-    from sketchscope.io.images import image_pairs, read_image
+    from sketchscope.io.images import pair_images, read_image
     from sketchscope.labels import drop_labels
     from sketchscope.segmentation import cellpose
 
@@ -19,7 +19,7 @@ def main(snakemake, device):
     lost = audit.read_lost(inputs.lost)
     pairs = (
         (read_image(path), drop_labels(read_image(mask), lost.get(volume, ())))
-        for volume, path, mask in image_pairs(inputs.synthetic, inputs.masks)
+        for volume, path, mask in pair_images(inputs.synthetic, inputs.masks)
     )
     images, labels = cellpose.make_training_planes(pairs, voxel_size, params.cell_diameter, stitched=params.stitched)
     losses = cellpose.train(

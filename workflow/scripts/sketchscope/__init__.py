@@ -5,3 +5,5 @@ Images have the axes (Z, Y, X) in 3D and (Y, X) in 2D; every function serves bot
 """
 
 __version__ = "0.1.0"
+
+TRAINED = "sketchscope"  # the Cellpose model trained on synthetic images, in paths and tables

@@ -1,1 +1,1 @@
-"""The configuration: merged, checked, looked up. Nothing else in the library knows of it."""
+"""The configuration: merged, checked, looked up. Nothing else in the library imports it."""

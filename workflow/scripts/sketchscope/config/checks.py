@@ -1,4 +1,4 @@
-"""What no schema can say of the settings of one organism."""
+"""Checks of the settings of one organism that no schema can make, because they concern several keys."""
 
 import re
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from typing import Any
 
 from ..errors import InputError
 from .layers import Settings
-from .schema import joined
+from .schema import join_words
 
-SHAPES = (
+KEYS_PER_AXIS = (
     "voxel_size",
     "volume_shape",
     "simulation.specimen.size_um",
@@ -20,10 +20,10 @@ SHAPES = (
 
 
 def check_shapes(settings: Settings, key: str) -> None:
-    """Check that everything given per axis has an entry for every axis."""
+    """Check that every list with one entry per axis has as many entries as there are axes."""
     dimensions = settings["dimensions"]
-    for name in SHAPES:
-        value = _lookup(settings, name)
+    for name in KEYS_PER_AXIS:
+        value = _look_up(settings, name)
         if value is not None and len(value) != dimensions:
             raise InputError(
                 f"{key}.{name}: found {value}; with dimensions: {dimensions} it needs {dimensions} entries,"
@@ -32,17 +32,11 @@ def check_shapes(settings: Settings, key: str) -> None:
     axes = settings["axes"]
     if axes != "auto" and len(axes.replace("T", "")) != dimensions:
         fitting = ["auto", "YX", "TYX"] if dimensions == 2 else ["auto", "ZYX", "TZYX"]
-        raise InputError(f"{key}.axes: found {axes}; with dimensions: {dimensions} allowed is {joined(fitting)}")
-
-
-def _lookup(settings: Mapping, name: str) -> Any:
-    for part in name.split("."):
-        settings = settings[part]
-    return settings
+        raise InputError(f"{key}.axes: found {axes}; with dimensions: {dimensions} allowed is {join_words(fitting)}")
 
 
 def check_selections(settings: Settings, key: str) -> None:
-    """Check percentiles, probabilities and ranges of images; a single position becomes a text like the rest."""
+    """Check percentiles, probabilities and ranges of images."""
     low, high = settings["percentiles"]
     if low >= high:
         raise InputError(f"{key}.percentiles: found [{low}, {high}]; the first must be below the second")
@@ -53,23 +47,17 @@ def check_selections(settings: Settings, key: str) -> None:
     if smallest > largest:
         raise InputError(f"{key}.sketch.nucleolus_um: found [{smallest}, {largest}]; the first must not be larger")
     for name in ("train_images", "test_images"):
-        if settings[name] is None:
-            continue
-        settings[name] = "".join(str(settings[name]).split())
-        for first, last in re.findall(r"(\d+)-(\d+)", settings[name]):
+        for first, last in re.findall(r"(\d+)-(\d+)", settings[name] or ""):
             if int(first) > int(last):
                 raise InputError(f"{key}.{name}: found {first}-{last}; a range must not run backwards")
 
 
-def with_tiles(generation: Settings, patch_shape: list[int]) -> Settings:
-    """Settings of the generation with the tile, and the overlap that follows from it, filled in."""
-    tile = generation["tile_shape"] or list(patch_shape)
-    overlap = generation["overlap"] or [size // 4 for size in tile]
-    return generation | {"tile_shape": tile, "overlap": overlap}
-
-
 def check_generation(settings: Settings, key: str) -> None:
-    """Check that all starts lie in the schedule, the steps before them, and the overlap in the tiles."""
+    """Check the start of the generation, its number of steps and its tiles.
+
+    A start must lie within the schedule, a sampler cannot take more steps than its start, and the overlap must be
+    smaller than the tile along every axis.
+    """
     generation, sweep, last = settings["generation"], settings["sweep"], settings["diffusion"]["timesteps"]
     name, starts = "generation.t_start", [generation["t_start"]]
     if starts == ["auto"]:
@@ -90,7 +78,7 @@ def check_generation(settings: Settings, key: str) -> None:
 
 
 def check_redrawing(settings: Settings, key: str) -> None:
-    """Check that lost cells can be drawn anew where that is wanted."""
+    """Check that lost cells can be drawn again if the settings ask for it."""
     for name, hindered in (
         ("stain: membranes", settings["stain"] == "membranes"),
         ("generation.slab_shape", settings["generation"]["slab_shape"] is not None),
@@ -100,8 +88,14 @@ def check_redrawing(settings: Settings, key: str) -> None:
 
 
 def check_fit(settings: Settings, key: str) -> None:
-    """Check that a density can be fitted where that is wanted: that the specimen fills the images."""
+    """Check that a density can be fitted if the settings ask for it: cells must be everywhere in the images."""
     simulation = settings["simulation"]
     shape = simulation["specimen"]["shape"]
     if simulation["fit"] and simulation["simulator"] == "nuclei" and shape != "box":
         raise InputError(f"{key}.simulation.fit: found true; with specimen.shape: {shape} allowed is false")
+
+
+def _look_up(settings: Mapping, name: str) -> Any:
+    for part in name.split("."):
+        settings = settings[part]
+    return settings

@@ -1,58 +1,85 @@
-"""Files that the configuration names."""
+"""Files that the configuration names: that they exist, and which ones match its globs."""
 
 import glob
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from ..errors import InputError
 from .layers import Settings
-from .schema import joined, unknown
+from .schema import join_words, name_unknown
 
 
-def find_files(settings: Settings, key: str, datasets: Mapping) -> Settings:
+def find_images(settings: Settings, key: str, datasets: Mapping[str, Any]) -> Settings:
     """Check where the images come from and list the files that the globs match.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of one organism.
+    key : str
+        Where they stand in config.yaml, for messages.
+    datasets : mapping
+        Public data sets by name.
 
     Returns
     -------
     dict
         `images` and `labels`: lists of files, or None.
+
+    Raises
+    ------
+    InputError
+        If the source of the images is unclear, unknown or does not exist.
     """
     images, dataset, labels = settings["images"], settings["dataset"], settings["labels"]
     if (images is None) == (dataset is None):
         found = "neither" if images is None else "both"
         raise InputError(f"{key}: found {found} of images (your files) and dataset (public); exactly one is needed")
     if dataset is not None and dataset not in datasets:
-        raise InputError(f"{key}.dataset: {unknown(dataset, datasets)}")
+        raise InputError(f"{key}.dataset: {name_unknown(dataset, datasets)}")
     if dataset is not None and labels is not None:
         raise InputError(f"{key}.labels: are allowed only with images; the data set {dataset} brings its own")
     checkpoint = settings["diffusion"]["checkpoint"]
     if checkpoint is not None:
-        matched_files(glob.escape(checkpoint), f"{key}.diffusion.checkpoint")
-    files = {
-        "images": matched_files(images, f"{key}.images"),
-        "labels": matched_files(labels, f"{key}.labels"),
-    }
-    if labels is not None and len(files["labels"]) != len(files["images"]):
+        match_files(glob.escape(checkpoint), f"{key}.diffusion.checkpoint")
+    files = {"images": match_files(images, f"{key}.images"), "labels": match_files(labels, f"{key}.labels")}
+    counts = {name: len(found or []) for name, found in files.items()}
+    if labels is not None and counts["labels"] != counts["images"]:
         raise InputError(
-            f"{key}.labels: found {len(files['labels'])} files for {len(files['images'])} image files;"
+            f"{key}.labels: found {counts['labels']} files for {counts['images']} image files;"
             " allowed is one for each image file"
         )
     return files
 
 
-def find_masks(settings: Settings, key: str, sources: Mapping) -> Settings:
+def find_masks(settings: Settings, key: str, sources: Mapping[str, Any]) -> Settings:
     """Check where the masks come from and list the files that their globs match.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of one organism.
+    key : str
+        Where they stand in config.yaml, for messages.
+    sources : mapping
+        Public data sets and models: content of resources/datasets.yaml.
 
     Returns
     -------
     dict
         The section masks; `labels` is a list of files, or None.
+
+    Raises
+    ------
+    InputError
+        If the source of the masks lacks something or does not exist.
     """
     masks, dataset, key = settings["masks"], settings["dataset"], f"{key}.masks"
     source, labels = masks["source"], masks["labels"]
     if source == "cellpose" and masks["model"] not in sources.get("models", {}):
-        check_model(masks["model"], key, sources)
+        check_model_file(masks["model"], key, sources)
     if source == "files" and labels is None:
         raise InputError(f"{key}.labels: found null; source: files needs globs of your label images")
     if source != "files" and labels is not None:
@@ -61,20 +88,26 @@ def find_masks(settings: Settings, key: str, sources: Mapping) -> Settings:
         raise InputError(f"{key}.source: found silver, which only a dataset brings; take files for labels of your own")
     if source == "silver" and sources["datasets"][dataset]["truth"] == "none":
         raise InputError(f"{key}.source: found silver, but the data set {dataset} brings no labels of whole images")
-    return masks | {"labels": matched_files(labels, f"{key}.labels")}
+    return masks | {"labels": match_files(labels, f"{key}.labels")}
 
 
-def check_model(model: str, key: str, sources: Mapping) -> None:
-    """Check that a Cellpose model that is not published is a file."""
+def check_model_file(model: str, key: str, sources: Mapping[str, Any]) -> None:
+    """Check that a Cellpose model is a file.
+
+    Raises
+    ------
+    InputError
+        If it is not; names the published models, which are allowed too.
+    """
     if not os.path.isfile(os.path.expanduser(model)):
-        published = joined([*sources.get("models", {})])
+        published = join_words([*sources.get("models", {})])
         raise InputError(f"{key}.model: found '{model}', no file in {os.getcwd()}; allowed is a file or {published}")
 
 
-def matched_files(patterns: str | list[str] | None, key: str) -> list[str] | None:
-    """Files that globs match, relative to the working directory unless absolute.
+def match_files(patterns: str | list[str] | None, key: str) -> list[str] | None:
+    """List the files that globs match, relative to the working directory unless absolute.
 
-    Numbers in names count as numbers: t9 comes before t10. Files of an earlier pattern come first.
+    Numbers in names are compared as numbers: t9 comes before t10. Files of an earlier pattern come first.
 
     Raises
     ------
@@ -85,7 +118,7 @@ def matched_files(patterns: str | list[str] | None, key: str) -> list[str] | Non
         return None
     files: list[str] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True), key=_natural)
+        matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True), key=_split_numbers)
         found = [match for match in matches if os.path.isfile(match)]
         if not found:
             folder = f"; it is a folder, add a pattern: {pattern.rstrip('/')}/*.tif" if matches else ""
@@ -94,5 +127,6 @@ def matched_files(patterns: str | list[str] | None, key: str) -> list[str] | Non
     return list(dict.fromkeys(files))
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def _split_numbers(name: str) -> list[tuple[int, str]]:
+    """Split a name into texts and numbers, to sort by."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,7 +1,6 @@
-"""The layers of the configuration, merged: schema, scale, preset, config.yaml."""
+"""The layers of the configuration and how they merge: schema, scale, preset, config.yaml."""
 
 import copy
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,35 +8,36 @@ from typing import Any
 import yaml
 
 from ..errors import InputError
-from .schema import shown, unknown
+from ..io.atomic import PathLike
+from .schema import describe_value, name_unknown
 
 Settings = dict[str, Any]
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C where it is there, ten times as fast
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C version, if it is installed, is ten times as fast
 
 
-def read_yaml(path: str | os.PathLike) -> Settings:
+def read_yaml(path: PathLike) -> Settings:
     """Read a YAML file that holds a mapping, or nothing.
 
     Raises
     ------
     InputError
-        If it is no YAML or no mapping.
+        If it is no valid YAML or no mapping.
     """
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=LOADER)
     except yaml.YAMLError as error:
         raise InputError(f"{path}: is no valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict | None):
-        raise InputError(f"{path}: found {shown(content)}; allowed is a mapping of keys to values")
+        raise InputError(f"{path}: found {describe_value(content)}; allowed is a mapping of keys to values")
     return content or {}
 
 
-def merge(*layers: Mapping) -> Settings:
+def merge(*layers: Mapping[str, Any]) -> Settings:
     """Merge mappings, later over earlier, into a new one that shares nothing with them.
 
-    Mappings merge key by key; anything else replaces. A layer that names its images or its data set drops the
-    other one of the two from the layers before it.
+    Mappings merge key by key; anything else replaces. A layer that sets images removes the dataset of earlier layers,
+    and the other way round.
 
     >>> merge({"a": {"x": 1, "y": [1, 2]}}, {"a": {"y": [3]}})
     {'a': {'x': 1, 'y': [3]}}
@@ -49,32 +49,59 @@ def merge(*layers: Mapping) -> Settings:
                 merged[other] = None
         for key, value in layer.items():
             below = merged.get(key)
-            both = isinstance(value, Mapping) and isinstance(below, Mapping)
-            merged[key] = merge(below, value) if both else copy.deepcopy(value)
+            if isinstance(value, Mapping) and isinstance(below, Mapping):
+                merged[key] = merge(below, value)
+            else:
+                merged[key] = copy.deepcopy(value)
     return merged
 
 
-def defaults(schema: Mapping) -> Settings:
-    """Defaults of every key of an object schema, nested ones included."""
+def collect_defaults(schema: Mapping[str, Any]) -> Settings:
+    """Collect the defaults of an object schema, nested ones included.
+
+    Keys without a default are left out: those that every scale sets.
+    """
     return {
-        key: defaults(value) if "properties" in value else copy.deepcopy(value["default"])
+        key: collect_defaults(value) if "properties" in value else copy.deepcopy(value["default"])
         for key, value in schema["properties"].items()
+        if "properties" in value or "default" in value
     }
 
 
-def preset_layers(name: str, section: Mapping, presets: Mapping[str, Mapping], scale: str) -> list[Settings]:
-    """Layers of an organism's preset, those it builds on first.
+def sort_keys(settings: Mapping[str, Any], schema: Mapping[str, Any]) -> Settings:
+    """Sort settings that fit a schema in its order, nested ones included.
+
+    >>> schema = {"properties": {"a": {"properties": {"b": {}, "c": {}}}, "d": {}}}
+    >>> sort_keys({"d": 1, "a": {"c": 2, "b": 3}}, schema)
+    {'a': {'b': 3, 'c': 2}, 'd': 1}
+    """
+    return {
+        key: sort_keys(settings[key], value) if "properties" in value else settings[key]
+        for key, value in schema["properties"].items()
+        if key in settings
+    }
+
+
+def list_preset_layers(
+    name: str, section: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]], scale: str
+) -> list[Settings]:
+    """List the layers of an organism's preset, after those of the presets that it builds on.
 
     Parameters
     ----------
     name : str
-        The organism; a preset of this name is taken unless the section names another one.
+        The organism; the preset of this name is taken unless the section names another one.
     section : mapping
-        The organism in config.yaml.
+        Section of the organism in config.yaml.
     presets : mapping
         All presets by name.
     scale : str
-        Whose block of `scales` goes over each preset.
+        Each preset is followed by its block `scales` for this scale.
+
+    Returns
+    -------
+    list of dict
+        In the order in which they merge.
 
     Raises
     ------
@@ -85,14 +112,15 @@ def preset_layers(name: str, section: Mapping, presets: Mapping[str, Mapping], s
     if preset is None and name not in presets:
         known = ", ".join(presets)
         raise InputError(f"{key}: no preset has this name; say which one to start from with preset: ({known})")
-    layers, chain = [], []
+    layers: list[Settings] = []
+    chain: list[str] = []
     preset = name if preset is None else preset
     while preset is not None:
         if preset in chain:
             circle = " -> ".join([*chain, preset])
             raise InputError(f"{key}.preset: presets build on each other in a circle: {circle}")
         if not isinstance(preset, str) or preset not in presets:
-            raise InputError(f"{key}.preset: {unknown(preset, presets)}")
+            raise InputError(f"{key}.preset: {name_unknown(preset, presets)}")
         chain.append(preset)
         layer = dict(presets[preset])
         layers[:0] = [layer, layer.pop("scales", {}).get(scale, {})]

@@ -1,16 +1,16 @@
-"""Keys that mean something to some organisms only, as the schema says of each."""
+"""Keys that have a meaning for some organisms only, as the schema says of each."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from .layers import Settings
 
-# what simulates the cells of a stain where simulation.simulator does not say
+# what simulates the cells of a stain if simulation.simulator is null
 SIMULATORS = {"nuclei": "nuclei", "membranes": "tissue"}
 
 
 def choose_simulator(settings: Settings) -> Settings:
-    """Fill in the simulator that belongs to the stain where none is named."""
+    """Fill in the simulator that belongs to the stain, if the settings name none."""
     simulation = settings["simulation"]
     return settings | {
         "simulation": simulation | {"simulator": simulation["simulator"] or SIMULATORS[settings["stain"]]}
@@ -18,15 +18,20 @@ def choose_simulator(settings: Settings) -> Settings:
 
 
 def drop_meaningless(settings: Settings, schema: Mapping[str, Any]) -> Settings:
-    """Leave out the keys that mean nothing to an organism, so that changing one repeats no job.
+    """Leave out the keys that have no meaning for an organism, so that a change of one repeats no job.
 
     Parameters
     ----------
     settings : dict
         Complete settings of one organism.
     schema : mapping
-        Schema of these settings. `stains` beside a key lists the stains that it means something to, and `simulators`
-        the simulators; a key without either means something to all.
+        Schema of these settings. `stains` of a key lists the stains for which it has a meaning, and `simulators` the
+        simulators; a key without them has a meaning for all.
+
+    Returns
+    -------
+    dict
+        The remaining settings.
     """
     own = {"stains": settings["stain"], "simulators": settings["simulation"]["simulator"]}
     return _drop(settings, schema["properties"], own)

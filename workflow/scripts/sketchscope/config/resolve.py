@@ -1,22 +1,24 @@
-"""The whole configuration: merged from its layers and checked."""
+"""Merge the whole configuration from its layers and check it."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
-from .checks import check_fit, check_generation, check_redrawing, check_selections, check_shapes, with_tiles
-from .inputs import find_files, find_masks
-from .layers import Settings, defaults, merge, preset_layers, read_yaml
+from ..io.atomic import PathLike
+from .checks import check_fit, check_generation, check_redrawing, check_selections, check_shapes
+from .inputs import find_images, find_masks
+from .layers import Settings, collect_defaults, list_preset_layers, merge, read_yaml, sort_keys
 from .meaning import choose_simulator, drop_meaningless
-from .schema import check_schema, unknown
+from .schema import check_schema, name_unknown
 
 
-def resolve(config: Mapping, repository: str | os.PathLike) -> Settings:
+def resolve(config: Mapping[str, Any], repository: PathLike) -> Settings:
     """Merge and check the whole configuration.
 
-    The settings of an organism are, each over the last: the schema's defaults, the scale, the preset
-    (after the presets it builds on; in each, its block for the scale last), the section in `config`.
+    The settings of an organism merge from these layers, later over earlier: the defaults of the schema, the scale, the
+    presets that its preset builds on, its preset, and its section in `config`. Each preset is followed by its own block
+    for the scale.
 
     Parameters
     ----------
@@ -28,8 +30,8 @@ def resolve(config: Mapping, repository: str | os.PathLike) -> Settings:
     Returns
     -------
     dict
-        As `config`, every key present, nothing shared with it; organisms set to null are gone. The globs in
-        `images` and `labels` have become sorted lists of files.
+        As `config`, with every key and nothing shared with it. Organisms set to null are left out, and globs of files
+        are replaced by sorted lists.
 
     Raises
     ------
@@ -38,40 +40,40 @@ def resolve(config: Mapping, repository: str | os.PathLike) -> Settings:
     """
     repository = Path(repository)
     schema = read_yaml(repository / "workflow/schemas/config.yaml")
-    merged = merge(defaults(schema), config)
+    merged = merge(collect_defaults(schema), config)
     check_schema(merged, schema)
     chosen = {name: section for name, section in merged["organisms"].items() if section is not None}
     if not chosen:
         raise InputError("organisms: none is switched on; name one, such as hela: {} (null leaves one out)")
     merged["organisms"] = {
-        name: organism_settings(name, section, merged["scale"], repository) for name, section in chosen.items()
+        name: resolve_organism(name, section, merged["scale"], repository) for name, section in chosen.items()
     }
     return merged
 
 
-def organism_settings(name: str, section: Mapping, scale: str, repository: Path) -> Settings:
+def resolve_organism(name: str, section: Mapping[str, Any], scale: str, repository: Path) -> Settings:
     """Merge and check the settings of one organism; see `resolve`."""
     resources, key = repository / "resources", f"organisms.{name}"
     schema = read_yaml(repository / "workflow/schemas/organism.yaml")
     presets = {path.stem: read_yaml(path) for path in sorted((resources / "organisms").glob("*.yaml"))}
     settings = merge(
-        defaults(schema),
+        collect_defaults(schema),
         read_yaml(resources / "scales" / f"{scale}.yaml"),
-        *preset_layers(name, section, presets, scale),
+        *list_preset_layers(name, section, presets, scale),
         section,
     )
     check_schema(settings, schema, key)
-    checked = check_organism(choose_simulator(settings), key, read_yaml(resources / "datasets.yaml"))
-    return drop_meaningless(checked, schema)
+    settings = choose_simulator(sort_keys(settings, schema))
+    return drop_meaningless(_complete(settings, key, read_yaml(resources / "datasets.yaml")), schema)
 
 
-def check_organism(settings: Settings, key: str, sources: Mapping) -> Settings:
-    """Check what no schema can say of one organism, and find its files.
+def _complete(settings: Settings, key: str, sources: Mapping[str, Any]) -> Settings:
+    """Check what no schema can check of one organism, fill in what follows from its settings, and find its files.
 
     Parameters
     ----------
     settings : dict
-        Merged settings that fit the schema.
+        Merged settings that fit the schema; not changed.
     key : str
         Where they stand in config.yaml, for messages.
     sources : mapping
@@ -80,7 +82,7 @@ def check_organism(settings: Settings, key: str, sources: Mapping) -> Settings:
     Returns
     -------
     dict
-        The settings with lists of files for the globs.
+        The settings with tiles and positions filled in, and with lists of files instead of globs.
 
     Raises
     ------
@@ -88,13 +90,31 @@ def check_organism(settings: Settings, key: str, sources: Mapping) -> Settings:
         At the first mistake.
     """
     check_shapes(settings, key)
+    settings = settings | {name: _write_positions(settings[name]) for name in ("train_images", "test_images")}
     check_selections(settings, key)
-    settings = settings | {"generation": with_tiles(settings["generation"], settings["diffusion"]["patch_shape"])}
+    settings = settings | {"generation": _fill_tiles(settings["generation"], settings["diffusion"]["patch_shape"])}
     check_generation(settings, key)
     check_redrawing(settings, key)
     check_fit(settings, key)
     models = ["classical", *sources.get("models", {})]
-    if settings["baseline"] not in models:
-        raise InputError(f"{key}.baseline: {unknown(settings['baseline'], models)}")
-    settings = settings | find_files(settings, key, sources.get("datasets", {}))
+    for index, baseline in enumerate(settings["baselines"]):
+        if baseline not in models:
+            raise InputError(f"{key}.baselines[{index}]: {name_unknown(baseline, models)}")
+    settings = settings | find_images(settings, key, sources.get("datasets", {}))
     return settings | {"masks": find_masks(settings, key, sources)}
+
+
+def _write_positions(positions: str | int | None) -> str | None:
+    """Write positions of images as a text without blanks; a single one may be a number.
+
+    >>> _write_positions(4), _write_positions("0 - 3, 7")
+    ('4', '0-3,7')
+    """
+    return None if positions is None else "".join(str(positions).split())
+
+
+def _fill_tiles(generation: Settings, patch_shape: list[int]) -> Settings:
+    """Fill in the tile, which is the patch by default, and the overlap, which is a quarter of the tile by default."""
+    tile = generation["tile_shape"] or list(patch_shape)
+    overlap = generation["overlap"] or [size // 4 for size in tile]
+    return generation | {"tile_shape": tile, "overlap": overlap}

@@ -1,7 +1,6 @@
-"""Checkpoints that the paper's authors publish (Eschweiler et al. 2024): their network, loaded from their files."""
+"""The network of the paper's authors (Eschweiler et al. 2024), loaded from the checkpoints that they publish."""
 
 import math
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -11,8 +10,9 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from ..io.atomic import PathLike
 from .schedule import cosine_alpha_bar
-from .unet import convolution, same_conv
+from .unet import PerAxis, choose_convolution, make_convolution
 
 PREFIX = "network."
 MIN_BETA, MAX_BETA = 1e-4, 0.9999
@@ -21,10 +21,10 @@ BACKBONES = {"UNet2D_PixelShuffle_inject": 2, "UNet3D_PixelShuffle_inject": 3}
 
 
 def make_norm(kind: str, channels: int, dims: int) -> nn.Module:
-    """Normalisation layer 'instance' (no parameters), 'batch' or 'none'."""
+    """Make the normalisation layer 'instance' (no parameters), 'batch' or 'none'."""
     if kind == "none":
         return nn.Identity()
-    layers = {
+    layers: dict[str, dict[int, type[nn.Module]]] = {
         "instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d},
         "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
     }
@@ -32,10 +32,10 @@ def make_norm(kind: str, channels: int, dims: int) -> nn.Module:
 
 
 def make_block(inputs: int, middle: int, outputs: int, dims: int, norm: str) -> nn.Sequential:
-    """Twice a convolution, PReLU and normalisation."""
+    """Make twice a convolution, PReLU and normalisation."""
     layers: list[nn.Module] = []
     for start, end in ((inputs, middle), (middle, outputs)):
-        layers += [same_conv(start, end, (3,) * dims), nn.PReLU(end), make_norm(norm, end, dims)]
+        layers += [make_convolution(start, end, (3,) * dims), nn.PReLU(end), make_norm(norm, end, dims)]
     return nn.Sequential(*layers)
 
 
@@ -44,10 +44,10 @@ class SinusoidalEmbedding(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
+        self.count = channels // 2  # of frequencies
 
     def forward(self, t: torch.Tensor) -> torch.Tensor:
-        frequencies = torch.exp(-math.log(10000) / (self.half - 1) * torch.arange(self.half, device=t.device))
+        frequencies = torch.exp(-math.log(10000) / (self.count - 1) * torch.arange(self.count, device=t.device))
         angles = t[:, None].float() * frequencies
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
@@ -61,8 +61,10 @@ def pixel_shuffle(x: torch.Tensor) -> torch.Tensor:
     return x.permute(0, 1, *order).reshape(n, channels // 2**dims, *[2 * size for size in shape])
 
 
-class ReferenceNet(nn.Module):
+class AuthorNetwork(nn.Module):
     """The authors' U-Net; predicts the noise in the first of its input channels.
+
+    The input channels after the first hold Gaussian noise that stays the same over all steps.
 
     Parameters
     ----------
@@ -75,11 +77,9 @@ class ReferenceNet(nn.Module):
     layer_norm : {'instance', 'batch', 'none'}
     timesteps : int
         Steps T it was trained with.
-
-    The input channels after the first hold Gaussian noise that stays the same over all steps.
     """
 
-    first_step = 0  # what it calls the least noisy step
+    first_step = 0  # its number for the least noisy step
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class ReferenceNet(nn.Module):
             setattr(self, f"c{rank}", make_block(inputs[rank], middle, width, dims, layer_norm))
             layers = [nn.Linear(t_channels, width), nn.PReLU(width), nn.Linear(width, width)]
             setattr(self, f"t{rank}", nn.Sequential(SinusoidalEmbedding(t_channels), *layers))
-        conv = convolution(dims)
+        conv = choose_convolution(dims)
         for rank in "123":
             width = widths[rank]
             layers = [conv(width, width, 4, stride=2, padding=1), nn.PReLU(width), make_norm(layer_norm, width, dims)]
@@ -113,8 +113,8 @@ class ReferenceNet(nn.Module):
         self.out = make_block(f, f, f, dims, layer_norm).append(conv(f, out_channels, 1))
 
     @property
-    def total_stride(self) -> tuple[int, ...]:
-        """Voxels along each axis that the input's shape must be a multiple of."""
+    def total_stride(self) -> PerAxis:
+        """Voxels along each axis of which the input's shape must be a multiple."""
         return (8,) * self.dims
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -125,6 +125,7 @@ class ReferenceNet(nn.Module):
         x : tensor (N, in_channels, [Z,] Y, X)
             x_t, then the channel of fixed noise.
         t : tensor (N,)
+            Step numbers 0..T-1.
 
         Returns
         -------
@@ -141,15 +142,15 @@ class ReferenceNet(nn.Module):
             skips.append(x)
             x = getattr(self, f"d{rank}")(x)
         x = block(4, x)
-        for rank, up in ((5, self.u1), (6, self.u2), (7, self.u3)):
-            x = block(rank, torch.cat([pixel_shuffle(up(x)), skips.pop()], dim=1))
+        for rank, up in ((5, "u1"), (6, "u2"), (7, "u3")):
+            x = block(rank, torch.cat([pixel_shuffle(getattr(self, up)(x)), skips.pop()], dim=1))
         return self.out(x)
 
 
-def reference_alpha_bar(timesteps: int) -> np.ndarray:
-    """Their cosine schedule: `cosine_alpha_bar` with betas clipped to [0.0001, 0.9999].
+def author_alpha_bar(timesteps: int) -> np.ndarray:
+    """Cosine schedule of the authors: `cosine_alpha_bar` with betas clipped to [0.0001, 0.9999].
 
-    Their step t is taken to count from 0, as usual in code, so that it is our step t + 1.
+    Their step t is taken to count from 0, as usual in code; it is our step t + 1.
 
     Returns
     -------
@@ -159,12 +160,12 @@ def reference_alpha_bar(timesteps: int) -> np.ndarray:
     return cosine_alpha_bar(timesteps, min_beta=MIN_BETA, max_beta=MAX_BETA)
 
 
-def load_checkpoint(path: str | os.PathLike) -> ReferenceNet:
+def load_author_network(path: PathLike) -> AuthorNetwork:
     """Read a checkpoint of the authors.
 
     Returns
     -------
-    ReferenceNet
+    AuthorNetwork
         Ready to predict.
 
     Raises
@@ -172,21 +173,21 @@ def load_checkpoint(path: str | os.PathLike) -> ReferenceNet:
     InputError
         If the file is missing, damaged, holds code, or is of another architecture.
     """
-    checkpoint = _read(path)
+    checkpoint = _open(path)
     parameters = checkpoint["hyper_parameters"]
     weights = checkpoint["state_dict"]  # which may also hold the schedule and copies of the network
     tensors = {key.removeprefix(PREFIX): value for key, value in weights.items() if key.startswith(PREFIX)}
-    network = ReferenceNet(
-        _whole_number(parameters, "feat_channels", path),
-        in_channels=_whole_number(parameters, "in_channels", path),
-        out_channels=_whole_number(parameters, "out_channels", path),
-        t_channels=_whole_number(parameters, "t_channels", path),
-        dims=BACKBONES[_one_of(parameters, "backbone", BACKBONES, path)],
-        layer_norm=_one_of(parameters, "layer_norm", NORMS, path),
-        timesteps=_whole_number(parameters, "num_timesteps", path),
+    network = AuthorNetwork(
+        _read_number(parameters, "feat_channels", path),
+        in_channels=_read_number(parameters, "in_channels", path),
+        out_channels=_read_number(parameters, "out_channels", path),
+        t_channels=_read_number(parameters, "t_channels", path),
+        dims=BACKBONES[_read_choice(parameters, "backbone", BACKBONES, path)],
+        layer_norm=_read_choice(parameters, "layer_norm", NORMS, path),
+        timesteps=_read_number(parameters, "num_timesteps", path),
     )
-    _one_of(parameters, "out_activation", ("none",), path)
-    _one_of(parameters, "diffusion_schedule", ("cosine",), path)
+    _read_choice(parameters, "out_activation", ("none",), path)
+    _read_choice(parameters, "diffusion_schedule", ("cosine",), path)
     if parameters.get("image_noise_channel", -1) != -1:
         raise InputError(f"{path}: image_noise_channel is {parameters['image_noise_channel']!r}; allowed is -1")
     try:
@@ -197,7 +198,7 @@ def load_checkpoint(path: str | os.PathLike) -> ReferenceNet:
     return network.eval()
 
 
-def _read(path: str | os.PathLike) -> Mapping:
+def _open(path: PathLike) -> Mapping:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -215,13 +216,13 @@ def _read(path: str | os.PathLike) -> Mapping:
     return checkpoint
 
 
-def _one_of(parameters: Mapping, key: str, allowed: Mapping | tuple, path: str | os.PathLike) -> str:
+def _read_choice(parameters: Mapping, key: str, allowed: Mapping | tuple, path: PathLike) -> str:
     if parameters.get(key) not in allowed:
         raise InputError(f"{path}: {key} is {parameters.get(key)!r}; allowed is {', '.join(allowed)}")
     return parameters[key]
 
 
-def _whole_number(parameters: Mapping, key: str, path: str | os.PathLike) -> int:
+def _read_number(parameters: Mapping, key: str, path: PathLike) -> int:
     value = parameters.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"{path}: {key} is {value!r}; it must be a whole number, at least 1")

@@ -1,4 +1,4 @@
-"""What an interrupted training goes on from, and the table of its losses."""
+"""The state from which an interrupted training goes on, and the table of its losses."""
 
 import csv
 import json
@@ -16,6 +16,13 @@ class Checkpoint:
     """Everything a training needs to go on, in one file that is replaced as a whole.
 
     The state of the random generators is the step number: every step seeds its own.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    fingerprint : dict
+        Everything that decides the result. A state saved with another fingerprint is not used.
     """
 
     def __init__(self, path: PathLike, fingerprint: dict) -> None:
@@ -28,7 +35,7 @@ class Checkpoint:
             torch.save(state | {"fingerprint": self.fingerprint}, temporary)
 
     def load(self) -> dict | None:
-        """The last state, or None if there is none that belongs to these settings."""
+        """Read the last state; None if there is none with this fingerprint."""
         remove_leftovers(self.path)
         if not self.path.exists():
             return None
@@ -45,7 +52,7 @@ class Checkpoint:
 
 
 def write_losses(path: PathLike, losses: Sequence[Sequence[float]]) -> None:
-    """Write loss.csv: one row a report, the loss averaged since the row before."""
+    """Write loss.csv: one row per report, with the mean loss since the row before."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(LOSS_COLUMNS)

@@ -9,10 +9,11 @@ import torch
 from ..errors import InputError
 from ..run.devices import autocast
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
-
 FREE_SHARE = 0.7  # of a GPU's free memory that a batch may fill
-CPU_VOXELS = 2**16  # of a batch on the CPU, where more at a time are no faster
+CPU_VOXELS = 2**16  # of a batch on the CPU, where larger batches are no faster
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Batches:
@@ -43,7 +44,7 @@ class Batches:
             try:
                 result = work(batch)
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not _is_out_of_memory(error):
                     raise
                 if len(batch) == 1:
                     raise InputError(f"generation.tile_shape: not one tile fits into memory ({error})") from error
@@ -54,17 +55,13 @@ class Batches:
                 yield batch, result
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 @torch.no_grad()
-def fitting_size(
+def find_batch_size(
     network: torch.nn.Module, channels: int, tile_shape: Sequence[int], device: torch.device, dtype: torch.dtype
 ) -> int:
-    """How many tiles to put through a network together.
+    """Find how many tiles to put through a network together.
 
-    On a GPU as many as its free memory holds, from what one tile takes; on the CPU a fixed number of voxels.
+    On a GPU as many as its free memory holds, measured with one tile; on the CPU a fixed number of voxels.
     """
     if device.type == "cpu":
         return max(1, CPU_VOXELS // math.prod(tile_shape))
@@ -75,3 +72,7 @@ def fitting_size(
     taken = torch.cuda.max_memory_allocated(device) - before
     cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return max(1, int(FREE_SHARE * (torch.cuda.mem_get_info(device)[0] + cached) / taken))
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,13 +1,45 @@
-"""A trained network as a safetensors file that says how to build it."""
+"""Networks in files: our own as safetensors that say how to build them, and those of the paper's authors."""
 
 import json
 
+import numpy as np
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ..errors import InputError
 from ..io.atomic import PathLike, atomic_path
+from .author_network import AuthorNetwork, author_alpha_bar, load_author_network
+from .schedule import cosine_alpha_bar
 from .unet import UNet
+
+Denoiser = UNet | AuthorNetwork
+
+
+def load_network(path: PathLike) -> tuple[Denoiser, np.ndarray]:
+    """Read a network to generate with.
+
+    Parameters
+    ----------
+    path : path
+        What `save_model` wrote, or a checkpoint of the paper's authors, whose name ends in .ckpt.
+
+    Returns
+    -------
+    network : UNet or AuthorNetwork
+        Ready to predict.
+    alpha_bar : float64 array (T + 1,)
+        The schedule that it was trained with, by step number.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or of another kind.
+    """
+    if str(path).endswith(".ckpt"):
+        published = load_author_network(path)
+        return published, author_alpha_bar(published.timesteps)
+    trained, description = load_model(path)
+    return trained, cosine_alpha_bar(description["timesteps"])
 
 
 def save_model(path: PathLike, network: UNet, description: dict) -> None:
@@ -18,7 +50,13 @@ def save_model(path: PathLike, network: UNet, description: dict) -> None:
 
 
 def load_model(path: PathLike) -> tuple[UNet, dict]:
-    """Read what `save_model` wrote: the network, ready to predict, and its description."""
+    """Read what `save_model` wrote: the network, ready to predict, and its description.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or holds something else.
+    """
     try:
         with safe_open(path, "pt") as file:
             description = json.loads(file.metadata()["sketchscope"])

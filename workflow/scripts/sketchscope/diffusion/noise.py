@@ -1,4 +1,4 @@
-"""Gaussian noise that belongs to the voxel: the same whatever tile, batch or job asks for it."""
+"""Gaussian noise that belongs to the voxel: the same for every tile, batch or job that asks for it."""
 
 import itertools
 import zlib
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-BLOCK = 64  # voxels along each axis that share one generator; part of the result, never to be changed
+NOISE_BLOCK = 64  # voxels along each axis that share one random generator; part of every result, never to be changed
 
 
-def stable_key(name: str) -> int:
-    """A number for a name, the same on every machine and run (unlike `hash`)."""
+def hash_name(name: str) -> int:
+    """Return a number for a name, the same on every machine and in every run (unlike `hash`)."""
     return zlib.crc32(name.encode())
 
 
-def voxel_noise(key: Sequence[int], origin: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    """Standard normal noise of a region of an unbounded grid.
+def draw_voxel_noise(key: Sequence[int], origin: Sequence[int], shape: Sequence[int]) -> np.ndarray:
+    """Draw standard normal noise for a region of an unbounded grid.
 
     Parameters
     ----------
@@ -32,13 +32,13 @@ def voxel_noise(key: Sequence[int], origin: Sequence[int], shape: Sequence[int])
         Overlapping regions agree where they overlap.
     """
     region = np.empty(tuple(shape), np.float32)
-    ranges = [range(o // BLOCK, (o + n - 1) // BLOCK + 1) for o, n in zip(origin, shape, strict=True)]
+    ranges = [range(o // NOISE_BLOCK, (o + n - 1) // NOISE_BLOCK + 1) for o, n in zip(origin, shape, strict=True)]
     for block in itertools.product(*ranges):
-        values = np.random.default_rng([*key, *block]).standard_normal((BLOCK,) * len(block), np.float32)
+        values = np.random.default_rng([*key, *block]).standard_normal((NOISE_BLOCK,) * len(block), np.float32)
         source, target = [], []
         for index, start, extent in zip(block, origin, shape, strict=True):
-            first, last = max(index * BLOCK, start), min((index + 1) * BLOCK, start + extent)
-            source.append(slice(first - index * BLOCK, last - index * BLOCK))
+            first, last = max(index * NOISE_BLOCK, start), min((index + 1) * NOISE_BLOCK, start + extent)
+            source.append(slice(first - index * NOISE_BLOCK, last - index * NOISE_BLOCK))
             target.append(slice(first - start, last - start))
         region[tuple(target)] = values[tuple(source)]
     return region

@@ -1,4 +1,4 @@
-"""Random training patches: foreground-aware, flipped and rotated, a function of the seed and the step alone."""
+"""Random training patches: foreground-aware, flipped and rotated, drawn from the seed and the step number alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from skimage.filters import threshold_otsu
 
+from ..geometry import Slices
 from ..images.intensity import normalise
 from ..images.manifest import ManifestRow
 from ..io.atomic import PathLike
@@ -35,46 +36,22 @@ class TrainingImage(NamedTuple):
     foreground: np.ndarray
 
 
-def foreground_points(image: np.ndarray, seed: int) -> np.ndarray:
-    """Positions (P, ndim) of at most `MAX_POINTS` voxels brighter than Otsu's threshold."""
+def open_training_image(row: ManifestRow, folder: PathLike, seed: int) -> TrainingImage:
+    """Open one image; its voxels stay on disk until a patch needs them."""
+    intensities = map_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
+    points = find_foreground(np.clip(intensities, row.low, row.high), seed)
+    return TrainingImage(intensities, row.low, row.high, row.gamma, points)
+
+
+def find_foreground(image: np.ndarray, seed: int) -> np.ndarray:
+    """Return positions (P, ndim) of at most `MAX_POINTS` voxels brighter than Otsu's threshold."""
     points = np.argwhere(image > threshold_otsu(image))
     if len(points) > MAX_POINTS:
         points = np.random.default_rng(seed).choice(points, MAX_POINTS, replace=False)
     return points
 
 
-def training_image(row: ManifestRow, folder: PathLike, seed: int) -> TrainingImage:
-    """Open one image; its voxels stay on disk until a patch needs them."""
-    intensities = map_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
-    points = foreground_points(np.clip(intensities, row.low, row.high), seed)
-    return TrainingImage(intensities, row.low, row.high, row.gamma, points)
-
-
-def _corner(image: TrainingImage, shape: Sequence[int], foreground: bool, rng: np.random.Generator) -> np.ndarray:
-    """First voxel of a patch, centred on a foreground voxel as far as the border allows, or anywhere."""
-    room = np.subtract(image.intensities.shape, shape)
-    if not foreground or not len(image.foreground):
-        return rng.integers(0, room + 1)
-    centre = image.foreground[rng.integers(len(image.foreground))]
-    return np.clip(centre - np.asarray(shape) // 2, 0, room)
-
-
-def _choose(
-    images: Sequence[TrainingImage], shape: Sequence[int], foreground_fraction: float, rng: np.random.Generator
-) -> tuple[TrainingImage, tuple[slice, ...], tuple[int, ...], bool]:
-    """Image and region of a patch, the axes of the plane to flip, and whether to rotate it by 90 degrees.
-
-    Never along Z: light and sharpness fall off with depth, and cells lie on something.
-    """
-    image = images[rng.integers(len(images))]
-    corner = _corner(image, shape, rng.random() < foreground_fraction, rng)
-    region = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
-    flips = tuple(axis for axis in (-2, -1) if rng.random() < 0.5)
-    square = shape[-1] == shape[-2]
-    return image, region, flips, bool(square and rng.random() < 0.5)
-
-
-def random_patches(
+def draw_patches(
     images: Sequence[TrainingImage],
     shape: Sequence[int],
     batch_size: int,
@@ -98,8 +75,8 @@ def random_patches(
 
     Returns
     -------
-    float32 array (batch_size, 1, [Z,] Y, X)
-        Clipped to [-1, 1]; of the batch, the share.
+    float32 array (N, 1, [Z,] Y, X)
+        The share of the batch, clipped to [-1, 1]; the whole batch by default.
     """
     chosen = [_choose(images, shape, foreground_fraction, rng) for _ in range(batch_size)][share]
     batch = np.empty((len(chosen), 1, *shape), np.float32)
@@ -108,3 +85,29 @@ def random_patches(
         found = np.flip(found, flips)
         patch[...] = np.rot90(found, axes=(-2, -1)) if quarter_turn else found
     return np.clip(batch, -1, 1, out=batch)
+
+
+def _choose(
+    images: Sequence[TrainingImage], shape: Sequence[int], foreground_fraction: float, rng: np.random.Generator
+) -> tuple[TrainingImage, Slices, tuple[int, ...], bool]:
+    """Choose image and region of a patch, the axes of the plane to flip, and whether to rotate it by 90 degrees.
+
+    Never along Z: light and sharpness fall off with depth, and cells lie on something.
+    """
+    image = images[rng.integers(len(images))]
+    corner = _choose_corner(image, shape, rng.random() < foreground_fraction, rng)
+    region = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
+    flips = tuple(axis for axis in (-2, -1) if rng.random() < 0.5)
+    square = shape[-1] == shape[-2]
+    return image, region, flips, bool(square and rng.random() < 0.5)
+
+
+def _choose_corner(
+    image: TrainingImage, shape: Sequence[int], foreground: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """Choose the first voxel of a patch: anywhere, or centred on a foreground voxel as far as the border allows."""
+    room = np.subtract(image.intensities.shape, shape)
+    if not foreground or not len(image.foreground):
+        return rng.integers(0, room + 1)
+    centre = image.foreground[rng.integers(len(image.foreground))]
+    return np.clip(centre - np.asarray(shape) // 2, 0, room)

@@ -2,15 +2,46 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from ..errors import InputError
 from .schedule import Schedule
+
+SAMPLERS = ("ddim", "ddpm", "dpm-solver++")
+
+
+class Sampler(NamedTuple):
+    """How noise is removed.
+
+    Attributes
+    ----------
+    name : {'ddim', 'ddpm', 'dpm-solver++'}
+    t_start : int
+        Step up to which the sketch is noised, and from which the reverse process starts.
+    steps : int or None
+        Number of steps from t_start to the clean image; None takes every step.
+    eta : float
+        Fresh noise in each step of DDIM and DPM-Solver++, from 0 (none) to 1.
+    """
+
+    name: str
+    t_start: int
+    steps: int | None
+    eta: float
+
+
+class Prediction(NamedTuple):
+    """The clean image predicted at a step, and the signal variance left at that step."""
+
+    x_0: torch.Tensor
+    alpha_bar: float
 
 
 def predict_x_0(x_t: torch.Tensor, eps: torch.Tensor, alpha_bar: float) -> torch.Tensor:
-    """The clean image that x_t and the predicted noise imply, clipped to the image range [-1, 1]."""
+    """Clean image that x_t and the predicted noise imply, clipped to the image range [-1, 1]."""
     return ((x_t - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5).clamp(-1, 1)
 
 
@@ -27,11 +58,11 @@ def ddim_step(
     Parameters
     ----------
     x_t, x_0 : tensor
-        Where the process is, and the clean image predicted there by `predict_x_0`; of one shape.
+        The present state and the clean image that `predict_x_0` takes from it, of one shape.
     noise : tensor like x_t, or float
         Standard normal; without effect where eta = 0.
     alpha_bar, alpha_bar_prev : float
-        Of this step and of the one that follows.
+        Signal variance left at this step and at the one that follows.
     eta : float
         Randomness, from 0 to 1.
 
@@ -46,7 +77,7 @@ def ddim_step(
 
 
 def ddpm_step(
-    x_t: torch.Tensor, x_0: torch.Tensor, noise: torch.Tensor, alpha_bar: float, alpha_bar_prev: float
+    x_t: torch.Tensor, x_0: torch.Tensor, noise: torch.Tensor | float, alpha_bar: float, alpha_bar_prev: float
 ) -> torch.Tensor:
     """One ancestral step (Ho et al. 2020, eqs. 6-7), variance beta_t ('fixedlarge', the paper's choice).
 
@@ -60,28 +91,27 @@ def ddpm_step(
 def dpm_solver_step(
     x_t: torch.Tensor,
     x_0: torch.Tensor,
-    x_0_before: torch.Tensor | None,
+    before: Prediction | None,
     noise: torch.Tensor | float,
     alpha_bar: float,
     alpha_bar_prev: float,
-    alpha_bar_before: float | None,
     eta: float,
 ) -> torch.Tensor:
     """One step of DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095), of second order.
 
-    eta = 0 is deterministic (algorithm 2), eta = 1 is SDE-DPM-Solver++ 2M (eq. 18); between them the rest shrinks as
-    the noise grows, so that the marginals stay.
+    eta = 0 is deterministic (algorithm 2), eta = 1 is SDE-DPM-Solver++ 2M (eq. 18). In between, the other terms
+    shrink as the noise grows, so that the marginals stay.
 
     Parameters
     ----------
     x_t, x_0 : tensor
-        Where the process is, and the clean image predicted there by `predict_x_0`; of one shape.
-    x_0_before : tensor like x_0, or None
-        Clean image predicted at the step before; None at the first step, which is of first order.
+        The present state and the clean image that `predict_x_0` takes from it, of one shape.
+    before : Prediction or None
+        Of the step before; None at the first step, which is of first order.
     noise : tensor like x_t, or float
         Standard normal; without effect where eta = 0.
-    alpha_bar, alpha_bar_prev, alpha_bar_before : float
-        Of this step, of the one that follows and of the one before.
+    alpha_bar, alpha_bar_prev : float
+        Signal variance left at this step and at the one that follows.
     eta : float
         Randomness, from 0 to 1.
 
@@ -92,17 +122,12 @@ def dpm_solver_step(
     if alpha_bar_prev == 1:
         return x_0  # the limit of the step of first order; the log-SNR of the clean image is infinite
     h = _half_log_snr(alpha_bar_prev) - _half_log_snr(alpha_bar)
-    if x_0_before is not None:
-        ratio = h / (_half_log_snr(alpha_bar) - _half_log_snr(alpha_bar_before)) / 2
-        x_0 = (1 + ratio) * x_0 - ratio * x_0_before
+    if before is not None:
+        ratio = h / (_half_log_snr(alpha_bar) - _half_log_snr(before.alpha_bar)) / 2
+        x_0 = (1 + ratio) * x_0 - ratio * before.x_0
     shrink = ((1 - alpha_bar_prev) / (1 - alpha_bar)) ** 0.5 * math.exp(-eta * h)
     deviation = (-(1 - alpha_bar_prev) * math.expm1(-2 * eta * h)) ** 0.5
     return shrink * x_t - alpha_bar_prev**0.5 * math.expm1(-(1 + eta) * h) * x_0 + deviation * noise
-
-
-def _half_log_snr(alpha_bar: float) -> float:
-    """Logarithm of signal over noise, the lambda of the DPM-Solver papers."""
-    return 0.5 * math.log(alpha_bar / (1 - alpha_bar))
 
 
 def p_sample_loop(
@@ -111,9 +136,9 @@ def p_sample_loop(
     predict_eps: Callable[[torch.Tensor, int], torch.Tensor],
     noise: Callable[[int], torch.Tensor],
     sampler: str,
-    eta: float = 0.0,
+    eta: float,
 ) -> torch.Tensor:
-    """The reverse process, from x_t at the first step of a schedule to the clean image.
+    """Run the reverse process, from x_t at the first step of a schedule to the clean image.
 
     Parameters
     ----------
@@ -126,22 +151,39 @@ def p_sample_loop(
         From the step number to standard normal noise like x_t; called only where the sampler needs it.
     sampler : {'ddim', 'ddpm', 'dpm-solver++'}
     eta : float
-        Randomness of DDIM and DPM-Solver++.
+        Randomness of DDIM and DPM-Solver++, from 0 to 1.
 
     Returns
     -------
     tensor like x_t
         The clean image.
+
+    Raises
+    ------
+    InputError
+        If there is no sampler of that name.
     """
-    x_0_before, alpha_bar_before = None, None
+    check_sampler(sampler)
+    before = None
     for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
         x_0 = predict_x_0(x_t, predict_eps(x_t, t), alpha_bar)
+        fresh = noise(t) if sampler == "ddpm" or eta > 0 else 0.0
         if sampler == "ddpm":
-            x_t = ddpm_step(x_t, x_0, noise(t), alpha_bar, alpha_bar_prev)
+            x_t = ddpm_step(x_t, x_0, fresh, alpha_bar, alpha_bar_prev)
         elif sampler == "ddim":
-            x_t = ddim_step(x_t, x_0, noise(t) if eta > 0 else 0.0, alpha_bar, alpha_bar_prev, eta)
+            x_t = ddim_step(x_t, x_0, fresh, alpha_bar, alpha_bar_prev, eta)
         else:
-            fresh = noise(t) if eta > 0 else 0.0
-            x_t = dpm_solver_step(x_t, x_0, x_0_before, fresh, alpha_bar, alpha_bar_prev, alpha_bar_before, eta)
-        x_0_before, alpha_bar_before = x_0, alpha_bar
+            x_t = dpm_solver_step(x_t, x_0, before, fresh, alpha_bar, alpha_bar_prev, eta)
+        before = Prediction(x_0, alpha_bar)
     return x_t
+
+
+def check_sampler(name: str) -> None:
+    """Raise an InputError unless there is a sampler of this name."""
+    if name not in SAMPLERS:
+        raise InputError(f"generation.sampler is {name!r}; allowed is {', '.join(SAMPLERS)}")
+
+
+def _half_log_snr(alpha_bar: float) -> float:
+    """Half the logarithm of the signal-to-noise ratio, the lambda of the DPM-Solver papers."""
+    return 0.5 * math.log(alpha_bar / (1 - alpha_bar))

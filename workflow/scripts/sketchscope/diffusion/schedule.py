@@ -1,4 +1,4 @@
-"""The diffusion process as numbers: noise schedule, respacing, forward noise and the reverse process.
+"""The diffusion process as numbers: noise schedule, respacing and forward noise.
 
 T steps are numbered 1..T as in the papers; step 0 is the clean image.
 alpha_bar[t] is the share of signal variance left after step t, with alpha_bar[0] = 1.
@@ -15,16 +15,16 @@ MAX_BETA = 0.999
 
 
 class Schedule(NamedTuple):
-    """A sequence of reverse steps, first the noisiest.
+    """A sequence of reverse steps, the noisiest first.
 
     Attributes
     ----------
     timesteps : int array (S,)
-        Step numbers of the full process, the t that the network is asked about, descending.
+        Step numbers of the full process in descending order: each t for which the network is asked.
     alpha_bar : float64 array (S,)
         Signal variance left at each of them.
     alpha_bar_prev : float64 array (S,)
-        Signal variance left at the step that follows (1 at the last: the clean image).
+        Signal variance left at the step that follows (1 at the last, which gives the clean image).
     """
 
     timesteps: np.ndarray
@@ -57,11 +57,13 @@ def respace(alpha_bar: np.ndarray, t_start: int, steps: int | None = None, power
     Parameters
     ----------
     alpha_bar : array (T + 1,)
-    t_start, steps : int
-        By default every step.
+    t_start : int
+        The first and noisiest step.
+    steps : int, optional
+        Number of steps; by default every step.
     power : float
-        1 spreads the steps evenly; with 2 they lie closer towards the clean image (the quadratic subset of
-        Song et al. 2021, appendix D.2), whose finest detail the last jump of an even subset smooths away.
+        1 spaces the steps evenly. 2 places them closer together near the clean image (the quadratic subset of
+        Song et al. 2021, appendix D.2); the last jump of an even subset would smooth away the finest detail.
 
     Raises
     ------
@@ -80,6 +82,18 @@ def respace(alpha_bar: np.ndarray, t_start: int, steps: int | None = None, power
 
 
 def q_sample(x_0: torch.Tensor, noise: torch.Tensor, alpha_bar: torch.Tensor | float) -> torch.Tensor:
-    """Forward process in one jump: x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) eps (Ho et al. 2020, eq. 4)."""
+    """Forward process in one jump: x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) eps (Ho et al. 2020, eq. 4).
+
+    Parameters
+    ----------
+    x_0, noise : tensor
+        Clean images in [-1, 1] and standard normal noise, of one shape.
+    alpha_bar : tensor that broadcasts to x_0, or float
+        Signal variance left at t.
+
+    Returns
+    -------
+    tensor like x_0
+    """
     alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.float64)
     return alpha_bar.sqrt().to(x_0) * x_0 + (1 - alpha_bar).sqrt().to(x_0) * noise

@@ -1,10 +1,11 @@
-"""Training of the diffusion model: steps that depend on the seed and their number alone, so that they resume."""
+"""Training of the diffusion model: every step depends only on the seed and its number, so that training resumes."""
 
 import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,25 +17,146 @@ from ..run.distributed import Team
 from ..run.job import Stopped
 from .checkpoint import Checkpoint
 from .schedule import q_sample
-from .unet import UNet, downsampling, kernels
+from .unet import UNet, choose_kernels, choose_strides
 
 WARM_UP = 0.05  # share of the steps over which the learning rate rises
-SETTINGS = (  # keys of the configuration that `train` takes as they are
-    "steps",
-    "seconds",
-    "learning_rate",
-    "ema_decay",
-    "gradient_clip",
-    "report_every",
-    "checkpoint_seconds",
-)
+WEIGHT_DECAY = 1e-4
 ALONE = Team()
+
+
+class TrainingSettings(NamedTuple):
+    """What decides the weights, beside the network and its batches.
+
+    Attributes
+    ----------
+    steps : int
+        Budget of steps, over all attempts.
+    seconds : float or None
+        Budget of time, over all attempts; None sets no limit.
+    learning_rate : float
+        Its peak.
+    ema_decay : float
+        Decay per step of the moving average of the weights.
+    gradient_clip : float
+        Largest norm of the gradient.
+    seed : int
+    dtype : torch.dtype
+        Precision of the network's arithmetic.
+    """
+
+    steps: int
+    seconds: float | None
+    learning_rate: float
+    ema_decay: float
+    gradient_clip: float
+    seed: int
+    dtype: torch.dtype
+
+
+class Intervals(NamedTuple):
+    """How often something is written; it changes no weight.
+
+    Attributes
+    ----------
+    report_every : int
+        Steps between two rows of loss.csv.
+    checkpoint_seconds : float
+        Seconds between two checkpoints.
+    """
+
+    report_every: int
+    checkpoint_seconds: float
+
+
+class Trainer(NamedTuple):
+    """What training changes, and so what a checkpoint holds; the same in all processes of a team.
+
+    Attributes
+    ----------
+    network : UNet
+    average : UNet
+        Holds the moving average of the weights, which generation uses.
+    optimizer : torch.optim.Optimizer
+    scaler : torch.amp.GradScaler
+        Scales the loss for fp16.
+    """
+
+    network: UNet
+    average: UNet
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.network.parameters()).device
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the state of every part by its name."""
+        return {name: part.state_dict() for name, part in self._asdict().items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a state."""
+        for name, part in self._asdict().items():
+            part.load_state_dict(state[name])
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes
+    ----------
+    started : float
+        Reading of the monotonic clock at which the training would have begun without interruptions.
+    step : int
+        Steps that are done.
+    losses : list
+        Rows of loss.csv.
+    recent : list of tensors
+        Losses of the steps since the last row.
+    """
+
+    started: float
+    step: int = 0
+    losses: list[list] = field(default_factory=list)
+    recent: list[torch.Tensor] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent, over all attempts."""
+        return time.monotonic() - self.started
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return {"step": self.step, "seconds": self.seconds, "losses": self.losses, "recent": self.recent}
+
+    def add_row(self, settings: TrainingSettings) -> None:
+        """Add a row to loss.csv, and print it."""
+        loss, seconds = torch.stack(self.recent).mean().item(), self.seconds
+        print(f"step {self.step}/{settings.steps}, {seconds:.0f} s, loss {loss:.4f}")
+        rate = learning_rate_at(self.step - 1, settings.steps, settings.learning_rate)
+        self.losses.append([self.step, round(seconds, 1), loss, rate])
+        self.recent = []
 
 
 def build_networks(
     channels: Sequence[int], blocks: int, patch_shape: Sequence[int], voxel_size: Sequence[float], timesteps: int
 ) -> tuple[UNet, UNet, dict]:
-    """Make an untrained network for images of this voxel size, its average to be, and their description.
+    """Make an untrained network for images of this voxel size, a copy for its moving average, and their description.
+
+    Parameters
+    ----------
+    channels : sequence of int
+        Features of each level, finest first.
+    blocks : int
+        Residual blocks per level.
+    patch_shape : sequence of int
+        Voxels of a training patch, (Z, Y, X) or (Y, X).
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    timesteps : int
+        Steps T of the forward process.
 
     Returns
     -------
@@ -48,11 +170,12 @@ def build_networks(
     InputError
         If the network cannot halve a patch as often as it must.
     """
-    strides = downsampling(voxel_size, patch_shape, len(channels) - 1)
-    architecture = {
+    strides = choose_strides(voxel_size, patch_shape, len(channels) - 1)
+    kernel_sizes = choose_kernels(voxel_size, strides)
+    architecture: dict[str, Any] = {
         "channels": list(channels),
         "strides": strides,
-        "kernel_sizes": kernels(voxel_size, strides),
+        "kernel_sizes": kernel_sizes,
         "blocks": blocks,
     }
     network = UNet(**architecture)
@@ -71,6 +194,149 @@ def build_networks(
     return network, copy.deepcopy(network), description
 
 
+def make_trainer(
+    network: UNet, average: UNet, learning_rate: float, device: torch.device, dtype: torch.dtype
+) -> Trainer:
+    """Put both networks on the device and add AdamW and, for fp16, the scaling of the loss."""
+    network.to(device).train()
+    average.to(device).eval()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
+    return Trainer(network, average, optimizer, torch.amp.GradScaler(device.type, enabled=dtype is torch.float16))
+
+
+def train(
+    trainer: Trainer,
+    draw_batch: Callable[[np.random.Generator, slice], np.ndarray],
+    alpha_bar: np.ndarray,
+    settings: TrainingSettings,
+    *,
+    intervals: Intervals,
+    checkpoint: Checkpoint,
+    report: Callable[[list], None],
+    stop: Callable[[], bool] = lambda: False,
+    team: Team = ALONE,
+) -> dict:
+    """Train until the budget of steps or seconds is used up, whichever comes first.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its networks are trained in place.
+    draw_batch : callable
+        From a random generator and a slice to that share of a float32 batch (N, 1, [Z,] Y, X) in [-1, 1].
+    alpha_bar : array (T + 1,)
+        From `cosine_alpha_bar`.
+    settings : TrainingSettings
+    intervals : Intervals
+    checkpoint : Checkpoint
+        Saved at intervals; if it holds a state, training goes on from there.
+    report : callable
+        Called with the rows of loss.csv so far at intervals and at the end, by the first process of a team.
+    stop : callable
+        Whether to end now; asked before every step.
+    team : Team
+        Processes that share every batch.
+
+    Returns
+    -------
+    dict
+        steps, seconds and ended_by ('steps' or 'seconds').
+
+    Raises
+    ------
+    Stopped
+        Once `stop` says so and the checkpoint is saved.
+    """
+    progress = resume(trainer, checkpoint)
+    coefficients, model = torch.from_numpy(alpha_bar), team.wrap(trainer.network)
+    steps, limit = settings.steps, math.inf if settings.seconds is None else settings.seconds
+
+    def save() -> None:
+        if team.rank == 0:
+            checkpoint.save(trainer.get_state() | progress.get_state())
+
+    saved = time.monotonic()
+    while progress.step < steps and not team.agree(stop() or progress.seconds >= limit):
+        x_0 = torch.from_numpy(draw_batch(np.random.default_rng([settings.seed, progress.step]), team.share))
+        x_0 = x_0.to(trainer.device, non_blocking=True)
+        progress.recent.append(train_step(trainer, model, x_0, coefficients, settings, step=progress.step, team=team))
+        progress.step += 1
+        if progress.step % intervals.report_every == 0 and progress.step < steps:
+            progress.add_row(settings)
+            if team.rank == 0:
+                report(progress.losses)
+        if time.monotonic() - saved > intervals.checkpoint_seconds:
+            save()
+            saved = time.monotonic()
+    if progress.step < steps and team.agree(stop()):
+        save()
+        raise Stopped(f"at step {progress.step}; the checkpoint is saved, the next attempt goes on from there")
+    seconds = progress.seconds
+    if progress.recent:
+        progress.add_row(settings)
+    if team.rank == 0:
+        report(progress.losses)  # also if a resumed training has nothing left to do: its outputs may be gone
+    ended_by = "steps" if progress.step == steps else "seconds"
+    return {"steps": progress.step, "seconds": round(seconds, 1), "ended_by": ended_by}
+
+
+def resume(trainer: Trainer, checkpoint: Checkpoint) -> Progress:
+    """Restore the trainer from a checkpoint, if it holds a state, and say how far the training is."""
+    state = checkpoint.load()
+    if not state:
+        return Progress(time.monotonic())
+    trainer.restore(state)
+    recent = [loss.to(trainer.device) for loss in state["recent"]]
+    print(f"resumed at step {state['step']}")
+    return Progress(time.monotonic() - state["seconds"], state["step"], state["losses"], recent)
+
+
+def train_step(
+    trainer: Trainer,
+    model: nn.Module,
+    x_0: torch.Tensor,
+    alpha_bar: torch.Tensor,
+    settings: TrainingSettings,
+    *,
+    step: int,
+    team: Team,
+) -> torch.Tensor:
+    """Update the network and its moving average once.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    model : module
+        The network as the team wraps it.
+    x_0 : float32 tensor (N, 1, [Z,] Y, X)
+        This process's share of the batch, on the device.
+    alpha_bar : float64 tensor (T + 1,)
+    settings : TrainingSettings
+    step : int
+        Steps that are done.
+    team : Team
+
+    Returns
+    -------
+    tensor ()
+        The loss, a mean over all processes.
+    """
+    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([settings.seed, step]).generate_state(1)[0]))
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = learning_rate_at(step, settings.steps, settings.learning_rate)
+    shape = (len(x_0) * team.size, *x_0.shape[1:])
+    t, noise = (drawn[team.share] for drawn in draw_noise(shape, len(alpha_bar) - 1, generator))
+    loss = noise_loss(model, x_0, t, noise, alpha_bar, settings.dtype)
+    trainer.optimizer.zero_grad(set_to_none=True)
+    trainer.scaler.scale(loss).backward()
+    trainer.scaler.unscale_(trainer.optimizer)
+    nn.utils.clip_grad_norm_(trainer.network.parameters(), settings.gradient_clip)
+    trainer.scaler.step(trainer.optimizer)
+    trainer.scaler.update()
+    update_average(trainer.average, trainer.network, step, settings.ema_decay)
+    return team.mean(loss.detach())
+
+
 def learning_rate_at(step: int, steps: int, peak: float) -> float:
     """Linear warm-up, then half a cosine down to zero, over `steps`."""
     rise = max(1, round(WARM_UP * steps))
@@ -80,7 +346,7 @@ def learning_rate_at(step: int, steps: int, peak: float) -> float:
 
 
 def draw_noise(shape: Sequence[int], timesteps: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Steps t (N,), from 1 to `timesteps`, and noise for a batch of shape (N, ...)."""
+    """Draw steps t (N,), from 1 to `timesteps`, and noise for a batch of shape (N, ...)."""
     return torch.randint(1, timesteps + 1, shape[:1], generator=generator), torch.randn(shape, generator=generator)
 
 
@@ -105,175 +371,3 @@ def update_average(average: nn.Module, network: nn.Module, step: int, decay: flo
     """Exponential moving average of the weights; early steps forget the random start faster."""
     decay = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-
-
-def loss_row(step: int, steps: int, seconds: float, losses: Sequence[torch.Tensor], rate: float) -> list:
-    """Row of loss.csv, which is also printed."""
-    loss = torch.stack(list(losses)).mean().item()
-    print(f"step {step}/{steps}, {seconds:.0f} s, loss {loss:.4f}")
-    return [step, round(seconds, 1), loss, rate]
-
-
-class Trainer(NamedTuple):
-    """What training changes, and so what a checkpoint holds; the same in all processes of a team."""
-
-    network: UNet
-    average: UNet
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-
-    def state(self) -> dict:
-        return {name: part.state_dict() for name, part in self._asdict().items()}
-
-    def restore(self, state: dict) -> None:
-        for name, part in self._asdict().items():
-            part.load_state_dict(state[name])
-
-
-def make_trainer(
-    network: UNet, average: UNet, learning_rate: float, device: torch.device, dtype: torch.dtype
-) -> Trainer:
-    """Put both networks on the device and add AdamW and, for fp16, the scaling of the loss."""
-    network.to(device).train()
-    average.to(device).eval()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-4)
-    return Trainer(network, average, optimizer, torch.amp.GradScaler(device.type, enabled=dtype is torch.float16))
-
-
-def train_step(
-    trainer: Trainer,
-    model: nn.Module,
-    x_0: torch.Tensor,
-    alpha_bar: torch.Tensor,
-    *,
-    team: Team,
-    step: int,
-    seed: int,
-    rate: float,
-    ema_decay: float,
-    gradient_clip: float,
-    dtype: torch.dtype,
-) -> torch.Tensor:
-    """One update of the network and of its average; returns the loss.
-
-    `model` is the network as the team wraps it, `x_0` the share of the batch that this process has.
-    """
-    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
-    for group in trainer.optimizer.param_groups:
-        group["lr"] = rate
-    shape = (len(x_0) * team.size, *x_0.shape[1:])
-    t, noise = (drawn[team.share] for drawn in draw_noise(shape, len(alpha_bar) - 1, generator))
-    loss = noise_loss(model, x_0, t, noise, alpha_bar, dtype)
-    trainer.optimizer.zero_grad(set_to_none=True)
-    trainer.scaler.scale(loss).backward()
-    trainer.scaler.unscale_(trainer.optimizer)
-    nn.utils.clip_grad_norm_(trainer.network.parameters(), gradient_clip)
-    trainer.scaler.step(trainer.optimizer)
-    trainer.scaler.update()
-    update_average(trainer.average, trainer.network, step, ema_decay)
-    return team.mean(loss.detach())
-
-
-def train(
-    network: UNet,
-    average: UNet,
-    draw_batch: Callable[[np.random.Generator, slice], np.ndarray],
-    alpha_bar: np.ndarray,
-    *,
-    steps: int,
-    seconds: float | None,
-    learning_rate: float,
-    ema_decay: float,
-    gradient_clip: float,
-    report_every: int,
-    checkpoint_seconds: float,
-    seed: int,
-    device: torch.device,
-    dtype: torch.dtype,
-    checkpoint: Checkpoint,
-    report: Callable[[list], None],
-    stop: Callable[[], bool] = lambda: False,
-    team: Team = ALONE,
-) -> dict:
-    """Train until `steps` or `seconds` are used up, whichever comes first.
-
-    Parameters
-    ----------
-    network, average : UNet
-        Trained in place; `average` holds the moving average that generation uses.
-    draw_batch : callable
-        Gives a share of a float32 batch (N, 1, [Z,] Y, X) in [-1, 1] from a random generator and a slice.
-    alpha_bar : array (T + 1,)
-        From `cosine_alpha_bar`.
-    steps, seconds
-        Budget, over all attempts; None sets no limit of time.
-    checkpoint : Checkpoint
-        Saved every `checkpoint_seconds`; if it holds a state, training goes on from there.
-    report : callable
-        Called with the rows of loss.csv so far every `report_every` steps and at the end, by one process of a team.
-    stop : callable
-        Whether to end now; asked before every step.
-    team : Team
-        Processes that share every batch.
-
-    Returns
-    -------
-    dict
-        steps, seconds and ended_by ('steps' or 'seconds').
-
-    Raises
-    ------
-    Stopped
-        Once `stop` says so and the checkpoint is saved.
-    """
-    trainer = make_trainer(network, average, learning_rate, device, dtype)
-    step, spent, losses, recent = 0, 0.0, [], []
-    if state := checkpoint.load():
-        trainer.restore(state)
-        step, spent, losses = state["step"], state["seconds"], state["losses"]
-        recent = [loss.to(device) for loss in state["recent"]]
-        print(f"resumed at step {step}")
-    coefficients, limit = torch.from_numpy(alpha_bar), math.inf if seconds is None else seconds
-    started, saved = time.monotonic() - spent, time.monotonic()
-    model = team.wrap(network)
-
-    def save() -> None:
-        if team.rank == 0:
-            seconds = time.monotonic() - started
-            checkpoint.save(trainer.state() | {"step": step, "seconds": seconds, "losses": losses, "recent": recent})
-
-    while step < steps and not team.agree(stop() or time.monotonic() - started >= limit):
-        x_0 = torch.from_numpy(draw_batch(np.random.default_rng([seed, step]), team.share))
-        rate = learning_rate_at(step, steps, learning_rate)
-        loss = train_step(
-            trainer,
-            model,
-            x_0.to(device, non_blocking=True),
-            coefficients,
-            team=team,
-            step=step,
-            seed=seed,
-            rate=rate,
-            ema_decay=ema_decay,
-            gradient_clip=gradient_clip,
-            dtype=dtype,
-        )
-        recent.append(loss)
-        step, elapsed = step + 1, time.monotonic() - started
-        if step % report_every == 0 and step < steps:
-            losses.append(loss_row(step, steps, elapsed, recent, rate))
-            recent = []
-            if team.rank == 0:
-                report(losses)
-        if time.monotonic() - saved > checkpoint_seconds:
-            save()
-            saved = time.monotonic()
-    if step < steps and team.agree(stop()):
-        save()
-        raise Stopped(f"at step {step}; the checkpoint is saved, the next attempt goes on from there")
-    elapsed = time.monotonic() - started
-    if recent:
-        losses.append(loss_row(step, steps, elapsed, recent, learning_rate_at(step - 1, steps, learning_rate)))
-    if team.rank == 0:
-        report(losses)  # also if a resumed training has nothing left to do: its outputs may be gone
-    return {"steps": step, "seconds": round(elapsed, 1), "ended_by": "steps" if step == steps else "seconds"}

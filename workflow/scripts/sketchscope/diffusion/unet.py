@@ -1,19 +1,19 @@
-"""The denoising network: a U-Net in two or three dimensions, told the step by an embedding."""
+"""The denoising network: a U-Net in two or three dimensions that gets the step number as an embedding."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
-Triple = tuple[int, ...]
+PerAxis = tuple[int, ...]  # one number for each spatial axis, (Z, Y, X) or (Y, X)
 
 
-def downsampling(voxel_size: Sequence[float], patch_shape: Sequence[int], levels: int) -> list[Triple]:
-    """Strides of each downsampling, so that voxels become isotropic and thin stacks stay whole.
+def choose_strides(voxel_size: Sequence[float], patch_shape: Sequence[int], levels: int) -> list[PerAxis]:
+    """Choose the stride of each downsampling, so that voxels become isotropic and thin stacks stay whole.
 
-    An axis is halved unless fewer than eight of its voxels are left in the patch, or they are already
-    twice as long as the shortest along the other axes that can still be halved.
+    An axis is not halved if fewer than eight of its voxels are left in the patch. Neither is it halved if its voxels
+    are at least twice as long as the shortest along the axes that can still be halved.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def downsampling(voxel_size: Sequence[float], patch_shape: Sequence[int], levels
     Returns
     -------
     list of tuple of int
-        One tuple a level, 1 or 2 for each axis.
+        One tuple per downsampling, 1 or 2 for each axis.
     """
     spacing, shape, strides = list(voxel_size), list(patch_shape), []
     for _ in range(levels):
@@ -39,8 +39,8 @@ def downsampling(voxel_size: Sequence[float], patch_shape: Sequence[int], levels
     return strides
 
 
-def kernels(voxel_size: Sequence[float], strides: Sequence[Triple]) -> list[Triple]:
-    """Kernel sizes of each level: 3, but 1 along axes whose voxels are by nature over twice as long as the shortest.
+def choose_kernels(voxel_size: Sequence[float], strides: Sequence[PerAxis]) -> list[PerAxis]:
+    """Choose the kernel size of each level: 3, but 1 along an axis with voxels over twice as long as the shortest.
 
     An axis that has been halved keeps 3, even beside a thin one that could not be.
     """
@@ -52,22 +52,23 @@ def kernels(voxel_size: Sequence[float], strides: Sequence[Triple]) -> list[Trip
     return sizes
 
 
-def convolution(dims: int) -> type[nn.Module]:
-    """The convolution of two or three dimensions."""
-    return {2: nn.Conv2d, 3: nn.Conv3d}[dims]
+def choose_convolution(dims: int) -> Callable[..., nn.Conv2d | nn.Conv3d]:
+    """Return the convolution of two or three dimensions."""
+    by_dims: dict[int, Callable[..., nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+    return by_dims[dims]
 
 
-def same_conv(inputs: int, outputs: int, kernel: Triple) -> nn.Module:
-    """Convolution that keeps the shape."""
-    return convolution(len(kernel))(inputs, outputs, kernel, padding=tuple(k // 2 for k in kernel))
+def make_convolution(inputs: int, outputs: int, kernel: PerAxis) -> nn.Conv2d | nn.Conv3d:
+    """Make a convolution that keeps the shape."""
+    return choose_convolution(len(kernel))(inputs, outputs, kernel, padding=tuple(k // 2 for k in kernel))
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
+def make_group_norm(channels: int) -> nn.GroupNorm:
     """Normalise in at most eight groups of at least two channels: alone, a channel would lose the step's shift."""
     return nn.GroupNorm(min(8, channels // 2), channels)
 
 
-def timestep_embedding(t: torch.Tensor, channels: int) -> torch.Tensor:
+def embed_steps(t: torch.Tensor, channels: int) -> torch.Tensor:
     """Sines and cosines of t (N,) at `channels`/2 frequencies (Vaswani et al. 2017): (N, channels)."""
     half = channels // 2
     frequencies = torch.exp(-math.log(10000) * torch.arange(half, device=t.device) / half)
@@ -78,15 +79,16 @@ def timestep_embedding(t: torch.Tensor, channels: int) -> torch.Tensor:
 class ResidualBlock(nn.Module):
     """Two convolutions with group norm; the step's embedding shifts the features between them."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: Triple, embedding: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: PerAxis, embedding: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = group_norm(inputs), group_norm(outputs)
-        self.conv1 = same_conv(inputs, outputs, kernel)
-        self.conv2 = same_conv(outputs, outputs, kernel)
+        self.norm1, self.norm2 = make_group_norm(inputs), make_group_norm(outputs)
+        self.conv1 = make_convolution(inputs, outputs, kernel)
+        self.conv2 = make_convolution(outputs, outputs, kernel)
         self.time = nn.Linear(embedding, outputs)
-        self.skip = nn.Identity() if inputs == outputs else same_conv(inputs, outputs, (1,) * len(kernel))
+        self.skip = nn.Identity() if inputs == outputs else make_convolution(inputs, outputs, (1,) * len(kernel))
         nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        if self.conv2.bias is not None:
+            nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         h = self.conv1(nn.functional.silu(self.norm1(x)))
@@ -94,6 +96,15 @@ class ResidualBlock(nn.Module):
         h = h + shift.reshape(*shift.shape, *[1] * (h.ndim - 2))
         h = self.conv2(nn.functional.silu(self.norm2(h)))
         return self.skip(x) + h
+
+
+class Blocks(nn.ModuleList):
+    """The residual blocks of one level, one after another."""
+
+    def forward(self, h: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        for block in self:
+            h = block(h, embedding)
+        return h
 
 
 class UNet(nn.Module):
@@ -104,7 +115,7 @@ class UNet(nn.Module):
     channels : sequence of int
         Features of each level, multiples of 8, finest first.
     strides : sequence of tuple of int
-        Downsampling between the levels, one fewer than levels; one number an axis.
+        Downsampling between the levels, one fewer than levels; one number per axis.
     kernel_sizes : sequence of tuple of int
         Kernel of each level's blocks.
     blocks : int
@@ -112,46 +123,37 @@ class UNet(nn.Module):
     """
 
     in_channels = 1
-    first_step = 1  # what it calls the least noisy step
+    first_step = 1  # its number for the least noisy step
 
     def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[Triple],
-        kernel_sizes: Sequence[Triple],
-        blocks: int = 1,
+        self, channels: Sequence[int], strides: Sequence[PerAxis], kernel_sizes: Sequence[PerAxis], blocks: int
     ) -> None:
         super().__init__()
         self.strides = [tuple(step) for step in strides]
+        kernels = [tuple(kernel) for kernel in kernel_sizes]
         width, embedding = channels[0], 4 * channels[0]
-        self.width = width
+        self.width, self.dims = width, len(kernels[0])
+        # random weights are drawn in the order in which the layers are made
         self.time = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
-        kernel_sizes = [tuple(kernel) for kernel in kernel_sizes]
-        self.stem = same_conv(1, width, kernel_sizes[0])
+        self.stem = make_convolution(1, width, kernels[0])
         self.encoders, self.decoders = nn.ModuleList(), nn.ModuleList()
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
-        self.dims = len(kernel_sizes[0])
-        conv = convolution(self.dims)
-        for level, (features, kernel) in enumerate(zip(channels, kernel_sizes, strict=True)):
-            self.encoders.append(
-                nn.ModuleList(ResidualBlock(features, features, kernel, embedding) for _ in range(blocks))
-            )
+        conv = choose_convolution(self.dims)
+        for level, (features, kernel) in enumerate(zip(channels, kernels, strict=True)):
+            same = [ResidualBlock(features, features, kernel, embedding) for _ in range(blocks)]
+            self.encoders.append(Blocks(same))
             if level == len(channels) - 1:
                 break
-            below = channels[level + 1]
-            self.downs.append(conv(features, below, self.strides[level], stride=self.strides[level]))
-            self.ups.append(same_conv(below, features, (1,) * len(kernel)))
-            self.decoders.append(
-                nn.ModuleList(
-                    ResidualBlock(2 * features if block == 0 else features, features, kernel, embedding)
-                    for block in range(blocks)
-                )
-            )
-        self.head = nn.Sequential(group_norm(width), nn.SiLU(), same_conv(width, 1, kernel_sizes[0]))
+            below, stride = channels[level + 1], self.strides[level]
+            self.downs.append(conv(features, below, stride, stride=stride))
+            self.ups.append(make_convolution(below, features, (1,) * len(kernel)))
+            inputs = [2 * features, *[features] * (blocks - 1)]  # the first gets the skip connection, too
+            self.decoders.append(Blocks(ResidualBlock(n, features, kernel, embedding) for n in inputs))
+        self.head = nn.Sequential(make_group_norm(width), nn.SiLU(), make_convolution(width, 1, kernels[0]))
 
     @property
-    def total_stride(self) -> Triple:
-        """Voxels along each axis that the input's shape must be a multiple of."""
+    def total_stride(self) -> PerAxis:
+        """Voxels along each axis of which the input's shape must be a multiple."""
         return tuple(math.prod(step[axis] for step in self.strides) for axis in range(self.dims))
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -168,18 +170,15 @@ class UNet(nn.Module):
         -------
         tensor like x
         """
-        embedding = self.time(timestep_embedding(t, self.width).to(x.dtype))
+        embedding = self.time(embed_steps(t, self.width).to(x.dtype))
         h, skips = self.stem(x), []
         for level, encoder in enumerate(self.encoders):
-            for block in encoder:
-                h = block(h, embedding)
+            h = encoder(h, embedding)
             if level < len(self.downs):
                 skips.append(h)
                 h = self.downs[level](h)
         for level in reversed(range(len(self.decoders))):
             h = self.ups[level](h)
             h = nn.functional.interpolate(h, scale_factor=[float(s) for s in self.strides[level]], mode="nearest")
-            h = torch.cat([h, skips.pop()], dim=1)
-            for block in self.decoders[level]:
-                h = block(h, embedding)
+            h = self.decoders[level](torch.cat([h, skips.pop()], dim=1), embedding)
         return self.head(h)

@@ -1,4 +1,4 @@
-"""How close generated images come to real ones, and whether the tiles that they were made of show."""
+"""How close generated images come to real ones, and whether the tiles they were made from show."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ LEVELS = 512  # quantiles that stand for a distribution of intensities
 
 
 def psnr(image: np.ndarray, reference: np.ndarray, inside: np.ndarray, data_range: float = 2.0) -> float:
-    """Peak signal-to-noise ratio of an image to a reference, in dB, over the voxels `inside`.
+    """Compute the peak signal-to-noise ratio of an image to a reference, in dB, over the voxels `inside`.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def psnr(image: np.ndarray, reference: np.ndarray, inside: np.ndarray, data_rang
 
 
 def zncc(image: np.ndarray, reference: np.ndarray, inside: np.ndarray) -> float:
-    """Zero-normalised cross-correlation, -1 to 1, over the voxels `inside`."""
+    """Compute the zero-normalised cross-correlation, -1 to 1, over the voxels `inside`; NaN if one is constant."""
     a, b = image[inside].astype(np.float64), reference[inside].astype(np.float64)
     a, b = a - a.mean(), b - b.mean()
     norm = np.sqrt((a**2).sum() * (b**2).sum())
@@ -35,7 +35,7 @@ def zncc(image: np.ndarray, reference: np.ndarray, inside: np.ndarray) -> float:
 
 
 def histogram_distance(images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> float:
-    """Wasserstein distance between the intensities of two sets of images, in units of intensity."""
+    """Compute the Wasserstein distance between the intensities of two sets of images, in units of intensity."""
     levels = (np.arange(LEVELS) + 0.5) / LEVELS
     first, second = (
         np.quantile(np.concatenate([image.ravel() for image in group]), levels) for group in (images, references)
@@ -44,7 +44,7 @@ def histogram_distance(images: Sequence[np.ndarray], references: Sequence[np.nda
 
 
 def power_spectrum(image: np.ndarray) -> np.ndarray:
-    """Power of a plane by spatial frequency.
+    """Compute the power of a plane by spatial frequency.
 
     Parameters
     ----------
@@ -53,22 +53,23 @@ def power_spectrum(image: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 array (SPECTRUM_BINS,)
-        Mean power of a voxel's share in rings from frequency 0 (its own mean taken away) to Nyquist; NaN in those that
-        are too narrow to hold a frequency of a small plane.
+        Mean power in rings of equal width from frequency 0 to Nyquist, after the mean of the plane is subtracted. NaN
+        in rings that hold no frequency of a small plane.
     """
-    window = np.outer(*(np.hanning(size) for size in image.shape))  # no cross in the spectrum from the borders
+    # without the window the borders would draw a cross into the spectrum
+    window = np.outer(*(np.hanning(size) for size in image.shape))
     power = np.abs(np.fft.fft2((image - image.mean()) * window)) ** 2 / (window**2).sum()
     radius = np.hypot(*np.meshgrid(*(np.fft.fftfreq(size) for size in image.shape), indexing="ij"))
-    ring = np.minimum((radius / 0.5 * SPECTRUM_BINS).astype(int), SPECTRUM_BINS)  # the last one: corners
+    ring = np.minimum((radius / 0.5 * SPECTRUM_BINS).astype(int), SPECTRUM_BINS)  # the last ring: the corners
     total = np.bincount(ring.ravel(), power.ravel(), SPECTRUM_BINS + 1)
     count = np.bincount(ring.ravel(), minlength=SPECTRUM_BINS + 1)
     return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)[:SPECTRUM_BINS]
 
 
 def spectrum_distance(images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> float:
-    """Mean absolute difference between the radial power spectra of two sets of images, in dB.
+    """Compute the mean absolute difference between the radial power spectra of two sets of images, in dB.
 
-    Planes of volumes count as images of their own.
+    Every plane of a volume counts as one image.
     """
 
     def mean_spectrum(group: Sequence[np.ndarray]) -> np.ndarray:
@@ -80,7 +81,7 @@ def spectrum_distance(images: Sequence[np.ndarray], references: Sequence[np.ndar
 
 
 def border_index(image: np.ndarray, regions: Sequence[Slices]) -> float:
-    """Mean absolute difference of neighbours across tile borders, over that of neighbours elsewhere.
+    """Compute the mean absolute difference of neighbours across tile borders, over that of neighbours elsewhere.
 
     Parameters
     ----------
@@ -102,13 +103,13 @@ def border_index(image: np.ndarray, regions: Sequence[Slices]) -> float:
 
 
 def texture_index(image: np.ndarray, cells: np.ndarray, regions: Sequence[Slices]) -> float:
-    """Mean absolute Laplacian inside cells where tiles overlap, over that where they do not.
+    """Compute the mean absolute Laplacian inside cells where tiles overlap, over that where they do not.
 
     Parameters
     ----------
     image : array (Z, Y, X) or (Y, X)
-    cells : bool array
-        Inside cells.
+    cells : bool array, shape of `image`
+        True inside cells.
     regions : sequence of slices
         The tiles.
     """

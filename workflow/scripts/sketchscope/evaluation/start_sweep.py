@@ -166,7 +166,7 @@ def compare_noised(
 
 
 def score_examples(
-    examples: Sequence[Example], generated: Sequence[np.ndarray], voxel_size: Sequence[float], stain: str
+    examples: Sequence[Example], generated: Sequence[np.ndarray], voxel_size: Sequence[float], *, touching: bool
 ) -> dict[str, float]:
     """Compare real images with those generated from their sketches.
 
@@ -178,8 +178,8 @@ def score_examples(
         One for each example.
     voxel_size : sequence of float
         Micrometres along each axis.
-    stain : str
-        nuclei or membranes.
+    touching : bool
+        Whether membranes are stained, see `audit.audit_cells`.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def score_examples(
     images = [example.image for example in examples]
     inside = [(image, example.image, example.labels > 0) for example, image in pairs if example.labels.any()]
     cells = [
-        audit_cells(image, example.labels, voxel_size, stain=stain, min_contrast=LEAST_CONTRAST)
+        audit_cells(image, example.labels, voxel_size, touching=touching, min_contrast=LEAST_CONTRAST)
         for example, image in pairs
     ]
     audited = summarise_audit(pd.concat(cells))
@@ -214,7 +214,7 @@ def sweep(
     grid: Grid,
     *,
     key: Sequence[int],
-    stain: str,
+    touching: bool,
 ) -> Iterator[tuple[dict[str, float], np.ndarray, np.ndarray]]:
     """Score every start and blur of a grid.
 
@@ -233,8 +233,8 @@ def sweep(
     grid : Grid
     key : sequence of int
         Seed and organism, for all noise; it is the same at every point of the grid.
-    stain : str
-        nuclei or membranes.
+    touching : bool
+        Whether membranes are stained, see `audit.audit_cells`.
 
     Yields
     ------
@@ -250,5 +250,5 @@ def sweep(
             generator = make_generator(t_start)
             made = [generator(sketch, key=[*key, number]) for number, sketch in enumerate(sketches)]
             distances = compare_noised(images, sketches, float(alpha_bar[t_start]), np.random.default_rng(key))
-            row = {"t_start": t_start, "sigma": sigma} | distances | score_examples(examples, made, voxel_size, stain)
-            yield row, sketches[0], made[0]
+            scores = score_examples(examples, made, voxel_size, touching=touching)
+            yield {"t_start": t_start, "sigma": sigma} | distances | scores, sketches[0], made[0]

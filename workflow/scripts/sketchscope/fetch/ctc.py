@@ -1,4 +1,4 @@
-"""Data sets of the Cell Tracking Challenge: names of their files, images paired with labels."""
+"""Data sets of the Cell Tracking Challenge: the names of their files, and which labels belong to which images."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,28 +15,31 @@ CTC_TRUTH = {"gold": "GT", "silver": "ST"}
 
 
 def fetch_ctc(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetched:
-    """Fetch a training data set of the Cell Tracking Challenge: frames and, where it exists, their truth.
+    """Fetch a training data set of the Cell Tracking Challenge: its frames and, if there is any, their truth.
 
     Parameters
     ----------
     entry : mapping
-        `name` in the challenge; `sha256` of the archive where it is known; `truth` (silver, gold or none);
-        `sequences`, ["01", "02"] unless given; `frames`, numbers of the frames of each that are wanted: these alone
-        are fetched, by HTTP ranges out of the archive, which stays where it is.
+        `name` in the challenge; `sha256` of the archive if it is known; `truth` (silver, gold or none);
+        `sequences`, ["01", "02"] unless given; `frames`, numbers of the wanted frames of each sequence. With `frames`,
+        these alone are fetched by HTTP ranges and the archive is not stored.
     folder : path
         Where the archive and its members are put.
     mirror : str, optional
-        Base URL that takes the place of scheme and host.
+        Base URL that replaces scheme and host.
+
+    Raises
+    ------
+    InputError
+        If the archive cannot be fetched or holds none of the frames.
     """
     name, truth = entry["name"], entry.get("truth", "none")
     sequences = entry.get("sequences") or ["01", "02"]
     frames = entry.get("frames")
-    url, archive = CTC_URL.format(name=name), Path(folder) / f"{name}.zip"
-    if frames is None:
-        whole = {archive.name: download(url, archive, sha256=entry.get("sha256"), mirror=mirror)}
-    else:
-        whole, archive = {}, RangeFile(url, mirror)
-    patterns = ctc_patterns(name, sequences, truth, frames)
+    url, file = CTC_URL.format(name=name), Path(folder) / f"{name}.zip"
+    archive: Path | RangeFile = file if frames is None else RangeFile(url, mirror)
+    whole = {} if frames is not None else {file.name: download(url, file, sha256=entry.get("sha256"), mirror=mirror)}
+    patterns = list_patterns(name, sequences, truth, frames)
     digests = extract(archive, folder, patterns, all_patterns=False)
     images, labels = pair_frames(digests, sequences, truth)
     if not images:
@@ -46,20 +49,18 @@ def fetch_ctc(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetc
     return Fetched(images, labels, {**whole, **digests}, planes if any(planes) else None)
 
 
-def ctc_patterns(name: str, sequences: Sequence[str], truth: str, frames: Sequence[int] | None = None) -> list[str]:
-    """Patterns of the frames of a training set and of their truth, of which the number of digits is free.
+def list_patterns(name: str, sequences: Sequence[str], truth: str, frames: Sequence[int] | None = None) -> list[str]:
+    """List patterns of the file names of frames and their truth; the number of digits in a name is free.
 
-    >>> ctc_patterns("X", ["01"], "none", [7])
+    >>> list_patterns("X", ["01"], "none", [7])
     ['X/01/t7.tif', 'X/01/t07.tif', 'X/01/t007.tif', 'X/01/t0007.tif']
     """
-    folders = [(sequence, "t") for sequence in sequences]
-    if truth in CTC_TRUTH:
-        folders += [(f"{sequence}_{CTC_TRUTH[truth]}/SEG", "man_seg") for sequence in sequences]
     numbers = ["[0-9]*"] if frames is None else [f"{frame:0{digits}d}" for frame in frames for digits in (1, 2, 3, 4)]
-    patterns = [f"{name}/{parent}/{prefix}{number}.tif" for parent, prefix in folders for number in numbers]
-    if truth == "gold":  # single planes of stacks, numbered after their frame
-        folders = [parent for parent, prefix in folders if prefix == "man_seg"]
-        patterns += [f"{name}/{parent}/man_seg_{number}_[0-9]*.tif" for parent in folders for number in numbers]
+    prefixes = [f"{name}/{sequence}/t" for sequence in sequences]
+    masks = [f"{name}/{sequence}_{CTC_TRUTH[truth]}/SEG/man_seg" for sequence in sequences if truth in CTC_TRUTH]
+    patterns = [f"{prefix}{number}.tif" for prefix in prefixes + masks for number in numbers]
+    if truth == "gold":  # labels of single planes, numbered by frame and plane
+        patterns += [f"{mask}_{number}_[0-9]*.tif" for mask in masks for number in numbers]
     return list(dict.fromkeys(patterns))
 
 
@@ -71,53 +72,54 @@ def pair_frames(files: Iterable[str], sequences: Sequence[str], truth: str) -> t
     files : iterable of str
         Paths such as X/01/t003.tif and X/01_ST/SEG/man_seg003.tif; the number of digits is free.
     sequences : sequence of str
-        Sequences in the order that is wanted, such as ["01", "02"].
+        Sequences in the wanted order, such as ["01", "02"].
     truth : str
         silver (ST), gold (GT) or none; for sparse 3D gold truth see `pair_planes`.
 
     Returns
     -------
     images : list of str
-        Frames by sequence and number.
+        Frames, sorted by sequence and number.
     labels : list of str or None
-        The truth of each frame.
+        The truth of each frame, or None.
     """
     files = list(files)
-    images, labels = [], []
+    images: list[str] = []
+    labels: list[str | None] = []
     for sequence in sequences:
-        frames = _numbered(files, sequence, "t")
-        masks = _numbered(files, f"{sequence}_{CTC_TRUTH.get(truth)}/SEG", "man_seg")
+        frames = _number_files(files, sequence, "t")
+        masks = _number_files(files, f"{sequence}_{CTC_TRUTH.get(truth)}/SEG", "man_seg")
         images += [frames[number] for number in sorted(frames)]
         labels += [masks.get(number) for number in sorted(frames)]
     return images, labels
 
 
 def pair_planes(files: Iterable[str], sequences: Sequence[str]) -> list[dict[str, int]]:
-    """Find the sparse gold truth of 3D frames: single planes, in which not all cells are annotated.
+    """Find the sparse gold truth of 3D frames: labels of single planes, in which not all cells are annotated.
 
     Parameters
     ----------
     files : iterable of str
         Paths; X/01_GT/SEG/man_seg_003_012.tif is plane 12, counted from 0, of X/01/t003.tif.
     sequences : sequence of str
-        Sequences in the order that is wanted.
+        Sequences in the wanted order.
 
     Returns
     -------
     list of dict
-        Of each frame, in the order of `pair_frames`, the annotated planes: position along Z by file.
+        For each frame, in the order of `pair_frames`, the position along Z by label file.
     """
     files = list(files)
-    found = []
+    found: list[dict[str, int]] = []
     for sequence in sequences:
         pattern = re.compile(rf"(?:.*/)?{re.escape(sequence)}_{CTC_TRUTH['gold']}/SEG/man_seg_(\d+)_(\d+)\.tif")
         planes = [(int(match[1]), int(match[2]), file) for file in files if (match := pattern.fullmatch(file))]
-        for number in sorted(_numbered(files, sequence, "t")):
+        for number in sorted(_number_files(files, sequence, "t")):
             found.append({file: plane for frame, plane, file in sorted(planes) if frame == number})
     return found
 
 
-def _numbered(files: Iterable[str], folder: str, prefix: str) -> dict[int, str]:
-    """Files named {folder}/{prefix}{digits}.tif by number."""
+def _number_files(files: Iterable[str], folder: str, prefix: str) -> dict[int, str]:
+    """Find the files named {folder}/{prefix}{digits}.tif, by number."""
     pattern = re.compile(rf"(?:.*/)?{re.escape(folder)}/{re.escape(prefix)}(\d+)\.tif")
     return {int(match[1]): file for file in files if (match := pattern.fullmatch(file))}

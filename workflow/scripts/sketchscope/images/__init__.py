@@ -1,1 +1,1 @@
-"""Real images: prepared, normalised, listed in a manifest."""
+"""Real images: prepared, normalised and listed in a manifest."""

@@ -1,4 +1,4 @@
-"""The table of prepared images, and their intensities in [-1, 1] and back."""
+"""The manifest, which is the table of prepared images, and loading of the images and labels that it lists."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from ..io.images import read_image
 from ..sequences import spread_out
 from .intensity import denormalise, normalise
 
-MOST_TYPICAL = 12  # training images that stand for all
+MOST_TYPICAL = 12  # training images that represent all
 
 
 class ManifestRow(NamedTuple):
@@ -22,9 +22,9 @@ class ManifestRow(NamedTuple):
     image: str
     """Name: the file is {image}.ome.tif."""
     split: str
-    """train, test, or both (a single image serves as both)."""
+    """train, test, or both (if there is a single image)."""
     source: str
-    """The user's file it comes from."""
+    """The user's file that it comes from."""
     frame: int
     """Its position in that file, from 0."""
     shape: tuple[int, ...]
@@ -43,28 +43,18 @@ class ManifestRow(NamedTuple):
     """Whether there is a label image of the same name."""
 
 
-def as_real(normalised: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
-    """A generated image with the intensities and the dtype of the real ones it is to resemble."""
-    return denormalise(normalised, *typical_limits(rows), rows[0].dtype, rows[0].gamma)
-
-
-def from_real(image: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
-    """Undo `as_real`, as far as its dtype allows."""
-    return normalise(image, *typical_limits(rows), rows[0].gamma)
-
-
 def write_manifest(path: PathLike, rows: Iterable[ManifestRow]) -> None:
     """Write the rows as CSV, whole or not at all."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
         writer.writerow(ManifestRow._fields)
         for row in rows:
-            shape, voxel_size = _joined(row.shape), _joined(row.voxel_size)
-            writer.writerow(row._replace(shape=shape, voxel_size=voxel_size))
+            joined = {"shape": _join(row.shape), "voxel_size": _join(row.voxel_size)}
+            writer.writerow((row._asdict() | joined).values())
 
 
 def read_manifest(path: PathLike) -> list[ManifestRow]:
-    """Read what `write_manifest` wrote.
+    """Read the rows that `write_manifest` wrote.
 
     Raises
     ------
@@ -73,7 +63,7 @@ def read_manifest(path: PathLike) -> list[ManifestRow]:
     """
     try:
         with open(path, newline="", encoding="utf-8") as handle:
-            return [_parsed(row) for row in csv.DictReader(handle)]
+            return [_parse_row(row) for row in csv.DictReader(handle)]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (KeyError, TypeError, ValueError) as error:
@@ -82,38 +72,39 @@ def read_manifest(path: PathLike) -> list[ManifestRow]:
 
 
 def training_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
-    """Rows of the images to learn from."""
+    """Select the rows of the images to train on."""
     return [row for row in rows if row.split in ("train", "both")]
 
 
 def typical_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
-    """Choose some training images, evenly spaced, that stand for all: enough for the statistics of their cells."""
+    """Select up to 12 evenly spaced training images, which are enough for the statistics of their cells."""
     return spread_out(training_rows(rows), MOST_TYPICAL)
 
 
 def held_out_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
-    """Rows of the images to segment and score."""
+    """Select the rows of the images to segment and score."""
     return [row for row in rows if row.split in ("test", "both")]
 
 
 def load_image(row: ManifestRow, folder: PathLike) -> np.ndarray:
-    """The image or the labels of a row, whichever `folder` holds: array (Z, Y, X) or (Y, X) as stored."""
+    """Load the image or the labels of a row, whichever `folder` holds: array (Z, Y, X) or (Y, X) as stored."""
     return read_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
 
 
-def plane_name(image: str, plane: int) -> str:
-    """Name of the file with the labels of a single plane of an image.
-
-    >>> plane_name("0003", 12)
-    '0003_plane0012.ome.tif'
-    """
-    return f"{image}_plane{plane:04d}.ome.tif"
+def load_normalised(row: ManifestRow, folder: PathLike) -> np.ndarray:
+    """Load the image of a row as float32, normalised to -1 to 1: array (Z, Y, X) or (Y, X)."""
+    return normalise(load_image(row, folder), row.low, row.high, row.gamma)
 
 
 def load_references(row: ManifestRow, folder: PathLike) -> Iterator[tuple[np.ndarray, int | None]]:
-    """Yield the labels of an image as stored, with None, or those of each annotated plane with its position.
+    """Yield the reference labels of an image, and the plane that they belong to.
 
-    Labels of the whole image come before those of planes; nothing is yielded where there are neither.
+    Yields
+    ------
+    labels : integer array (Z, Y, X) or (Y, X)
+        Labels of the whole image if there are any; otherwise those of each annotated plane; nothing if there are none.
+    plane : int or None
+        Position of the plane along Z; None for the whole image.
     """
     whole = Path(folder) / f"{row.image}.ome.tif"
     if whole.exists():
@@ -123,22 +114,36 @@ def load_references(row: ManifestRow, folder: PathLike) -> Iterator[tuple[np.nda
         yield read_image(path), int(path.name.removesuffix(".ome.tif").rpartition("_plane")[2])
 
 
-def typical_limits(rows: Sequence[ManifestRow]) -> tuple[float, float]:
-    """Median low and median high of images: the limits that synthetic images are given."""
+def name_plane_file(image: str, plane: int) -> str:
+    """Name the file with the labels of a single plane of an image.
+
+    >>> name_plane_file("0003", 12)
+    '0003_plane0012.ome.tif'
+    """
+    return f"{image}_plane{plane:04d}.ome.tif"
+
+
+def find_typical_limits(rows: Sequence[ManifestRow]) -> tuple[float, float]:
+    """Find the median low and the median high of images, which are the limits of synthetic images."""
     low, high = np.median([[row.low, row.high] for row in rows], axis=0)
     return float(low), float(high)
 
 
-def load_normalised(row: ManifestRow, folder: PathLike) -> np.ndarray:
-    """The image of a row as float32, its limits at -1 and 1: array (Z, Y, X) or (Y, X)."""
-    return normalise(load_image(row, folder), row.low, row.high, row.gamma)
+def normalise_like(image: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
+    """Normalise an image with the typical limits of real images; undoes `denormalise_like` except for its rounding."""
+    return normalise(image, *find_typical_limits(rows), rows[0].gamma)
 
 
-def _joined(values: Sequence[float]) -> str:
+def denormalise_like(normalised: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
+    """Give a synthetic image the typical intensities and the dtype of real images."""
+    return denormalise(normalised, *find_typical_limits(rows), rows[0].dtype, rows[0].gamma)
+
+
+def _join(values: Sequence[float]) -> str:
     return "x".join(str(value) for value in values)
 
 
-def _parsed(row: dict[str, str]) -> ManifestRow:
+def _parse_row(row: dict[str, str]) -> ManifestRow:
     return ManifestRow(
         image=row["image"],
         split=row["split"],

@@ -1,6 +1,6 @@
-"""The user's image files: which axes they have, how large a voxel is, and their frames one by one."""
+"""Image files as they come: which files, their axes and voxel size, and their frames one by one."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +10,10 @@ import numpy as np
 import tifffile
 
 from ..errors import InputError
-from ..io.atomic import PathLike
-from ..io.tiff import open_series, spatial_axes
+from ..io.atomic import PathLike, read_json
+from ..io.tiff import name_axes, open_series
 
-# What the axes of a file mean where the user does not say it; Q stands for an axis of unknown meaning.
+# what the stored axes of a file mean if the user does not state them; Q is an axis of unknown meaning
 AXES_BY_METADATA = {
     2: {"YX": "YX", "TYX": "TYX", "QYX": "TYX"},
     3: {"ZYX": "ZYX", "QYX": "ZYX", "TZYX": "TZYX", "TQYX": "TZYX"},
@@ -25,6 +25,26 @@ MICROMETRES = {
 }
 
 
+VOXEL_TOLERANCE = 0.01  # relative difference up to which two voxel sizes count as equal
+
+
+class RawImages(NamedTuple):
+    """Image files, their labels, and what is known of both."""
+
+    images: Sequence[PathLike]
+    """TIFF files of one or several frames."""
+    axes: str
+    """auto, YX, TYX, ZYX or TZYX; see `resolve_axes`."""
+    voxel_size: Sequence[float] | None
+    """Micrometres along each axis of a frame; None takes it from the files."""
+    labels: Sequence[PathLike | None] | None = None
+    """Label file of each image file, or None; None if no file has labels."""
+    planes: Sequence[Mapping[PathLike, int]] | None = None
+    """For each image file, which then holds one stack: label files of single planes and their positions along Z."""
+    background_label: int = 0
+    """Label that means background, beside 0."""
+
+
 class Stack(NamedTuple):
     """A file of one or several frames, not yet read."""
 
@@ -34,7 +54,7 @@ class Stack(NamedTuple):
     """YX, TYX, ZYX or TZYX: a leading T counts frames."""
     dtype: np.dtype
     voxel_size: tuple[float, ...] | None
-    """Micrometres along each axis of a frame; None where the file does not tell."""
+    """Micrometres along each axis of a frame; None if the file does not say."""
 
     @property
     def n_frames(self) -> int:
@@ -47,7 +67,32 @@ class Stack(NamedTuple):
         return self.shape[-len(self.axes.lstrip("T")) :]
 
 
-def describe_stack(path: PathLike, dimensions: int, axes: str = "auto") -> Stack:
+def read_dataset(path: PathLike) -> RawImages:
+    """Read the description of a fetched data set.
+
+    Parameters
+    ----------
+    path : path
+        dataset.json with images, labels and planes as paths relative to it, axes, voxel_size and background_label.
+
+    Returns
+    -------
+    RawImages
+        With paths that start at the folder of the data set.
+    """
+    folder, dataset = Path(path).parent, read_json(path)
+    labels, planes = dataset.get("labels"), dataset.get("planes")
+    return RawImages(
+        images=[folder / image for image in dataset["images"]],
+        axes=dataset.get("axes") or "auto",
+        voxel_size=dataset.get("voxel_size"),
+        labels=labels and [folder / label if label else None for label in labels],
+        planes=planes and [{folder / label: plane for label, plane in image.items()} for image in planes],
+        background_label=dataset.get("background_label") or 0,
+    )
+
+
+def describe_stack(path: PathLike, dimensions: int, axes: str) -> Stack:
     """Find out what a TIFF holds without reading its pixels.
 
     Parameters
@@ -57,7 +102,7 @@ def describe_stack(path: PathLike, dimensions: int, axes: str = "auto") -> Stack
     dimensions : int
         2 or 3.
     axes : str
-        auto, YX, TYX, ZYX or TZYX; auto goes by the file's metadata.
+        auto, YX, TYX, ZYX or TZYX; auto takes them from the file's metadata.
 
     Raises
     ------
@@ -65,11 +110,10 @@ def describe_stack(path: PathLike, dimensions: int, axes: str = "auto") -> Stack
         If the file is unreadable or its axes are not those of 2D or 3D images, as `dimensions` says.
     """
     with open_series(path) as series:
-        shape, stored = _counted_axes(series, axes)
+        shape, stored = _count_axes(series, axes)
         resolved = resolve_axes(shape, stored, dimensions, axes, name=str(path))
-        sizes = _voxel_sizes(series)
-        spatial = [sizes.get(axis) for axis in spatial_axes(dimensions)]
-        voxel_size = None if None in spatial else tuple(spatial)
+        sizes, spatial = _read_voxel_sizes(series), name_axes(dimensions)
+        voxel_size = tuple(sizes[axis] for axis in spatial) if sizes.keys() >= set(spatial) else None
         stack = Stack(Path(path), shape, resolved, series.dtype, voxel_size)
     if dimensions == 3 and stack.frame_shape[0] == 1:
         raise InputError(f"{path}: has stacks of a single slice; set dimensions: 2")
@@ -77,7 +121,7 @@ def describe_stack(path: PathLike, dimensions: int, axes: str = "auto") -> Stack
 
 
 def describe_labels(path: PathLike, image: Stack) -> Stack:
-    """Find out whether a TIFF can be the labels of `image`, frame by frame.
+    """Check that a TIFF can hold the labels of `image`, frame by frame, without reading its pixels.
 
     Raises
     ------
@@ -89,12 +133,14 @@ def describe_labels(path: PathLike, image: Stack) -> Stack:
     if [size for size in shape if size > 1] != [size for size in image.shape if size > 1]:
         raise InputError(f"{path}: labels of shape {shape} for {image.path} of shape {image.shape}")
     if dtype.kind not in "iuf":
-        raise InputError(f"{path}: labels of type {dtype}; one integer a cell is needed")
+        raise InputError(f"{path}: labels of type {dtype}; one integer per cell is needed")
     return image._replace(path=Path(path), dtype=dtype)
 
 
 def read_frames(stack: Stack, frames: Iterable[int]) -> Iterator[np.ndarray]:
-    """Yield the given frames, arrays (Z, Y, X) or (Y, X), with no more of the file in memory than needed.
+    """Yield the given frames, arrays (Z, Y, X) or (Y, X) in native byte order.
+
+    No more of the file is in memory than needed.
 
     Raises
     ------
@@ -102,14 +148,14 @@ def read_frames(stack: Stack, frames: Iterable[int]) -> Iterator[np.ndarray]:
         If the pixels cannot be read.
     """
     with open_series(stack.path) as series:
-        frame_of = _frame_reader(series, stack)
+        read_frame = _make_frame_reader(series, stack)
         for frame in frames:
-            image = frame_of(frame).reshape(stack.frame_shape)
+            image = read_frame(frame).reshape(stack.frame_shape)
             yield np.array(image, dtype=image.dtype.newbyteorder("="))
 
 
-def _frame_reader(series: tifffile.TiffPageSeries, stack: Stack) -> Callable[[int], np.ndarray]:
-    """Function that reads one frame: from mapped memory, by pages, or out of the whole file."""
+def _make_frame_reader(series: tifffile.TiffPageSeries, stack: Stack) -> Callable[[int], np.ndarray]:
+    """Make a function that reads one frame: by pages, from the mapped file, or from the whole file in memory."""
     frame_shape, planes = stack.frame_shape, prod(stack.frame_shape[:-2])
     if series.dataoffset is None and len(series) == stack.n_frames * planes:
         return lambda frame: series.asarray(key=slice(frame * planes, (frame + 1) * planes))
@@ -118,41 +164,43 @@ def _frame_reader(series: tifffile.TiffPageSeries, stack: Stack) -> Callable[[in
     return lambda frame: stored[frame]
 
 
-def resolve_axes(shape: Sequence[int], stored: str, dimensions: int, axes: str = "auto", *, name: str) -> str:
-    """Say what each axis of an array is: YX, TYX, ZYX or TZYX.
+def resolve_axes(shape: Sequence[int], stored: str, dimensions: int, axes: str, *, name: str) -> str:
+    """Find the meaning of each axis of an array: YX, TYX, ZYX or TZYX.
 
     Parameters
     ----------
     shape : sequence of int
         Shape of the array.
     stored : str
-        Its axes by the file's metadata, as tifffile names them: Q and I are unknown, S and C colour.
+        Its axes in the file's metadata, as tifffile names them: Q and I are unknown, S and C colour.
     dimensions : int
         2 or 3.
     axes : str
-        auto, or the axes as the user knows them; a T in front may be missing in a file of one frame.
+        auto, or the axes that the user states; a file of one frame may lack the leading T.
     name : str
         The file, for the error.
 
     Raises
     ------
     InputError
-        If the array holds no images of that many dimensions, or it is unclear how.
+        If the array holds no images of that many dimensions, or its axes are ambiguous.
     """
     if axes == "auto":
         resolved = AXES_BY_METADATA[dimensions].get(stored.replace("I", "Q"))
     else:
-        resolved = _stated_axes(stored, dimensions, axes)
+        resolved = _apply_stated_axes(stored, dimensions, axes)
     if resolved is None:
-        due = "2D image" if dimensions == 2 else "3D stack"
-        said = "" if axes == "auto" else f" with axes: {axes}"
-        advice = _advice(stored, dimensions, axes)
-        raise InputError(f"{name}: has shape {tuple(shape)} (axes {stored}) where a {due}{said} is due; {advice}")
+        expected = "2D image" if dimensions == 2 else "3D stack"
+        stated = "" if axes == "auto" else f" with axes: {axes}"
+        advice = _advise(stored, dimensions, axes)
+        raise InputError(
+            f"{name}: has shape {tuple(shape)} (axes {stored}) where a {expected}{stated} is expected; {advice}"
+        )
     return resolved
 
 
-def _counted_axes(series: tifffile.TiffPageSeries, axes: str) -> tuple[tuple[int, ...], str]:
-    """Shape and axes of a series; axes of length one count only if the user's axes count them too.
+def _count_axes(series: tifffile.TiffPageSeries, axes: str) -> tuple[tuple[int, ...], str]:
+    """Find shape and axes of a series; axes of length one count only if the user's axes count them too.
 
     Some programs keep such axes and some drop them.
     """
@@ -162,8 +210,8 @@ def _counted_axes(series: tifffile.TiffPageSeries, axes: str) -> tuple[tuple[int
     return tuple(size for size, _ in kept), "".join(axis for _, axis in kept)
 
 
-def _stated_axes(stored: str, dimensions: int, axes: str) -> str | None:
-    """The user's axes if an array with the stored ones can have them."""
+def _apply_stated_axes(stored: str, dimensions: int, axes: str) -> str | None:
+    """Return the user's axes if an array with the stored axes can have them, else None."""
     allowed = AXES_BY_DIMENSIONS[dimensions]
     if axes not in allowed:
         raise InputError(f"axes: {axes} with dimensions: {dimensions}; allowed are auto, {' and '.join(allowed)}")
@@ -176,8 +224,8 @@ def _stated_axes(stored: str, dimensions: int, axes: str) -> str | None:
     return axes.lstrip("T") if is_one_frame else None
 
 
-def _advice(stored: str, dimensions: int, axes: str) -> str:
-    """What the user may do about axes that do not fit."""
+def _advise(stored: str, dimensions: int, axes: str) -> str:
+    """Say what the user can do about axes that do not fit."""
     if axes != "auto":
         return "set axes to what the file holds, or save it with its axes in that order"
     if "S" in stored or "C" in stored:
@@ -192,23 +240,25 @@ def _advice(stored: str, dimensions: int, axes: str) -> str:
     return "set dimensions: 3 for stacks" if dimensions == 2 else "for a time lapse set axes: TZYX"
 
 
-def _voxel_sizes(series: tifffile.TiffPageSeries) -> dict[str, float]:
-    """Micrometres by axis, as far as the metadata of the file tell."""
+def _read_voxel_sizes(series: tifffile.TiffPageSeries) -> dict[str, float]:
+    """Read micrometres by axis, for the axes that the file's metadata describe."""
     tiff, page = series.parent, series.keyframe
+    if tiff is None:
+        return {}
     if tiff.is_ome:
-        return _ome_voxel_sizes(tiff.ome_metadata)
+        return _parse_ome_voxel_sizes(tiff.ome_metadata or "")
     if tiff.is_imagej:
         metadata = tiff.imagej_metadata or {}
-        sizes = _pixel_sizes(page, MICROMETRES.get(metadata.get("unit", "")))
+        sizes = _read_pixel_sizes(page, MICROMETRES.get(metadata.get("unit", "")))
         if sizes and metadata.get("spacing"):
             sizes["Z"] = abs(metadata["spacing"]) * MICROMETRES[metadata["unit"]]
         return sizes
-    # Dots an inch are a habit of image editors, not a measurement.
+    # many programs write some number of dots per inch that nobody has measured
     is_metric = page.resolutionunit == tifffile.RESUNIT.CENTIMETER
-    return _pixel_sizes(page, MICROMETRES["cm"] if is_metric else None)
+    return _read_pixel_sizes(page, MICROMETRES["cm"] if is_metric else None)
 
 
-def _ome_voxel_sizes(xml: str) -> dict[str, float]:
+def _parse_ome_voxel_sizes(xml: str) -> dict[str, float]:
     try:
         pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")
     except ElementTree.ParseError:
@@ -223,9 +273,10 @@ def _ome_voxel_sizes(xml: str) -> dict[str, float]:
     return sizes
 
 
-def _pixel_sizes(page: tifffile.TiffPage, unit: float | None) -> dict[str, float]:
-    """Sizes along Y and X from the resolution tags, which count pixels in a `unit` of so many micrometres."""
-    tags = {"Y": page.tags.get("YResolution"), "X": page.tags.get("XResolution")}
-    if unit is None or not all(tag is not None and all(tag.value) for tag in tags.values()):
+def _read_pixel_sizes(page: tifffile.TiffPage, unit: float | None) -> dict[str, float]:
+    """Read sizes along Y and X from the resolution tags: pixels per unit, which is `unit` micrometres long."""
+    tags = {axis: page.tags.get(f"{axis}Resolution") for axis in "YX"}
+    ratios = {axis: tag.value for axis, tag in tags.items() if tag is not None and all(tag.value)}
+    if unit is None or len(ratios) < len(tags):
         return {}
-    return {axis: unit * tag.value[1] / tag.value[0] for axis, tag in tags.items()}
+    return {axis: unit * ratio[1] / ratio[0] for axis, ratio in ratios.items()}

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all."""
+"""Files and folders that are there whole or not at all, and fingerprints of what they hold."""
 
 import glob
 import hashlib
@@ -12,21 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-PathLike = str | os.PathLike
-FINGERPRINT = ".fingerprint"  # of an unfinished folder
-
-
-@contextmanager
-def named_errors(path: PathLike) -> Iterator[None]:
-    """Name the file in an error of the operating system that names none, such as a full disk's."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = str(path)
-        raise
+PathLike = str | os.PathLike[str]
+FINGERPRINT_FILE = ".fingerprint"  # in a folder that is not complete yet
 
 
 @contextmanager
@@ -37,9 +24,9 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
+    temporary = _name_temporary(path)
     try:
-        with named_errors(path):
+        with name_file_in_errors(path):
             yield temporary
             with open(temporary, "rb+") as handle:
                 os.fsync(handle.fileno())
@@ -50,13 +37,13 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: PathLike) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` to fill; it takes the place of `path` if the body succeeds.
+    """Yield a temporary folder beside `path` to fill; it replaces `path` if the body succeeds.
 
     If the body raises, the temporary folder is deleted and `path` stays as it was.
     """
     path = Path(path)
     remove_leftovers(path)
-    temporary = _temporary(path)
+    temporary = _name_temporary(path)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -67,36 +54,96 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
 
 @contextmanager
 def resumed_folder(path: PathLike, fingerprint: str) -> Iterator[Path]:
-    """Yield a folder beside `path` to fill, which outlives a failure; complete, it takes the place of `path`.
+    """Yield a folder beside `path` to fill, which survives a failure; when complete, it replaces `path`.
 
     Parameters
     ----------
     path : path
         Folder to make.
     fingerprint : str
-        Everything that decides its content. What an earlier attempt with the same one has left is still there, so
-        that a file written by `atomic_path` need not be made again; what one with another has left is deleted.
+        Everything that decides the content of the folder. If an earlier attempt had the same fingerprint, its files
+        are still there, and those written by `atomic_path` are whole. Files of any other attempt are deleted.
     """
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.unfinished")
-    record = unfinished / FINGERPRINT
+    record = unfinished / FINGERPRINT_FILE
     if not record.exists() or record.read_text(encoding="utf-8") != fingerprint:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        with atomic_path(record) as temporary:
-            temporary.write_text(fingerprint, encoding="utf-8")
+        write_text(record, fingerprint)
     for leftover in unfinished.glob(".*.tmp"):
         _remove(leftover)
     yield unfinished
     _replace_folder(unfinished, path)
-    (path / FINGERPRINT).unlink()
+    (path / FINGERPRINT_FILE).unlink()
 
 
 def remove_leftovers(path: PathLike) -> None:
-    """Delete what a killed process has left of writing `path`."""
+    """Delete the temporary files that a killed process left while it wrote `path`."""
     path = Path(path)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         _remove(leftover)
+
+
+@contextmanager
+def name_file_in_errors(path: PathLike) -> Iterator[None]:
+    """Add `path` to any error of the operating system that names no file, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Write a text as UTF-8, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: PathLike, data: dict[str, Any]) -> None:
+    """Write a dictionary as indented JSON with sorted keys, whole or not at all; NaN and infinity become null."""
+    text = json.dumps(_convert_for_json(data), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    write_text(path, text + "\n")
+
+
+def read_json(path: PathLike) -> Any:
+    """Read a JSON file that `write_json` wrote."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def compute_sha256(path: PathLike) -> str:
+    """Compute the sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def fingerprint_file(path: PathLike) -> str:
+    """Compute the sha256 of a file, or for a folder that of the names, sizes and times of its files.
+
+    The content of a folder is not read, because it may be very large.
+    """
+    if not os.path.isdir(path):
+        return compute_sha256(path)
+    found = [(item, item.stat()) for item in sorted(Path(path).rglob("*")) if item.is_file()]
+    listed = [(str(item.relative_to(path)), state.st_size, state.st_mtime_ns) for item, state in found]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+def fingerprint_files(paths: Iterable[PathLike]) -> dict[str, str]:
+    """Compute the fingerprint of each file or folder, by its name without its parents."""
+    return {Path(path).name: fingerprint_file(path) for path in paths}
+
+
+def _name_temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _replace_folder(folder: Path, path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)
+    os.replace(folder, path)
 
 
 def _remove(path: Path) -> None:
@@ -107,60 +154,14 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def file_sha256(path: PathLike) -> str:
-    """Sha256 of a file, in hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def _convert_for_json(value: Any) -> Any:
+    """Convert a value to types that JSON has."""
+    import numpy as np  # not at the top: the Snakefile imports this module and must start fast
 
-
-def state_of(path: PathLike) -> str:
-    """Sha256 of a file; of a folder, which may be too large to read, that of its files' names, sizes and times."""
-    if not os.path.isdir(path):
-        return file_sha256(path)
-    found = [(item, item.stat()) for item in sorted(Path(path).rglob("*")) if item.is_file()]
-    listed = [(str(item.relative_to(path)), state.st_size, state.st_mtime_ns) for item, state in found]
-    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-
-
-def states(paths: Iterable[PathLike]) -> dict[str, str]:
-    """The state of each file or folder by its name."""
-    return {Path(path).name: state_of(path) for path in paths}
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
-
-
-def _replace_folder(folder: Path, path: Path) -> None:
-    if path.exists():
-        shutil.rmtree(path)
-    os.replace(folder, path)
-
-
-def write_json(path: PathLike, data: dict[str, Any]) -> None:
-    """Write a dictionary as indented JSON with sorted keys, whole or not at all; NaN becomes null."""
-    text = json.dumps(_plain(data), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def read_json(path: PathLike) -> Any:
-    """Read what `write_json` wrote."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
-
-
-def _plain(value: Any) -> Any:
-    """The value in types that JSON knows."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _convert_for_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_convert_for_json(item) for item in value]
     if isinstance(value, np.generic | np.ndarray):
-        return _plain(value.tolist())
+        return _convert_for_json(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_text(path: PathLike, text: str) -> None:
-    """Write a text, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from ..errors import InputError
 from . import ome_zarr
 from .atomic import PathLike, atomic_folder, atomic_path
-from .tiff import UNREADABLE, read_tiff, spatial_axes
+from .tiff import UNREADABLE, name_axes, read_tiff
 
 SUFFIXES = {"tiff": ".ome.tif", "zarr": ".ome.zarr"}
 
@@ -31,16 +31,16 @@ def write_image(path: PathLike, image: np.ndarray, voxel_size: Sequence[float], 
     voxel_size : sequence of float
         Micrometres along each axis of `image`.
     compress : bool
-        Without compression a TIFF can be read in part (`map_image`); an OME-Zarr always can.
+        `map_image` reads only TIFF files without compression. It makes no difference to OME-Zarr.
     """
     if _is_zarr(path):
         with create_image(path, image.shape, image.dtype, voxel_size) as array:
             array[...] = image
         return
-    axes = spatial_axes(image.ndim)
-    # tifffile would draw the UUID at random; out of the content, the same image gives the same file
-    content = hashlib.sha256(np.ascontiguousarray(image)).hexdigest()
-    metadata: dict = {"axes": axes, "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, content))}
+    axes = name_axes(image.ndim)
+    # tifffile would draw a random UUID; with one that depends on the content, the same image gives the same file
+    content = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
+    metadata: dict[str, Any] = {"axes": axes, "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, content))}
     for axis, size in zip(axes, voxel_size, strict=True):
         metadata |= {f"PhysicalSize{axis}": float(size), f"PhysicalSize{axis}Unit": "µm"}
     with atomic_path(path) as temporary:
@@ -52,9 +52,9 @@ def write_image(path: PathLike, image: np.ndarray, voxel_size: Sequence[float], 
 
 @contextmanager
 def create_image(path: PathLike, shape: Sequence[int], dtype: DTypeLike, voxel_size: Sequence[float]) -> Iterator[Any]:
-    """Yield an array to fill region by region; complete, it is the image `path`.
+    """Yield an array to fill region by region; it becomes the image `path` if the body succeeds.
 
-    An OME-Zarr (.ome.zarr) takes each region to the disk, an OME-TIFF (.ome.tif) holds the whole in memory.
+    An OME-Zarr (.ome.zarr) writes each region to disk; an OME-TIFF (.ome.tif) keeps the whole image in memory.
     """
     if _is_zarr(path):
         with atomic_folder(path) as folder:
@@ -71,16 +71,21 @@ def read_image(path: PathLike) -> np.ndarray:
 
 
 def open_image(path: PathLike) -> Any:
-    """Open an image of `write_image` to read regions of it: an OME-Zarr from the disk, an OME-TIFF from memory."""
+    """Open an image that `write_image` wrote, to read regions of it.
+
+    An OME-Zarr is read from disk region by region; an OME-TIFF is read into memory at once.
+    """
     return ome_zarr.open_array(path) if _is_zarr(path) else read_tiff(path)[0]
 
 
-def _is_zarr(path: PathLike) -> bool:
-    return str(path).endswith(SUFFIXES["zarr"])
-
-
 def map_image(path: PathLike) -> np.ndarray:
-    """Open an uncompressed image of `write_image` without reading it: memory map (Z, Y, X) or (Y, X)."""
+    """Map an uncompressed TIFF that `write_image` wrote into memory: array (Z, Y, X) or (Y, X), read on access.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, compressed or damaged.
+    """
     try:
         return tifffile.memmap(path, mode="r")
     except FileNotFoundError:
@@ -90,7 +95,7 @@ def map_image(path: PathLike) -> np.ndarray:
 
 
 def image_files(folder: PathLike) -> dict[str, Path]:
-    """The images of `write_image` in a folder by name, sorted.
+    """List the images in a folder by name, sorted.
 
     Raises
     ------
@@ -103,8 +108,8 @@ def image_files(folder: PathLike) -> dict[str, Path]:
     return {path.name.removesuffix(suffix): path for path, suffix in sorted(found)}
 
 
-def image_pairs(folders: Iterable[PathLike], mask_folders: Iterable[PathLike]) -> Iterator[tuple[str, Path, Path]]:
-    """Name, image and mask of every volume in folders that go together.
+def pair_images(folders: Iterable[PathLike], mask_folders: Iterable[PathLike]) -> Iterator[tuple[str, Path, Path]]:
+    """Yield name, image and mask of every volume in pairs of folders.
 
     Raises
     ------
@@ -117,3 +122,7 @@ def image_pairs(folders: Iterable[PathLike], mask_folders: Iterable[PathLike]) -
             if name not in masks:
                 raise InputError(f"{path}: has no mask of the same name in {mask_folder}")
             yield name, path, masks[name]
+
+
+def _is_zarr(path: PathLike) -> bool:
+    return str(path).endswith(SUFFIXES["zarr"])

@@ -1,10 +1,10 @@
-"""Reading of TIFF files, each checked to be whole."""
+"""Reading TIFF files, each checked to be whole."""
 
 import logging
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -25,19 +25,18 @@ UNREADABLE = (
 )
 DESCRIPTION = 270  # TIFF tag ImageDescription: OME-XML or ImageJ's metadata
 
-
-# What tifffile would print on a damaged file is said by an InputError here.
+# tifffile logs warnings about damaged files; here an InputError reports the damage instead
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 @contextmanager
 def open_series(path: PathLike) -> Iterator[tifffile.TiffPageSeries]:
-    """Open the first series of a TIFF once it is sure that the file holds all of it.
+    """Open the first series of a TIFF, after a check that the file holds all of it.
 
     Raises
     ------
     InputError
-        If the file is missing, is no TIFF, or is truncated; also when reading pixels in the body fails.
+        If the file is missing, is no TIFF, or is truncated; also if the body fails to read pixels.
     """
     try:
         with tifffile.TiffFile(path) as tiff:
@@ -64,7 +63,7 @@ def read_tiff(path: PathLike) -> tuple[np.ndarray, str]:
     image : array
         As stored, any dtype.
     axes : str
-        One letter an axis as tifffile names them; Q and I mean unknown, S means colour samples.
+        One letter per axis, as tifffile names them; Q and I mean unknown, S means colour samples.
 
     Raises
     ------
@@ -75,45 +74,49 @@ def read_tiff(path: PathLike) -> tuple[np.ndarray, str]:
         return series.asarray(), series.axes
 
 
+def name_axes(ndim: int) -> str:
+    """Name the axes of an image of `ndim` dimensions: 'YX' or 'ZYX'."""
+    return "ZYX"[-ndim:]
+
+
 def _check_whole(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: PathLike) -> None:
-    if series.is_multifile or any(page is None for page in series):
+    pages = [] if series.is_multifile else [page for page in series if page is not None]
+    if len(pages) < len(series):
         raise InputError(f"{path}: is a part of an OME-TIFF of several files; save it as one file")
-    expected, found = _stored_size(series), os.path.getsize(path)
+    expected, found = _find_stored_end(series, pages), os.path.getsize(path)
     if expected > found:
         raise InputError(f"{path}: truncated, its pages end at byte {expected} but it has {found}")
-    if not _chain_ends(tiff):
+    if not _is_chain_complete(tiff):
         raise InputError(f"{path}: truncated, only {len(tiff.pages)} of its pages are within its {found} bytes")
-    if DESCRIPTION in _tag_codes(tiff) and DESCRIPTION not in tiff.pages.first.tags:
+    if DESCRIPTION in _read_tag_codes(tiff) and DESCRIPTION not in tiff.pages.first.tags:
         raise InputError(f"{path}: truncated, the description of its axes is not within its {found} bytes")
 
 
-def _stored_size(series: tifffile.TiffPageSeries) -> int:
-    """Byte at which the last strip or tile of a series ends, as its pages declare it."""
+def _find_stored_end(series: tifffile.TiffPageSeries, pages: Sequence[tifffile.TiffPage | tifffile.TiffFrame]) -> int:
+    """Find the byte at which the last strip or tile of a series ends, as its pages declare it."""
     ends = [0 if series.dataoffset is None else series.dataoffset + series.nbytes]
-    for page in series:
+    for page in pages:
         ends += [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True) if count]
     return max(ends)
 
 
-def _chain_ends(tiff: tifffile.TiffFile) -> bool:
-    """Whether the last page says that no other follows.
+def _is_chain_complete(tiff: tifffile.TiffFile) -> bool:
+    """Check that the last page declares to be the last.
 
-    In a file cut between two pages the pointer of the last one leads beyond the end of the file; tifffile
-    then leaves the missing pages out and goes on.
+    In a file cut between two pages, the pointer of the last page leads beyond the end of the file. tifffile then
+    silently leaves out the missing pages.
     """
-    tiff.filehandle.seek(tiff.pages.next_page_offset)
+    last = tiff.pages.next_page_offset
+    if last is None:
+        return False
+    tiff.filehandle.seek(last)
     return tiff.filehandle.read(tiff.tiff.offsetsize) == bytes(tiff.tiff.offsetsize)
 
 
-def _tag_codes(tiff: tifffile.TiffFile) -> list[int]:
-    """Codes of all tags of the first page; tifffile leaves those out whose value it cannot find."""
+def _read_tag_codes(tiff: tifffile.TiffFile) -> list[int]:
+    """Read the codes of all tags of the first page; tifffile itself omits tags whose value it cannot find."""
     handle, layout = tiff.filehandle, tiff.tiff
     handle.seek(tiff.pages.first.offset)
     (count,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
     entries = [handle.read(layout.tagsize) for _ in range(count)]
     return [struct.unpack(layout.byteorder + "H", entry[:2])[0] for entry in entries]
-
-
-def spatial_axes(ndim: int) -> str:
-    """Axes of an image of `ndim` dimensions: 'YX' or 'ZYX'."""
-    return "ZYX"[-ndim:]

@@ -1,14 +1,12 @@
 """Label images to make masks from: the user's files, or the labels that a data set brings for its training images."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from ..errors import InputError
 from ..images.manifest import ManifestRow
-from ..images.prepare import VOXEL_TOLERANCE
-from ..images.raw_files import Stack, describe_labels, describe_stack, read_frames
+from ..images.raw_files import VOXEL_TOLERANCE, RawImages, Stack, describe_labels, describe_stack, read_frames
 from ..io.atomic import PathLike
 from ..labels import integer_labels
 
@@ -28,7 +26,7 @@ def read_label_files(paths: Sequence[PathLike], like: ManifestRow) -> Iterator[t
     InputError
         If a file is unreadable, of other dimensions or another voxel size, or its labels are no integers.
     """
-    stacks = [describe_stack(path, len(like.shape)) for path in paths]
+    stacks = [describe_stack(path, len(like.shape), "auto") for path in paths]
     for stack in stacks:
         _check_labels(stack, like)
     for number, stack in enumerate(stacks):
@@ -48,14 +46,14 @@ def _check_labels(stack: Stack, like: ManifestRow) -> None:
 
 
 def read_training_labels(
-    dataset: Mapping[str, Any], rows: Iterable[ManifestRow], axes: str = "auto"
+    dataset: RawImages, rows: Iterable[ManifestRow], axes: str = "auto"
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and labels of those training images for which a data set brings labels; never of a test image.
 
     Parameters
     ----------
-    dataset : mapping
-        As `prepare.read_dataset` gives it.
+    dataset : RawImages
+        The data set.
     rows : iterable of ManifestRow
         All images.
     axes : str
@@ -66,11 +64,11 @@ def read_training_labels(
     InputError
         If a file is unreadable, not of its image's shape, or its labels are no integers.
     """
-    labels_of = dict(zip(map(str, dataset["images"]), dataset["labels"] or [], strict=False))
+    labels_of = dict(zip(map(str, dataset.images), dataset.labels or [], strict=False))
     for row in rows:
         path = labels_of.get(row.source)
         if row.split != "train" or path is None:
             continue
-        stack = describe_stack(row.source, len(row.shape), dataset["axes"] if axes == "auto" else axes)
+        stack = describe_stack(row.source, len(row.shape), dataset.axes if axes == "auto" else axes)
         labels = next(read_frames(describe_labels(path, stack), [row.frame]))
-        yield row.image, integer_labels(labels, f"{path}, labels of {row.source}", dataset["background_label"])
+        yield row.image, integer_labels(labels, f"{path}, labels of {row.source}", dataset.background_label)

@@ -1,6 +1,8 @@
 """Figures that show numbers."""
 
+import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,18 +12,19 @@ from matplotlib.figure import Figure
 from ..sequences import spread_out
 from .style import (
     BLUE,
-    COLOURS,
     GREEN,
     SKY,
     VERMILION,
     YELLOW,
-    _plain_log_ticks,
-    _scale_bar,
-    display_limits,
+    choose_limits,
+    colour_models,
+    draw_message,
+    draw_scale_bar,
     flatten,
-    message,
+    name_model,
     outline,
     show,
+    write_plain_ticks,
 )
 
 VERDICT_COLOURS = {"equivalent": BLUE, "better": GREEN, "worse": VERMILION, "undecided": "0.45"}
@@ -44,6 +47,17 @@ SHAPE_NAMES = {
 }
 
 
+class AuditExample(NamedTuple):
+    """A synthetic image, its mask, and the cells that do not show in it."""
+
+    image: np.ndarray
+    """Intensities (Z, Y, X) or (Y, X)."""
+    mask: np.ndarray
+    """Labels, of the same shape."""
+    lost: Sequence[int]
+    """Labels of the cells that are lost."""
+
+
 def plot_loss(steps: np.ndarray, losses: np.ndarray, seconds: np.ndarray | None = None) -> Figure:
     """Draw the loss of every reported step and its running mean, with the time on a second axis.
 
@@ -55,42 +69,40 @@ def plot_loss(steps: np.ndarray, losses: np.ndarray, seconds: np.ndarray | None 
         Seconds since the start.
     """
     if not len(steps):
-        return message("No loss was recorded.")
+        return draw_message("No loss was recorded.")
     figure = Figure(figsize=(6.5, 3.8), layout="constrained")
     ax = figure.subplots()
     ax.plot(steps, losses, color=SKY, alpha=0.6, linewidth=0.8, label="loss")
     ax.plot(steps, running_mean(losses), color=BLUE, linewidth=2, label="running mean")
     ax.set(xlabel="training step", ylabel="mean squared error of the noise", yscale="log")
-    _plain_log_ticks(ax.yaxis)
+    write_plain_ticks(ax.yaxis)
     ax.margins(x=0.01)
     ax.grid(axis="y", which="both", color="0.9")
     ax.legend(edgecolor="none", framealpha=1)
     ax.spines["right"].set_visible(False)
     if seconds is not None and len(steps) > 1 and np.all(np.diff(seconds) > 0):
-        _time_axis(ax, np.asarray(steps, float), np.asarray(seconds, float))
+        _add_time_axis(ax, np.asarray(steps, float), np.asarray(seconds, float))
     else:
         ax.spines["top"].set_visible(False)
     return figure
 
 
 def plot_iou(ious: Mapping[str, np.ndarray]) -> Figure:
-    """Draw the IoU of every reference cell as one violin a model, with median and quartiles.
+    """Draw the IoU of every reference cell as one violin per model, with median and quartiles.
 
     Parameters
     ----------
     ious : mapping of str to array (N,)
-        IoU by name of the model; the first is the one trained on synthetic images. All empty where the
-        test images have no reference labels.
+        IoU by name of the model, the trained one first. All empty where the test images have no reference labels.
     """
     if not any(len(values) for values in ious.values()):
-        return message("No test image has reference labels,\nso there is no IoU to show.")
-    figure = Figure(figsize=(1.8 + 1.7 * len(ious), 4.2), layout="constrained")
+        return draw_message("No test image has reference labels,\nso there is no IoU to show.")
+    figure = Figure(figsize=(1.8 + 2 * len(ious), 4.2), layout="constrained")
     ax = figure.subplots()
-    colours = (COLOURS["synthetic"], COLOURS["baseline"])
-    for position, (values, colour) in enumerate(zip(ious.values(), colours, strict=False)):
-        if len(values):
-            _violin(ax, position, np.asarray(values, float), colour)
-    ax.set_xticks(range(len(ious)), [_iou_label(name, values) for name, values in ious.items()])
+    for position, (model, colour) in enumerate(colour_models(ious).items()):
+        if len(ious[model]):
+            _draw_violin(ax, position, np.asarray(ious[model], float), colour)
+    ax.set_xticks(range(len(ious)), [_label_violin(name_model(model), values) for model, values in ious.items()])
     ax.set(ylim=(0, 1), xlim=(-0.6, len(ious) - 0.4), ylabel="IoU with the reference cell")
     ax.grid(axis="y", color="0.9")
     ax.set_axisbelow(True)
@@ -99,14 +111,16 @@ def plot_iou(ious: Mapping[str, np.ndarray]) -> Figure:
 
 
 def plot_verdicts(table: pd.DataFrame) -> Figure:
-    """Draw the difference of the mean IoU of two models with its 95 % interval beside the margin, and the verdict.
+    """Draw the difference of the mean IoU of two models with its 95 % interval, the margin, and the verdict.
 
     Parameters
     ----------
     table : DataFrame
-        One row an organism, of `statistics.compare_models` or `statistics.compare_organisms`; corrected p-values
-        are shown where there are some.
+        One row per organism and baseline, of `comparison.compare_baselines` or `comparison.compare_organisms`;
+        corrected p-values are shown where there are some.
     """
+    if not len(table):
+        return draw_message("No baseline is available,\nso there is nothing to compare with.")
     figure = Figure(figsize=(10, 1.4 + 0.45 * len(table)), layout="constrained")
     ax = figure.subplots()
     rows = np.arange(len(table))
@@ -115,14 +129,14 @@ def plot_verdicts(table: pd.DataFrame) -> Figure:
     colours = [VERDICT_COLOURS[verdict] for verdict in table["verdict"]]
     ax.hlines(rows, table["difference_low"], table["difference_high"], color=colours, linewidth=3)
     ax.scatter(table["difference"], rows, color=colours, edgecolor="white", s=70, zorder=3)
-    ax.set_yticks(rows, table["organism"] + " (" + table["n_images"].astype(str) + " images)")
+    ax.set_yticks(rows, _label_verdicts(table))
     ax.set(ylim=(len(table) - 0.5, -0.5), xlabel="difference of the mean IoU, 95 % interval (grey: margin)")
     reach = 1.15 * np.nanmax(np.abs(table[["difference_low", "difference_high", "margin"]].to_numpy(float)))
     ax.set_xlim(-reach, reach)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    _sides(ax, table)
-    for row, cells in enumerate(_verdict_cells(table)):
+    _name_sides(ax, table)
+    for row, cells in enumerate(_format_verdicts(table)):
         for column, (text, place) in enumerate(zip(cells, VERDICT_COLUMNS.values(), strict=True)):
             weight = "bold" if column == len(cells) - 1 else "normal"
             ax.text(place, row, text, transform=ax.get_yaxis_transform(), va="center", fontweight=weight)
@@ -131,30 +145,8 @@ def plot_verdicts(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _sides(ax: Axes, table: pd.DataFrame) -> None:
-    """Say on either side of zero which model is better there, if all rows compare the same two."""
-    names = [table[column].iloc[0] if table[column].nunique() == 1 else column for column in ("model_a", "model_b")]
-    for place, alignment, name in ((0.99, "right", names[0]), (0.01, "left", names[1])):
-        ax.text(place, 1.0, f"{name} better", transform=ax.transAxes, ha=alignment, va="bottom", color="0.35")
-
-
-def _verdict_cells(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Difference and interval, the two p-values, and the verdict of each row, as text."""
-    ps = [f"{name}_holm" if f"{name}_holm" in table else name for name in ("difference_p", "equivalence_p")]
-    return [
-        (_number(row["difference"], "+.3f"), *(_number(row[p], ".2g") for p in ps), row["verdict"])
-        for _, row in table.iterrows()
-    ]
-
-
-def _number(value: float | None, style: str) -> str:
-    return "–" if pd.isna(value) else f"{value:{style}}"
-
-
 def plot_audit(
-    image: np.ndarray,
-    mask: np.ndarray,
-    lost: Sequence[int],
+    example: AuditExample,
     synthetic: pd.DataFrame,
     references: pd.DataFrame,
     voxel_size: Sequence[float],
@@ -164,12 +156,11 @@ def plot_audit(
 
     Parameters
     ----------
-    image, mask : arrays (Z, Y, X) or (Y, X)
-        Intensities and labels of an example.
-    lost : sequence of int
-        Labels in it that are outlined in red.
+    example : AuditExample
+        Lost cells are outlined in red, the others in blue.
     synthetic, references : DataFrame
-        Of `audit.audit_cells`: of the synthetic images, and of real ones with reference labels, which may be none.
+        Of `audit.audit_cells`, for the synthetic images and for real images with reference labels; these may have no
+        row.
     voxel_size : sequence of float
         Micrometres along each axis.
     min_contrast : float
@@ -177,12 +168,12 @@ def plot_audit(
     """
     figure = Figure(figsize=(11, 5.4), layout="constrained")
     axes = figure.subplot_mosaic([["example", "displacement"], ["example", "iou"]], width_ratios=(1.1, 1))
-    picture, labels = flatten(image, voxel_size), flatten(mask, voxel_size)
-    show(axes["example"], picture, display_limits([image]))
-    is_lost = np.isin(labels, lost)
+    picture, labels = flatten(example.image, voxel_size), flatten(example.mask, voxel_size)
+    show(axes["example"], picture, choose_limits([example.image]))
+    is_lost = np.isin(labels, example.lost)
     outline(axes["example"], np.where(is_lost, 0, labels), SKY)
     outline(axes["example"], np.where(is_lost, labels, 0), VERMILION)
-    _scale_bar(axes["example"], image.shape, voxel_size[-1])
+    draw_scale_bar(axes["example"], example.image.shape, voxel_size[-1])
     for table, colour, name in ((references, "0.55", "real, reference labels"), (synthetic, BLUE, "synthetic")):
         measured = table[table["contrast"].notna()].astype({"lost": bool})
         _draw_displacements(axes["displacement"], measured.loc[~measured["lost"], "displacement"], colour, name)
@@ -194,7 +185,7 @@ def plot_audit(
     axes["iou"].axvline(min_contrast, color=VERMILION, linewidth=1, label="lost to the left")
     axes["iou"].set(xlabel="contrast, standard deviations of the surroundings", ylabel="IoU with the mask")
     axes["iou"].set(xscale="log", ylim=(0, 1))
-    _plain_log_ticks(axes["iou"].xaxis)
+    write_plain_ticks(axes["iou"].xaxis)
     for ax in (axes["displacement"], axes["iou"]):
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(edgecolor="none", framealpha=0.8, fontsize=9)
@@ -203,18 +194,8 @@ def plot_audit(
     return figure
 
 
-def _draw_displacements(ax: Axes, displacement: pd.Series, colour: str, name: str) -> None:
-    """A histogram of shares, its median in the legend."""
-    displacement = displacement.dropna()
-    if len(displacement):
-        share = np.full(len(displacement), 1 / len(displacement))
-        label = f"{name}, median {displacement.median():+.2f}"
-        bins = np.arange(-3, 3.1, 0.2)
-        ax.hist(displacement.clip(-3, 3), bins, weights=share, color=colour, alpha=0.6, label=label)
-
-
 def plot_shapes(cells: pd.DataFrame, images: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
-    """Draw the distributions of number, size, shape and spacing of synthetic and real cells, a panel each.
+    """Draw the distributions of number, size, shape and spacing of synthetic and real cells, one per panel.
 
     Parameters
     ----------
@@ -251,52 +232,39 @@ def plot_shapes(cells: pd.DataFrame, images: pd.DataFrame, comparison: pd.DataFr
 
 def plot_sweep(
     scores: pd.DataFrame,
-    choice: Mapping[str, float],
+    choice: Mapping[str, Any],
     examples: Mapping[str, np.ndarray],
     voxel_size: Sequence[float],
     columns: int = 5,
 ) -> Figure:
-    """Draw what starts and blurs lead to, after Fig. 1c of Eschweiler et al. 2024: scores above, examples below.
+    """Draw the scores of starts and blurs above examples of their images, after Fig. 1c of Eschweiler et al. 2024.
 
     Parameters
     ----------
     scores : DataFrame
-        Rows of `sweep.sweep`.
+        Rows of `start_sweep.sweep`.
     choice : mapping
         t_start and sigma of the row chosen.
     examples : mapping of str to array (Z, Y, X) or (Y, X)
-        image, real; "sketch {sigma}"; and what was generated from it, "{sigma} {t_start}".
+        "image", the real one; "sketch {sigma}"; and the images generated from them, "{sigma} {t_start}".
     voxel_size : sequence of float
         Micrometres along each axis.
     columns : int
-        Starts, evenly spaced, of which examples are shown; the one chosen is always among them.
+        Number of starts, evenly spaced, with an example. The chosen start is always among them.
     """
     starts, sigmas = sorted(scores["t_start"].unique()), sorted(scores["sigma"].unique())
     shown = sorted({choice["t_start"], *spread_out(starts, columns)})
-    pictures = {name: flatten(picture, voxel_size) for name, picture in examples.items()}
-    height, width = pictures["image"].shape
-    size = 11.5 / (len(shown) + 2)
-    rows = size * height / width * len(sigmas)
+    height, width = flatten(examples["image"], voxel_size).shape
+    rows = 11.5 / (len(shown) + 2) * height / width * len(sigmas)
     figure = Figure(figsize=(11.5, 2.9 + rows + 0.4), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(2.9, rows + 0.4))
-    for ax, (column, label) in zip(above.subplots(1, len(SWEPT)), SWEPT.items(), strict=True):
-        for sigma, colour in zip(sigmas, SIGMA_COLOURS * len(sigmas), strict=False):
-            line = scores[scores["sigma"] == sigma].sort_values("t_start")
-            ax.plot(line["t_start"], line[column], "o-", color=colour, markersize=3, label=f"sigma {sigma:g}")
-        # nothing is known where no cell shows
-        chosen = np.nan if choice[column] is None else choice[column]
-        ax.plot(choice["t_start"], chosen, "o", markersize=10, markerfacecolor="none", color="black")
-        ax.set(xlabel="t_start")
-        ax.set_title(label, fontsize=9)
-        ax.tick_params(labelsize=8)
-        ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(edgecolor="none", framealpha=0.8, fontsize=8)
-    axes = below.subplots(len(sigmas), len(shown) + 2, squeeze=False)
-    limits = display_limits([examples["image"]])
+    subfigures: Any = figure.subfigures(2, 1, height_ratios=(2.9, rows + 0.4))
+    _draw_scores(subfigures[0].subplots(1, len(SWEPT)), scores, choice)
+    axes = subfigures[1].subplots(len(sigmas), len(shown) + 2, squeeze=False)
+    limits = choose_limits([examples["image"]])
     for row, sigma in zip(axes, sigmas, strict=True):
         names = ["image", f"sketch {sigma:g}", *(f"{sigma:g} {start}" for start in shown)]
         for ax, name in zip(row, names, strict=True):
-            show(ax, pictures[name], limits)
+            show(ax, flatten(examples[name], voxel_size), limits)
         row[0].set_ylabel(f"sigma {sigma:g}", fontsize=9)
         if sigma == choice["sigma"]:
             chosen = row[2 + shown.index(choice["t_start"])]
@@ -307,24 +275,81 @@ def plot_sweep(
 
 
 def running_mean(values: np.ndarray) -> np.ndarray:
-    """Exponential running mean over about a fiftieth of the values, unbiased at the start."""
+    """Compute the exponential running mean over about a fiftieth of the values, unbiased at the start."""
     span = max(5, len(values) // 50)
     return pd.Series(values).ewm(span=span).mean().to_numpy()
 
 
-def _time_axis(ax: Axes, steps: np.ndarray, seconds: np.ndarray) -> None:
-    """The time at which a step was reached, on top, in minutes."""
+def _label_verdicts(table: pd.DataFrame) -> list[str]:
+    """Name the organism and the number of images of each row, and the baseline where there are several."""
+    names = table["organism"]
+    if table["model_b"].nunique() > 1:
+        names = names + ", " + table["model_b"]
+    return [f"{name} ({count} images)" for name, count in zip(names, table["n_images"], strict=True)]
+
+
+def _name_sides(ax: Axes, table: pd.DataFrame) -> None:
+    """Write on either side of zero which model is better there."""
+    baseline = table["model_b"].iloc[0] if table["model_b"].nunique() == 1 else "baseline"
+    for place, alignment, name in ((0.99, "right", table["model_a"].iloc[0]), (0.01, "left", baseline)):
+        ax.text(place, 1.0, f"{name} better", transform=ax.transAxes, ha=alignment, va="bottom", color="0.35")
+
+
+def _format_verdicts(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Difference, the two p-values, and the verdict of each row, as text."""
+    ps = [f"{name}_holm" if f"{name}_holm" in table else name for name in ("difference_p", "equivalence_p")]
+    return [
+        (_format_number(row["difference"], "+.3f"), *(_format_number(row[p], ".2g") for p in ps), row["verdict"])
+        for _, row in table.iterrows()
+    ]
+
+
+def _format_number(value: float | None, style: str) -> str:
+    return "–" if pd.isna(value) else f"{value:{style}}"
+
+
+def _draw_displacements(ax: Axes, displacement: pd.Series, colour: str, name: str) -> None:
+    """Draw a histogram of shares, with the median in the legend."""
+    displacement = displacement.dropna()
+    if len(displacement):
+        share = np.full(len(displacement), 1 / len(displacement))
+        label = f"{name}, median {displacement.median():+.2f}"
+        bins = np.arange(-3, 3.1, 0.2).tolist()
+        ax.hist(displacement.clip(-3, 3), bins, weights=share, color=colour, alpha=0.6, label=label)
+
+
+def _draw_scores(axes: Sequence[Axes], scores: pd.DataFrame, choice: Mapping[str, Any]) -> None:
+    """Draw each score by start, one line per blur, with a circle around the choice."""
+    sigmas = sorted(scores["sigma"].unique())
+    for ax, (column, label) in zip(axes, SWEPT.items(), strict=True):
+        for sigma, colour in zip(sigmas, itertools.cycle(SIGMA_COLOURS), strict=False):
+            line = scores[scores["sigma"] == sigma].sort_values("t_start")
+            ax.plot(line["t_start"], line[column], "o-", color=colour, markersize=3, label=f"sigma {sigma:g}")
+        # there is no score where no cell shows
+        chosen = np.nan if choice[column] is None else choice[column]
+        ax.plot(choice["t_start"], chosen, "o", markersize=10, markerfacecolor="none", color="black")
+        ax.set(xlabel="t_start")
+        ax.set_title(label, fontsize=9)
+        ax.tick_params(labelsize=8)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[-1].legend(edgecolor="none", framealpha=0.8, fontsize=8)
+
+
+def _add_time_axis(ax: Axes, steps: np.ndarray, seconds: np.ndarray) -> None:
+    """Add an axis on top: the minutes after which each step was reached."""
     minutes = seconds / 60
-    top = ax.secondary_xaxis(
-        "top", functions=(lambda x: np.interp(x, steps, minutes), lambda x: np.interp(x, minutes, steps))
+    to_minutes, to_steps = (
+        lambda x: np.interp(np.asarray(x, float), steps, minutes),
+        lambda x: np.interp(np.asarray(x, float), minutes, steps),
     )
-    top.set_xlabel("minutes")
+    ax.secondary_xaxis("top", functions=(to_minutes, to_steps)).set_xlabel("minutes")
 
 
-def _violin(ax: Axes, position: float, values: np.ndarray, colour: str) -> None:
-    """Density of the values between 0 and 1, their quartiles as a bar, the median as a dot."""
+def _draw_violin(ax: Axes, position: float, values: np.ndarray, colour: str) -> None:
+    """Draw the density of values between 0 and 1, their quartiles as a bar, the median as a dot."""
     if np.ptp(values) > 1e-6:
-        for body in ax.violinplot(values, [position], widths=0.8, showextrema=False)["bodies"]:
+        parts: dict[str, Any] = ax.violinplot(values, [position], widths=0.8, showextrema=False)
+        for body in parts["bodies"]:
             body.set(facecolor=colour, alpha=0.6, edgecolor="0.3")
     lower, median, upper = np.percentile(values, (25, 50, 75))
     ax.plot([position] * 2, [lower, upper], color="0.2", linewidth=6, solid_capstyle="butt")
@@ -332,8 +357,8 @@ def _violin(ax: Axes, position: float, values: np.ndarray, colour: str) -> None:
     ax.annotate(f"{median:.2f}", (position, median), (12, 0), textcoords="offset points", va="center")
 
 
-def _iou_label(name: str, values: np.ndarray) -> str:
-    """Name, number of cells and share of missed ones."""
+def _label_violin(name: str, values: np.ndarray) -> str:
+    """Write the name of a model, the number of cells and the share of missed ones."""
     if not len(values):
         return f"{name}\nno cells"
     return f"{name}\n{len(values)} cells\n{np.mean(np.asarray(values) == 0):.0%} missed"

@@ -1,5 +1,7 @@
 """Figures that show images."""
 
+#
+
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -7,22 +9,25 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .style import (
-    COLOURS,
     PANEL,
     VERMILION,
-    _legend,
-    _panels,
-    _scale_bar,
+    YELLOW,
+    choose_limits,
     colour_labels,
-    display_limits,
+    colour_models,
+    draw_legend,
+    draw_scale_bar,
     flatten,
+    lay_out_tightly,
+    make_panels,
+    name_model,
     outline,
     show,
 )
 
 
 class Pair(NamedTuple):
-    """A real image and a generated one, all of one shape, (Z, Y, X) or (Y, X)."""
+    """A real image beside a generated one with its sketch and its mask, all of one shape, (Z, Y, X) or (Y, X)."""
 
     real: np.ndarray
     sketch: np.ndarray
@@ -31,22 +36,24 @@ class Pair(NamedTuple):
 
 
 class Overlay(NamedTuple):
-    """A test image and its labels, all of one shape, (Z, Y, X) or (Y, X); reference may be None."""
+    """A test image and its labels, all of one shape, (Z, Y, X) or (Y, X)."""
 
     name: str
     image: np.ndarray
     reference: np.ndarray | None
-    synthetic: np.ndarray
-    baseline: np.ndarray
+    """None where there are no reference labels."""
+    predictions: Mapping[str, np.ndarray]
+    """Predicted labels by model, the trained one first."""
 
 
 class Panels(NamedTuple):
-    """A mask, its sketch and the image made of it, all of one shape, (Z, Y, X) or (Y, X), in micrometres a voxel."""
+    """A mask, its sketch and the image made from it, all of one shape, (Z, Y, X) or (Y, X)."""
 
     mask: np.ndarray
     sketch: np.ndarray
     synthetic: np.ndarray
     voxel_size: Sequence[float]
+    """Micrometres along each axis."""
 
 
 def plot_pairs(pairs: Sequence[Pair], voxel_size: Sequence[float]) -> Figure:
@@ -57,13 +64,13 @@ def plot_pairs(pairs: Sequence[Pair], voxel_size: Sequence[float]) -> Figure:
     Parameters
     ----------
     pairs : sequence of Pair
-        Real and synthetic intensities normalised with the same limits, one grey scale serves both.
+        Real and synthetic intensities are normalised with the same limits, so that they share one grey scale.
     voxel_size : sequence of float
         Micrometres along each axis.
     """
     headings = ("real", "sketch", "synthetic", "synthetic and mask")
-    axes = _panels(len(pairs), headings, flatten(pairs[0].real, voxel_size).shape)
-    limits = display_limits([pair.real for pair in pairs])
+    axes = make_panels(len(pairs), headings, flatten(pairs[0].real, voxel_size).shape)
+    limits = choose_limits([pair.real for pair in pairs])
     for row, pair in zip(axes, pairs, strict=True):
         sketch = flatten(pair.sketch, voxel_size)
         synthetic = flatten(pair.synthetic, voxel_size)
@@ -72,15 +79,15 @@ def plot_pairs(pairs: Sequence[Pair], voxel_size: Sequence[float]) -> Figure:
         show(row[2], synthetic, limits)
         show(row[3], synthetic, limits)
         outline(row[3], flatten(pair.mask, voxel_size), VERMILION)
-    _scale_bar(axes[0, 0], pairs[0].real.shape, voxel_size[-1])
+    draw_scale_bar(axes[0, 0], pairs[0].real.shape, voxel_size[-1])
     return axes[0, 0].figure
 
 
 def plot_samples(samples: np.ndarray, voxel_size: Sequence[float], columns: int = 4) -> Figure:
-    """Draw samples (N, [Z,] Y, X) in [-1, 1], each on its own, in rows of `columns`."""
+    """Draw samples (N, Y, X) or (N, Z, Y, X) in [-1, 1], one per panel, in rows of `columns`."""
     pictures = [flatten(sample, voxel_size) for sample in samples]
     rows = -(-len(pictures) // columns)
-    axes = _panels(rows, [""] * columns, pictures[0].shape, size=1.6)
+    axes = make_panels(rows, [""] * columns, pictures[0].shape, size=1.6)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, picture in zip(axes.flat, pictures, strict=False):
@@ -88,64 +95,62 @@ def plot_samples(samples: np.ndarray, voxel_size: Sequence[float], columns: int 
     return axes[0, 0].figure
 
 
-def plot_overlays(overlays: Sequence[Overlay], voxel_size: Sequence[float], baseline: str = "baseline") -> Figure:
-    """Draw test images with the outlines of the reference and of both models.
+def plot_overlays(overlays: Sequence[Overlay], voxel_size: Sequence[float]) -> Figure:
+    """Draw test images with the outlines of the reference and of every model, one model per column.
 
     A stack takes two rows: its brightest plane, and the one halfway from there to the farther end.
 
     Parameters
     ----------
     overlays : sequence of Overlay
-        Intensities of any scale.
+        Intensities of any scale; all have predictions of the same models.
     voxel_size : sequence of float
         Micrometres along each axis.
-    baseline : str
-        Name of the baseline.
     """
-    planes = [plane for overlay in overlays for plane in _overlay_planes(overlay)]
-    headings = ("test image", "trained on synthetic", f"baseline: {baseline}")
-    axes = _panels(len(planes), headings, planes[0].image.shape, size=3.8)
+    planes = [plane for overlay in overlays for plane in _choose_planes(overlay)]
+    colours = colour_models(overlays[0].predictions)
+    headings = ["test image", *map(name_model, colours)]
+    axes = make_panels(len(planes), headings, planes[0].image.shape, size=3.8)
     for row, plane in zip(axes, planes, strict=True):
-        limits = display_limits([plane.image])
+        limits = choose_limits([plane.image])
         for ax in row:
             show(ax, plane.image, limits)
             if plane.reference is not None:
-                outline(ax, plane.reference, COLOURS["reference"])
-        outline(row[1], plane.synthetic, COLOURS["synthetic"])
-        outline(row[2], plane.baseline, COLOURS["baseline"])
+                outline(ax, plane.reference, YELLOW)
+        for ax, (model, colour) in zip(row[1:], colours.items(), strict=True):
+            outline(ax, plane.predictions[model], colour)
         row[0].set_ylabel(plane.name, fontsize=10)
-    _scale_bar(axes[0, 0], planes[0].image.shape, voxel_size[-1])
-    referenced = any(overlay.reference is not None for overlay in overlays)
-    _legend(axes[0, 0].figure, {"reference": referenced, headings[1]: True, headings[2]: True})
+    draw_scale_bar(axes[0, 0], planes[0].image.shape, voxel_size[-1])
+    reference = {"reference": YELLOW} if any(overlay.reference is not None for overlay in overlays) else {}
+    draw_legend(axes[0, 0].figure, reference | {name_model(model): colour for model, colour in colours.items()})
     return axes[0, 0].figure
 
 
 def plot_contact(organisms: Mapping[str, Panels]) -> Figure:
-    """Draw mask, sketch and synthetic image of every organism, one a row; of stacks the middle plane.
+    """Draw mask, sketch and synthetic image of every organism, one organism per row; of stacks the middle plane.
 
     Parameters
     ----------
     organisms : mapping of str to Panels
-        Intensities of sketch and synthetic image are on one scale, of any kind.
+        Sketch and synthetic image of an organism share one scale of intensities.
     """
-    figure = Figure(figsize=(3 * PANEL, PANEL * len(organisms)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    figure = lay_out_tightly(3 * PANEL, PANEL * len(organisms))
     axes = figure.subplots(len(organisms), 3, squeeze=False)
     for row, (name, panels) in zip(axes, organisms.items(), strict=True):
         mask, sketch, synthetic = (array if array.ndim == 2 else array[len(array) // 2] for array in panels[:3])
         row[0].imshow(colour_labels(mask), interpolation="nearest")
         row[0].set(xticks=[], yticks=[], ylabel=name)
-        limits = display_limits([synthetic])
+        limits = choose_limits([synthetic])
         show(row[1], sketch, limits)
         show(row[2], synthetic, limits)
-        _scale_bar(row[2], synthetic.shape, panels.voxel_size[-1])
+        draw_scale_bar(row[2], synthetic.shape, panels.voxel_size[-1])
     for ax, heading in zip(axes[0], ("mask", "sketch", "synthetic"), strict=True):
         ax.set_title(heading, fontsize=12)
     return figure
 
 
-def _overlay_planes(overlay: Overlay) -> list[Overlay]:
-    """The planes to show of an image, as Overlays (Y, X)."""
+def _choose_planes(overlay: Overlay) -> list[Overlay]:
+    """Choose the planes to show of an image, as Overlays (Y, X)."""
     if overlay.image.ndim == 2:
         return [overlay]
     depth = len(overlay.image)
@@ -155,7 +160,9 @@ def _overlay_planes(overlay: Overlay) -> list[Overlay]:
     return [
         Overlay(
             f"{overlay.name}, plane {plane + 1} of {depth}",
-            *(None if array is None else array[plane] for array in overlay[1:]),
+            overlay.image[plane],
+            None if overlay.reference is None else overlay.reference[plane],
+            {model: labels[plane] for model, labels in overlay.predictions.items()},
         )
         for plane in chosen
     ]

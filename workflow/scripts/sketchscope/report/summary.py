@@ -1,110 +1,84 @@
 """The summary of one organism: scores, cost and versions in one small JSON."""
 
 import importlib.metadata
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from .. import __version__
+from .. import TRAINED, __version__
 from ..errors import InputError
 from ..evaluation.comparison import explain
-from ..run.cost import Cost, as_tables
-from ..run.job import package_versions
+from ..run.cost import Cost, tabulate_costs
+from ..run.job import collect_versions
 
 SCORES = ("pq", "sq", "rq", "det", "n_splits", "n_merges", "size_ratio", "seg", "iou_median")
 TITLES = {"ap_mean": "AP", "seg": "SEG", "det": "DET", "pq": "PQ", "iou_median": "median IoU"}
+COUNTS = ("n_images_scored", "n_cells", "border")
+SHAPE_COLUMNS = ("synthetic_median", "real_median", "ks", "wasserstein", "relative")
 COMPARISON = (
-    *("verdict", "difference", "difference_low", "difference_high", "difference_p"),
+    *("model_a", "model_b", "verdict", "difference", "difference_low", "difference_high", "difference_p"),
     *("equivalence_p", "margin", "n_images"),
 )
 
 
-def all_versions() -> dict[str, str]:
-    """Versions of the packages that decide the numbers, of this library and of Snakemake."""
-    versions = package_versions() | {"sketchscope": __version__}
-    try:
-        versions["snakemake"] = importlib.metadata.version("snakemake")
-    except importlib.metadata.PackageNotFoundError:
-        versions.pop("snakemake", None)
-    return versions
+class Scored(NamedTuple):
+    """The scores of all models of one organism, each from `metrics.score_images`."""
+
+    models: Mapping[str, dict[str, Any]]
+    """By model, the trained one first."""
+    replicates: Sequence[dict[str, Any]]
+    """Of further trainings of the first model."""
+    not_available: Mapping[str, str]
+    """Why a model could not be scored, by model."""
 
 
-def summarise(
-    synthetic: dict[str, Any],
-    baseline: dict[str, Any],
-    *,
-    replicates: Sequence[dict[str, Any]] = (),
-    organism: str,
-    scale: str,
-    baseline_name: str,
-    comparison: pd.Series,
-    fidelity: dict[str, Any],
-    audit: pd.DataFrame,
-    shapes: pd.DataFrame,
-    costs: dict[str, Cost],
-    held_out: bool,
-) -> dict[str, Any]:
-    """Gather what one organism has reached.
+class Findings(NamedTuple):
+    """What else was found out about one organism."""
 
-    Parameters
-    ----------
-    synthetic, baseline : dict
-        Scores of the two models on the same images, from `metrics.score_images`.
-    replicates : sequence of dict
-        Scores of further trainings of the synthetic model.
-    organism, scale, baseline_name : str
-        Names.
-    comparison : Series
-        The row of `statistics.compare_models`.
-    fidelity : dict
-        Of `start.choose_start`: where generation starts, and how close images come there to those they are sketches of.
-    audit : DataFrame
-        The rows synthetic and references, of `audit.summarise_audit`.
-    shapes : DataFrame
-        Of `shapes.compare_shapes`, by measure.
-    costs : dict
-        What each rule took, from `cost.rule_costs`.
-    held_out : bool
-        Whether no scored image was trained on.
+    comparisons: pd.DataFrame
+    """Of `comparison.compare_baselines`."""
+    fidelity: dict[str, Any]
+    """Of `start_sweep.choose_start`: where generation starts, and how close images come there to their originals."""
+    audit: pd.DataFrame
+    """The rows synthetic and references, of `audit.summarise_audit`."""
+    shapes: pd.DataFrame
+    """Of `shapes.compare_shapes`, by measure."""
+    costs: dict[str, Cost]
+    """What each rule took, from `cost.sum_costs`."""
+    held_out: bool
+    """Whether no scored image was trained on."""
+
+
+def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> dict[str, Any]:
+    """Gather the results of one organism.
 
     Raises
     ------
     InputError
-        If the two models were scored on different images or cells, or with another border.
+        If the models were scored on different images or cells, or with another border.
     """
-    counts = {key: synthetic[key] for key in ("n_images_scored", "n_cells", "border")}
-    others = {key: baseline[key] for key in counts}
-    if counts != others:
-        raise InputError(
-            f"{organism}: the synthetic model was scored on {counts} and {baseline_name} on {others}; "
-            "both must be scored on the same images"
-        )
+    trained = next(iter(scored.models.values()))
+    compared = [row for _, row in findings.comparisons.iterrows()]
     return {
         "organism": organism,
         "scale": scale,
-        **counts,
-        "held_out": held_out,
-        "synthetic": _figures(synthetic),
-        "trainings": spread([synthetic, *replicates]),
-        "baseline": _figures(baseline) | {"name": baseline_name},
-        "comparison": {key: comparison[key] for key in COMPARISON} | {"sentence": explain(comparison)},
-        "fidelity": fidelity,
-        "audit": audit.to_dict("index"),
-        "shapes": shapes[["synthetic_median", "real_median", "ks", "wasserstein", "relative"]].to_dict("index"),
-        **as_tables(costs),
-        "versions": all_versions(),
+        **_common_counts(organism, scored.models),
+        "held_out": findings.held_out,
+        "models": {model: _pick_figures(scores) for model, scores in scored.models.items()},
+        "not_available": dict(scored.not_available),
+        "trainings": measure_spread([trained, *scored.replicates]),
+        "comparisons": [row[list(COMPARISON)].to_dict() | {"sentence": explain(row)} for row in compared],
+        "fidelity": findings.fidelity,
+        "audit": findings.audit.to_dict("index"),
+        "shapes": findings.shapes[list(SHAPE_COLUMNS)].to_dict("index"),
+        **tabulate_costs(findings.costs),
+        "versions": collect_all_versions(),
     }
 
 
-def _figures(scores: dict[str, Any]) -> dict[str, float | None]:
-    """The figures of merit: average precisions and SCORES."""
-    wanted = [key for key in scores if key.startswith("ap")]
-    return {key: scores[key] for key in (*wanted, *SCORES)}
-
-
-def spread(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How far the scores of one model depend on its training.
+def measure_spread(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Measure how far the scores of one model vary from training to training.
 
     Parameters
     ----------
@@ -114,51 +88,88 @@ def spread(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Returns
     -------
     dict
-        count; of each figure of merit its mean and its standard deviation (of a sample) over the trainings, None
-        where nothing was scored, and of a single training.
+        count, the number of trainings; mean and sd (standard deviation of a sample), each by figure of merit. None
+        where nothing was scored; sd is None for a single training, too.
     """
-    table = pd.DataFrame([_figures(scores) for scores in trainings], dtype=float)
+    table = pd.DataFrame([_pick_figures(scores) for scores in trainings], dtype=float)
     mean, sd = (
         {key: None if pd.isna(value) else value for key, value in row.items()} for row in (table.mean(), table.std())
     )
     return {"count": len(trainings), "mean": mean, "sd": sd}
 
 
+def list_models(summary: Mapping[str, Any]) -> list[str]:
+    """List the models that were scored: the trained one, then the baselines in the order of their comparisons."""
+    return [TRAINED, *(comparison["model_b"] for comparison in summary["comparisons"])]
+
+
 def format_summary(summary: dict[str, Any]) -> str:
     """Format a summary as a small table to read on a terminal; a dash where nothing was scored."""
-    synthetic, baseline = summary["synthetic"], summary["baseline"]
-    keys = [key for key in synthetic if key.startswith("ap") or key in TITLES]
-    rows = [["model", *(_title(key) for key in keys)]]
-    for name, figures in (("synthetic", synthetic), (baseline["name"], baseline)):
-        rows.append([name, *(_number(figures[key]) for key in keys)])
-    trainings = summary["trainings"]
-    if trainings["count"] > 1:
-        for name in ("mean", "sd"):
-            title = f"{name.replace('sd', 'SD')} of {trainings['count']} trainings"
-            rows.append([title, *(_number(trainings[name][key]) for key in keys)])
     n_images, n_cells = summary["n_images_scored"], summary["n_cells"]
-    held_out = "" if summary.get("held_out", True) else " (not held out: also trained on)"
+    held_out = "" if summary["held_out"] else " (not held out: also trained on)"
     lines = [f"{summary['organism']}, scale {summary['scale']}: {n_cells} cells in {n_images} images{held_out}"]
-    lines += [*_aligned(rows), summary["comparison"]["sentence"]]
+    lines += _align(_tabulate_scores(summary))
+    lines += [f"{model}: not fetched ({reason})" for model, reason in summary["not_available"].items()]
+    lines += [comparison["sentence"] for comparison in summary["comparisons"]]
     seconds = summary["seconds"]
     if seconds:
         slowest = sorted(seconds.items(), key=lambda item: -item[1])
-        lines += ["", *_aligned([[rule, f"{value:.1f} s"] for rule, value in slowest])]
+        lines += ["", *_align([[rule, f"{value:.1f} s"] for rule, value in slowest])]
         gpus = f"{summary['gpu_hours']:.2f} GPU hours" if summary["gpu_hours"] else "on CPU"
         lines += [f"all rules {sum(seconds.values()):.1f} s, {gpus}"]
     return "\n".join(lines)
 
 
-def _title(key: str) -> str:
+def collect_all_versions() -> dict[str, str]:
+    """Collect the versions of the packages that decide the numbers, of this library and of Snakemake."""
+    versions = collect_versions() | {"sketchscope": __version__}
+    try:
+        versions["snakemake"] = importlib.metadata.version("snakemake")
+    except importlib.metadata.PackageNotFoundError:
+        versions.pop("snakemake", None)
+    return versions
+
+
+def _common_counts(organism: str, models: Mapping[str, dict[str, Any]]) -> dict[str, int]:
+    """Find the images, cells and border that all models were scored with."""
+    found = {model: {key: scores[key] for key in COUNTS} for model, scores in models.items()}
+    trained, counts = next(iter(found.items()))
+    for model, others in found.items():
+        if others != counts:
+            raise InputError(
+                f"{organism}: {trained} was scored on {counts} and {model} on {others}; "
+                "all models must be scored on the same images"
+            )
+    return counts
+
+
+def _pick_figures(scores: dict[str, Any]) -> dict[str, float | None]:
+    """Pick the figures of merit: average precisions and SCORES."""
+    wanted = [key for key in scores if key.startswith("ap")]
+    return {key: scores[key] for key in (*wanted, *SCORES)}
+
+
+def _tabulate_scores(summary: dict[str, Any]) -> list[list[str]]:
+    """Write one row per model, and mean and standard deviation of several trainings."""
+    figures = {model: summary["models"][model] for model in list_models(summary)}
+    trainings = summary["trainings"]
+    if trainings["count"] > 1:
+        figures |= {f"{name} of {trainings['count']} trainings": trainings[name.lower()] for name in ("mean", "SD")}
+    keys = [key for key in next(iter(figures.values())) if key.startswith("ap") or key in TITLES]
+    rows = [[name, *(_format_score(found[key]) for key in keys)] for name, found in figures.items()]
+    return [["model", *(_abbreviate(key) for key in keys)], *rows]
+
+
+def _abbreviate(key: str) -> str:
     return TITLES.get(key) or f"AP@{float(key.removeprefix('ap')) / 100:g}"
 
 
-def _number(value: float | None) -> str:
+def _format_score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Rows as lines: the first column flush left, the others flush right."""
+def _align(rows: list[list[str]]) -> list[str]:
+    """Turn rows into lines: the first column flush left, the others flush right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])

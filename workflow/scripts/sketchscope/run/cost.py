@@ -1,61 +1,72 @@
-"""What the rules of one organism cost: time, memory and GPUs, out of Snakemake's benchmark files and the jobs' logs."""
+"""What the rules of one organism cost: time, memory and GPUs, from Snakemake's benchmark files and the jobs' logs."""
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ..errors import InputError
 from ..io.atomic import PathLike
 
-DEVICE = re.compile(r"^# device cuda.*?(?:, (\d+) GPUs)?$", re.MULTILINE)  # as `jobs.job` writes it
+DEVICE_LINE = re.compile(r"^# device cuda.*?(?:, (\d+) GPUs)?$", re.MULTILINE)  # as `job.job` prints it
 
 
 class Cost(NamedTuple):
     """What the jobs of one rule took."""
 
     jobs: int
+    """Number of jobs."""
     seconds: float
     """Wall time, summed over the jobs."""
     peak_memory_mb: float | None
-    """Of the job that held most; None where Snakemake measured none, as in jobs of an instant."""
+    """Largest memory of any job; None if Snakemake measured none because every job was too short."""
     gpu_seconds: float
-    """Wall time of the jobs that ran on GPUs, times their number."""
+    """Wall time times number of GPUs, summed over the jobs that ran on GPUs."""
 
 
-def rule_costs(benchmarks: PathLike, logs: PathLike) -> dict[str, Cost]:
+def sum_costs(benchmarks: PathLike, logs: PathLike) -> dict[str, Cost]:
     """Add up what the jobs of each rule took.
 
     Parameters
     ----------
     benchmarks : path
-        Snakemake's benchmark files: {rule}.tsv or {rule}.{anything}.tsv.
+        Folder of Snakemake's benchmark files: {rule}.tsv or {rule}.{anything}.tsv.
     logs : path
-        The log of each job, of the same name but for its ending, .log; its header names the device.
+        Folder of the jobs' logs, which have the names of the benchmark files with the suffix .log. The header of a log
+        names the device.
+
+    Returns
+    -------
+    dict
+        Cost by rule.
 
     Raises
     ------
     InputError
-        If a file has no column of seconds.
+        If a file has no columns of seconds and memory.
     """
     costs: dict[str, Cost] = {}
     for path in sorted(Path(benchmarks).glob("*.tsv")):
-        seconds, memory = _measured(path)
-        job = Cost(1, seconds, memory, seconds * _gpus(Path(logs) / f"{path.stem}.log"))
+        seconds, memory = _read_benchmark(path)
+        cost = Cost(1, seconds, memory, seconds * _count_gpus(Path(logs) / f"{path.stem}.log"))
         rule = path.name.split(".")[0]
-        costs[rule] = _together(costs[rule], job) if rule in costs else job
+        costs[rule] = _add(costs[rule], cost) if rule in costs else cost
     return costs
 
 
-def _together(one: Cost, other: Cost) -> Cost:
-    known = [cost.peak_memory_mb for cost in (one, other) if cost.peak_memory_mb is not None]
-    seconds, gpu_seconds = one.seconds + other.seconds, one.gpu_seconds + other.gpu_seconds
-    return Cost(one.jobs + other.jobs, seconds, max(known, default=None), gpu_seconds)
+def tabulate_costs(costs: dict[str, Cost]) -> dict[str, Any]:
+    """Arrange costs as the summary shows them: jobs, seconds and memory by rule, and the GPU hours of all rules."""
+    return {
+        "jobs": {rule: cost.jobs for rule, cost in costs.items()},
+        "seconds": {rule: round(cost.seconds, 2) for rule, cost in costs.items()},
+        "peak_memory_mb": {rule: cost.peak_memory_mb for rule, cost in costs.items()},
+        "gpu_hours": round(sum(cost.gpu_seconds for cost in costs.values()) / 3600, 4),
+    }
 
 
-def _measured(path: Path) -> tuple[float, float | None]:
-    """Seconds and largest memory of one job."""
+def _read_benchmark(path: Path) -> tuple[float, float | None]:
+    """Read seconds and largest memory of one job; a job that was repeated has several rows."""
     try:
         table = pd.read_csv(path, sep="\t")
         seconds = float(table["s"].sum())
@@ -65,17 +76,13 @@ def _measured(path: Path) -> tuple[float, float | None]:
     return seconds, None if pd.isna(memory) else float(memory)
 
 
-def _gpus(log: Path) -> int:
-    """GPUs that a job says it ran on; none where it has left no log."""
-    found = DEVICE.search(log.read_text(encoding="utf-8")) if log.exists() else None
+def _count_gpus(log: Path) -> int:
+    """Read from a job's log on how many GPUs it ran; 0 if there is no log."""
+    found = DEVICE_LINE.search(log.read_text(encoding="utf-8")) if log.exists() else None
     return int(found[1] or 1) if found else 0
 
 
-def as_tables(costs: dict[str, Cost]) -> dict:
-    """The costs as the summary has them: a table of each kind by rule, and all GPU hours."""
-    return {
-        "jobs": {rule: cost.jobs for rule, cost in costs.items()},
-        "seconds": {rule: round(cost.seconds, 2) for rule, cost in costs.items()},
-        "peak_memory_mb": {rule: cost.peak_memory_mb for rule, cost in costs.items()},
-        "gpu_hours": round(sum(cost.gpu_seconds for cost in costs.values()) / 3600, 4),
-    }
+def _add(one: Cost, other: Cost) -> Cost:
+    known = [cost.peak_memory_mb for cost in (one, other) if cost.peak_memory_mb is not None]
+    seconds, gpu_seconds = one.seconds + other.seconds, one.gpu_seconds + other.gpu_seconds
+    return Cost(one.jobs + other.jobs, seconds, max(known, default=None), gpu_seconds)

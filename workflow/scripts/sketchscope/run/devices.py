@@ -12,12 +12,12 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float
 
 
 def choose_device(device: str) -> torch.device:
-    """Device for a setting 'auto', 'cpu' or 'cuda'.
+    """Choose the device for a setting: 'auto', 'cpu' or 'cuda'; auto takes a GPU if there is one.
 
     Raises
     ------
     InputError
-        If CUDA is asked for and there is none: never a silent run on the CPU.
+        If CUDA is asked for and there is none. A job never falls back to the CPU silently.
     """
     if device == "cuda" and not torch.cuda.is_available():
         reason = "it offers no CUDA device" if torch.version.cuda else f"torch {torch.__version__} has no CUDA"
@@ -30,30 +30,30 @@ def choose_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def describe(device: torch.device) -> str:
-    """Name of a device for people: 'cpu', or 'cuda (NVIDIA H100 80GB HBM3)'."""
+def describe_device(device: torch.device) -> str:
+    """Name a device for people: 'cpu', or 'cuda (NVIDIA H100 80GB HBM3)'."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
-def _fast_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported()
-
-
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Dtype for a setting 'auto', 'bf16', 'fp16' or 'fp32'; auto takes bf16 where the hardware has it."""
+    """Choose the dtype for a setting: 'auto', 'bf16', 'fp16' or 'fp32'; auto takes bf16 if the hardware has it."""
     if precision == "auto":
-        return torch.bfloat16 if _fast_bf16(device) else torch.float32
+        return torch.bfloat16 if _has_fast_bf16(device) else torch.float32
     return PRECISIONS[precision]
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
-    """Mixed precision for the body, or nothing for float32."""
+    """Compute the body in mixed precision, or as it is for float32."""
     return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype)
 
 
 def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Copy an array to a device, to a GPU from pinned memory and without waiting."""
+    """Copy an array to a device; to a GPU from pinned memory and without waiting."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def _has_fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()

@@ -1,4 +1,4 @@
-"""Several processes that train one network: a share of every batch each, the same weights in all of them."""
+"""Several processes that train one network: each takes a share of every batch, and all hold the same weights."""
 
 import os
 import platform
@@ -15,34 +15,36 @@ from torch import nn
 from ..errors import InputError
 from .job import on_stop
 
-FIRST_PORT, PORTS = 20000, 10000  # where the processes of several nodes meet
+FIRST_PORT, PORTS = 20000, 10000  # range of ports at which the processes of several nodes meet
 
 
 class Team(NamedTuple):
-    """The processes that train together, as one of them sees it; alone by default."""
+    """The processes that train together, as one of them sees it; by default this process is alone."""
 
     rank: int = 0
+    """Number of this process, from 0."""
     size: int = 1
+    """Number of processes."""
 
     @property
     def share(self) -> slice:
-        """The examples of a batch that are this process's."""
+        """The examples of a batch that this process takes."""
         return slice(self.rank, None, self.size)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network, its gradients averaged over all processes."""
+        """Wrap a network so that its gradients are averaged over all processes."""
         return network if self.size == 1 else nn.parallel.DistributedDataParallel(network)
 
     def agree(self, answer: bool) -> bool:
-        """What the first process answers, for all."""
+        """Return the answer of the first process in all processes."""
         if self.size == 1:
             return answer
-        said = torch.tensor([answer])
-        dist.broadcast(said, 0)
-        return bool(said.item())
+        shared = torch.tensor([answer])
+        dist.broadcast(shared, 0)
+        return bool(shared.item())
 
     def mean(self, value: torch.Tensor) -> torch.Tensor:
-        """Mean of a value over all processes."""
+        """Average a value over all processes."""
         if self.size > 1:
             dist.all_reduce(value)
         return value / self.size
@@ -62,15 +64,15 @@ class Team(NamedTuple):
             )
 
 
-def launched() -> bool:
-    """Whether `launch` started this process."""
+def is_launched() -> bool:
+    """Check whether `launch` started this process."""
     return dist.is_torchelastic_launched()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Team]:
-    """Join the processes that `launch` started along with this one; without, a team of one."""
-    if not launched():
+def join_team(device: torch.device) -> Iterator[Team]:
+    """Join the processes that `launch` started along with this one; a process of its own is a team of one."""
+    if not is_launched():
         yield Team()
         return
     if device.type == "cuda":
@@ -88,9 +90,9 @@ def launch(script: str, processes: int, nodes: int = 1) -> int:
     Parameters
     ----------
     script : str
-        Its path, the same on all nodes.
+        Path of the script, the same on all nodes.
     processes : int
-        On all nodes together, one a GPU.
+        Number of processes on all nodes together, one per GPU.
     nodes : int
         Nodes of this SLURM job to spread them over.
 
@@ -105,25 +107,25 @@ def launch(script: str, processes: int, nodes: int = 1) -> int:
     if nodes == 1:
         command = [*torchrun, "--standalone", script]
     else:
-        command = [*_srun(nodes), *torchrun, *_meeting_point(nodes), script]
-    process = subprocess.Popen(command, env=_environment())
+        command = [*_build_srun(nodes), *torchrun, *_choose_meeting_point(nodes), script]
+    process = subprocess.Popen(command, env=_build_environment())
     with on_stop(lambda *_: process.terminate()):
         return process.wait()
 
 
-def _srun(nodes: int) -> list[str]:
-    """One task a node, beside the step that this process is, with all that the job has there."""
+def _build_srun(nodes: int) -> list[str]:
+    """Build the srun command: one task per node, beside the running step, with all CPUs and GPUs of the job."""
     return ["srun", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--cpu-bind=none"]
 
 
-def _meeting_point(nodes: int) -> list[str]:
-    """On this node, at a port that no other job on it takes."""
+def _choose_meeting_point(nodes: int) -> list[str]:
+    """Choose where the processes meet: on this node, at a port that depends on the job so that two jobs differ."""
     job = int(os.environ["SLURM_JOB_ID"])
     endpoint = f"{platform.node()}:{FIRST_PORT + job % PORTS}"
     return [f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={endpoint}", f"--rdzv-id={job}"]
 
 
-def _environment() -> dict[str, str]:
-    """Without what describes the present step, which srun would take for settings of the new one."""
+def _build_environment() -> dict[str, str]:
+    """Copy the environment without the variables of the running step, which srun would apply to the new one."""
     kept = ("SLURM_JOB_ID", "SLURM_JOB_PARTITION")
     return {key: value for key, value in os.environ.items() if not key.startswith("SLURM_") or key in kept}

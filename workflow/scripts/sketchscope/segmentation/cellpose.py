@@ -16,7 +16,7 @@ import torch
 from skimage.transform import resize
 
 from ..errors import InputError
-from ..io.atomic import atomic_path
+from ..io.atomic import PathLike, atomic_path
 from ..run.devices import autocast, choose_precision
 
 DIAM_MEAN = 30.0  # pixels of a cell's diameter after rescaling for the network; Cellpose's own default
@@ -145,7 +145,7 @@ def print_progress(name: str) -> None:
 
 
 def train(
-    path: str | os.PathLike,
+    path: PathLike,
     images: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
     settings: Training,
@@ -239,7 +239,7 @@ class Segmenter:
 
     def __init__(
         self,
-        path: str | os.PathLike,
+        path: PathLike,
         voxel_size: Sequence[float],
         cell_diameter: float,
         thresholds: Thresholds,
