@@ -116,6 +116,15 @@ def test_sweep_asks_for_every_point_with_the_same_noise(example):
     np.testing.assert_array_equal(points[2][2], drawn(example, 2))
 
 
+def test_points_are_collected_with_the_pictures_of_one_example(example):
+    sketch, image = np.zeros((2, 2)), np.ones((2, 2))
+    points = [({"t_start": 100, "sigma": 0.5, "psnr": 20.0, "displacement": None}, sketch, image)]
+    scores, pictures = start_sweep.collect_points(points, example)
+    assert scores.to_dict("records") == [points[0][0]]
+    assert list(pictures) == ["image", "sketch 0.5", "0.5 100"]
+    assert [pictures[name] is array for name, array in zip(pictures, (example.image, sketch, image), strict=True)]
+
+
 def test_cut_example(example):
     window = start_sweep.cut_example(example.image, example.labels, [2, 24, 24][-example.image.ndim :])
     assert window.image.shape == window.labels.shape == (2, 24, 24)[-example.image.ndim :]

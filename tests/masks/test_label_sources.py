@@ -77,7 +77,7 @@ def test_labels_of_training_images_alone_are_taken(tmp_path, dimensions):
         row(dimensions, "0003", "train", source, 3),
         row(dimensions, "0004", "train", other, 0),
     ]
-    found = dict(read_training_labels(dataset, rows))
+    found = dict(read_training_labels(dataset, rows, "auto"))
     assert list(found) == ["0000", "0003"]
     for image, frame in (("0000", 0), ("0003", 3)):
         np.testing.assert_array_equal(found[image], np.where(labels[frame] == 1, 0, labels[frame]))
@@ -85,5 +85,5 @@ def test_labels_of_training_images_alone_are_taken(tmp_path, dimensions):
 
 def test_an_image_that_is_tested_on_as_well_lends_no_labels(tmp_path):
     dataset = RawImages(["a.tif"], "YX", None, ["b.tif"])
-    assert list(read_training_labels(dataset, [row(2, split="both")])) == []
-    assert list(read_training_labels(dataset._replace(labels=None), [row(2)])) == []
+    assert list(read_training_labels(dataset, [row(2, split="both")], "auto")) == []
+    assert list(read_training_labels(dataset._replace(labels=None), [row(2)], "auto")) == []

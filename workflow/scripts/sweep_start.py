@@ -5,7 +5,6 @@ from sketchscope.run.job import job
 
 def main(snakemake, device):
     import numpy as np
-    import pandas as pd
     import torch
     from sketchscope.config import auto
     from sketchscope.diffusion.generate import make_generator
@@ -41,15 +40,11 @@ def main(snakemake, device):
     sweep = start_sweep.sweep(
         examples, draw, generator_from, alpha_bar, voxel_size, grid, key=key, touching=stain.touching
     )
-    table, made = [], {"image": examples[0].image}
-    for scores, sketched, image in sweep:
-        table.append(scores)
-        made |= {f"sketch {scores['sigma']:g}": sketched, f"{scores['sigma']:g} {scores['t_start']}": image}
-        print({name: round(value, 4) for name, value in scores.items() if value is not None})
+    scores, pictures = start_sweep.collect_points(sweep, examples[0])
     with atomic_path(snakemake.output.examples) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **made)
+        np.savez_compressed(file, **pictures)
     with atomic_path(snakemake.output.scores) as temporary:
-        pd.DataFrame(table).to_csv(temporary, index=False)
+        scores.to_csv(temporary, index=False)
 
 
 device, gpus, seed = snakemake.resources.device, snakemake.resources.get("gpu", 0), snakemake.params.seed

@@ -1,6 +1,6 @@
 """Where to start and how much to blur: real images are compared with what the network makes of their own sketches."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -203,6 +203,33 @@ def score_examples(
         "spectrum": spectrum_distance(generated, images),
         **{key: audited[name] for key, name in AUDITED.items()},
     }
+
+
+def collect_points(
+    points: Iterable[tuple[dict[str, float], np.ndarray, np.ndarray]], example: Example
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Gather the points of a sweep, and print each.
+
+    Parameters
+    ----------
+    points : iterable
+        From `sweep`.
+    example : Example
+        The first, whose pictures are kept.
+
+    Returns
+    -------
+    scores : DataFrame
+        One row per point.
+    pictures : dict
+        Its image, a sketch for each sigma (sketch {sigma}), and an image for each point ({sigma} {t_start}).
+    """
+    table, pictures = [], {"image": example.image}
+    for scores, sketch, image in points:
+        table.append(scores)
+        pictures |= {f"sketch {scores['sigma']:g}": sketch, f"{scores['sigma']:g} {scores['t_start']}": image}
+        print({name: round(value, 4) for name, value in scores.items() if value is not None})
+    return pd.DataFrame(table), pictures
 
 
 def sweep(

@@ -46,7 +46,7 @@ def _check_labels(stack: Stack, like: ManifestRow) -> None:
 
 
 def read_training_labels(
-    dataset: RawImages, rows: Iterable[ManifestRow], axes: str = "auto"
+    dataset: RawImages, rows: Iterable[ManifestRow], axes: str
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and labels of those training images for which a data set brings labels; never of a test image.
 
