@@ -8,7 +8,7 @@ from sketchscope.fetch import download
 
 def pytest_collection_modifyitems(items):
     """Start the slowest tests first, each on its own, so that no worker is left with one when the others are done."""
-    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in ("workflow", "slow")))
 
 
 @pytest.fixture

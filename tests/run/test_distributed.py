@@ -85,6 +85,7 @@ def assert_near(first, second):
         torch.testing.assert_close(tensor, second[name], rtol=1e-4, atol=1e-5, msg=lambda text, name=name: name + text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(8, 8), (4, 8, 8)])
 def test_two_processes_are_one_with_the_whole_batch(tmp_path, shape):
     (alone,) = train(tmp_path / "alone", 1, shape=shape)
@@ -96,6 +97,7 @@ def test_two_processes_are_one_with_the_whole_batch(tmp_path, shape):
     )
 
 
+@pytest.mark.slow
 def test_both_stop_in_order_and_go_on(tmp_path):
     whole, _ = train(tmp_path / "whole", 2, steps=400)
     arguments, environment = command(tmp_path / "cut", 2, steps=400)
