@@ -208,3 +208,13 @@ def test_where_two_cells_touch_their_insides_are_not_free():
     labels[1:8, 1:8], labels[1:8, 8:15] = 1, 2
     free = audit.measure_surroundings(labels, 1, (1.0, 1.0)).free
     assert free[4, 1:8].tolist() == [True] * 4 + [False] * 3
+
+
+def test_a_second_lower_ridge_does_not_move_a_membrane():
+    labels = np.zeros((60, 60), int)
+    labels[10:50, 10:50] = 1
+    depth = ndimage.distance_transform_cdt(labels, metric="chessboard") - 0.5
+    image = np.exp(-(depth**2) * 2) + 0.8 * np.exp(-((depth - 4) ** 2) * 2)
+    image[labels == 0] = 0
+    image[9, 9:51] = image[50, 9:51] = image[9:51, 9] = image[9:51, 50] = np.exp(-0.5)
+    assert abs(one(image, labels, (1.0, 1.0), touching=True)["displacement"]) < 0.3
