@@ -48,8 +48,9 @@ demo: install  ## Train, generate, segment and score on real HeLa frames (2D), o
 demo-3d: install  ## The same on real CHO stacks (3D)
 	$(call run,cho,--configfile resources/demo-3d.yaml)
 
-test: install  ## Run all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+test: install  ## Run all tests; list the modules of which they reach less than 95 %, and fail if it is so of the library
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report=
+	@$(BIN)/coverage report --sort cover --fail-under 95 | awk 'NR == 1 || /^(TOTAL|Coverage)/ || $$NF + 0 < 95 && /%$$/'
 
 test-slurm: install  ## Run the tests on a real SLURM, which is made from this machine (as root, Debian or Ubuntu)
 	bash tests/slurm/install.sh

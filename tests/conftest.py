@@ -6,6 +6,11 @@ from serving import BODY, FILE, Server
 from sketchscope.fetch import download
 
 
+def pytest_collection_modifyitems(items):
+    """Start the slowest tests first, each on its own, so that no worker is left with one when the others are done."""
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in ("workflow", "slow")))
+
+
 @pytest.fixture
 def server(monkeypatch):
     """A running HTTP server on this machine with one file, and downloads that do not wait for it."""

@@ -21,7 +21,7 @@ TINY = {
     "volumes_per_job": 4,
     "diffusion": {"channels": [16, 32], "steps": 300, "report_every": 100, "batch_size": 8},
     "generation": {"steps": 10},
-    "cellpose": {"epochs": 40, "images_per_epoch": 16, "crop": 64},
+    "cellpose": {"epochs": 20, "images_per_epoch": 16, "batch_size": 4, "crop": 48},
 }
 FLAT = TINY | {
     "preset": "nuclei-2d",

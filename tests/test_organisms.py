@@ -12,6 +12,7 @@ from simulating import mask_of, sketch_of
 from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve, resolve_organism
 from sketchscope.config.views import simulation_settings
+from sketchscope.errors import InputError
 from sketchscope.images.prepare import Preparation, Target, prepare_images
 from sketchscope.images.raw_files import RawImages
 from sketchscope.io.images import image_files, read_image
@@ -127,5 +128,5 @@ def test_the_paper(tmp_path, monkeypatch):
 
 
 def test_zebrafish_without_images_is_one_sentence():
-    with pytest.raises(Exception, match=r"organisms\.zebrafish-nuclei: found neither of images \(your files\)"):
+    with pytest.raises(InputError, match=r"organisms\.zebrafish-nuclei: found neither of images \(your files\)"):
         resolve_organism("zebrafish-nuclei", {}, "demo", REPOSITORY)

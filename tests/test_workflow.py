@@ -189,6 +189,9 @@ def test_every_baseline_is_planned_and_a_shared_one_is_fetched_once(tmp_path):
     assert (jobs["score_segmentation"], jobs["compare_models"]) == (4 + 2, 2)
 
 
+shares_the_clone = pytest.mark.xdist_group("finished")  # it takes longer to make than a dry run
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A clone whose scripts only write empty results, and a finished run of it in the clone itself."""
@@ -207,6 +210,7 @@ def finished(tmp_path_factory):
     return clone
 
 
+@shares_the_clone
 @pytest.mark.parametrize(
     ("change", "repeated", "kept"),
     [
@@ -243,6 +247,7 @@ def test_a_change_repeats_only_what_depends_on_it(finished, change, repeated, ke
         assert jobs["train_cellpose"] == jobs["segment_images"] == 1, "the model that is there stays"
 
 
+@shares_the_clone
 def test_a_further_baseline_repeats_nothing_but_the_comparison(finished):
     write_config(finished, {"mine": OWN | {"baselines": ["classical", "nuclei"]}})
     assert plan(finished, repository=finished) == {
@@ -261,6 +266,7 @@ GENERATED = {"generate_volumes", "train_cellpose", "segment_images", "plot_pairs
 SKETCHED = {"draw_sketches", "sweep_start", "choose_start", "plot_sweep"} | GENERATED
 
 
+@shares_the_clone
 @pytest.mark.parametrize(
     ("change", "planned"),
     [
@@ -279,12 +285,14 @@ def test_a_change_plans_these_rules_and_no_other(finished, change, planned):
     assert set(plan(finished, repository=finished)) - {"total"} == planned
 
 
+@shares_the_clone
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_another_device_repeats_nothing(finished, device):
     write_config(finished, {"mine": OWN}, device=device)
     assert plan(finished, repository=finished) == {}
 
 
+@shares_the_clone
 def test_report_holds_every_figure_and_needs_no_internet(finished):
     write_config(finished, {"mine": OWN})
     done = snakemake(finished, "--report", "report.zip", repository=finished)

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 from sketchscope.config.schema import check_schema, describe_allowed
 from sketchscope.errors import InputError
@@ -34,8 +36,10 @@ SCHEMA = {
         {"images": ["a", "b"]},
     ],
 )
-def test_good_settings_pass(settings):
+def test_good_settings_pass_as_they_are(settings):
+    before = copy.deepcopy(settings)
     check_schema(settings, SCHEMA)
+    assert settings == before, "no default is filled in"
 
 
 @pytest.mark.parametrize(

@@ -177,3 +177,34 @@ def test_lost_cells_by_volume(tmp_path):
     assert drop_labels(labels, [2]).tolist() == [[0, 1], [0, 0]]
     assert drop_labels(labels, [2]).dtype == np.uint16
     assert drop_labels(labels, ()).tolist() == labels.tolist()
+
+
+def test_a_cell_of_just_the_least_contrast_is_not_lost():
+    labels, image = ball((80, 80), (1.0, 1.0), 12)
+    image += np.random.default_rng(1).normal(0, 0.1, image.shape)
+    ratio = one(image, labels, (1.0, 1.0))["contrast_to_noise"]
+    assert not one(image, labels, (1.0, 1.0), min_contrast=ratio)["lost"]
+    assert one(image, labels, (1.0, 1.0), min_contrast=ratio * (1 + 1e-9))["lost"]
+
+
+def test_the_boundary_is_the_fall_nearest_to_that_of_the_mask():
+    """Not the inner one, where a dark ring runs around in the nucleus."""
+    labels, image = ball((80, 80), (1.0, 1.0), 20, bigger=0.5)
+    distance = distance_to((39.5, 39.5), (80, 80), (1.0, 1.0)) - 20
+    image[(distance > -4.5) & (distance < -2.5)] = -0.5
+    assert one(image, labels, (1.0, 1.0))["displacement"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_what_lies_nearer_to_another_cell_is_not_free():
+    labels = np.zeros((5, 12), int)
+    labels[1:4, 1:4], labels[1:4, 8:11] = 1, 2
+    first, second = (audit.measure_surroundings(labels, label, (1.0, 1.0)).free for label in (1, 2))
+    assert first[2].tolist() == [True] * 6 + [False] * 6
+    assert second[2].tolist() == [False] * 6 + [True] * 6
+
+
+def test_where_two_cells_touch_their_insides_are_not_free():
+    labels = np.zeros((9, 16), int)
+    labels[1:8, 1:8], labels[1:8, 8:15] = 1, 2
+    free = audit.measure_surroundings(labels, 1, (1.0, 1.0)).free
+    assert free[4, 1:8].tolist() == [True] * 4 + [False] * 3

@@ -389,3 +389,23 @@ def test_sparse_truth_of_another_shape():
     labels = np.ones((3, 5, 6), int)
     with pytest.raises(InputError, match=r"^0000, plane 2: predicted .* \(5, 6\), the reference \(5, 7\)"):
         score_images([metrics.LabelPair("0000", np.ones((5, 7), int), labels, 2)])
+
+
+def test_exactly_half_is_not_most_of_a_cell():
+    """A predicted cell is then no piece of any, a reference cell is covered by none."""
+    overlaps = metrics.count_overlaps(np.repeat([0, 1, 0], [2, 4, 2]), np.repeat([5, 6], [4, 4]))
+    assert overlaps.pieces.tolist() == [0]
+    assert overlaps.covered.tolist() == [0, 0]
+    assert metrics.score_overlaps([overlaps], THRESHOLDS)["n_splits"] == 0
+    overlaps = metrics.count_overlaps(np.repeat([1, 2], [4, 4]), np.repeat([0, 5, 0], [2, 4, 2]))
+    assert overlaps.pieces.tolist() == [0, 0]
+    assert overlaps.covered.tolist() == [0]
+    assert metrics.score_overlaps([overlaps], THRESHOLDS)["n_merges"] == 0
+
+
+def test_median_iou_is_of_the_matching_and_not_of_the_best_overlaps():
+    pair = metrics.LabelPair("a", np.repeat([[1, 2]], [4, 2], axis=1), np.full((1, 6), 5))
+    cells, scores = score_images([pair])
+    assert cells["iou"].tolist() == pytest.approx([4 / 6, 0])
+    assert cells["best_iou"].tolist() == pytest.approx([4 / 6, 2 / 6])
+    assert scores["iou_median"] == pytest.approx(2 / 6)

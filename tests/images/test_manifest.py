@@ -80,3 +80,9 @@ def test_gamma_of_generated_images_is_that_of_the_real_ones():
     rows = [row(low=0, high=100, gamma=0.5, dtype="float32")]
     np.testing.assert_allclose(denormalise_like(np.array([0.0]), rows), [25])
     np.testing.assert_allclose(normalise_like(np.array([25.0]), rows), [0], atol=1e-6)
+
+
+def test_an_image_is_loaded_with_its_gamma(tmp_path):
+    found = row("a", shape=(1, 4), low=10.0, high=26.0, gamma=0.5)
+    write_image(tmp_path / "a.ome.tif", np.array([[10, 11, 14, 26]], "uint8"), found.voxel_size)
+    np.testing.assert_allclose(load_normalised(found, tmp_path), [[-1, -0.5, 0, 1]], atol=1e-6)

@@ -53,3 +53,12 @@ def test_split_that_mixes_or_starves_is_refused():
         split_images(5, "0-4", None)
     with pytest.raises(InputError, match="test_images: takes all 5 images"):
         split_images(5, None, "0-4")
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [(2, 1), (3, 1), (4, 1), (5, 1), (9, 1), (10, 2), (14, 2), (15, 3), (19, 3), (20, 4), (24, 4), (100, 20)],
+)
+def test_the_last_fifth_is_tested_on_and_at_least_one(count, kept):
+    assert split_images(count, None, None) == ["train"] * (count - kept) + ["test"] * kept
+    assert split_images(count, "0", None) == ["train"] + [None] * (count - kept - 1) + ["test"] * kept

@@ -4,6 +4,7 @@ from scipy import ndimage
 from simulating import PLAIN, nuclei
 from sketchscope.labels import keep_labels, label_type
 from sketchscope.masks.nuclei import NucleiSettings, draw_cell, rasterise
+from sketchscope.masks.specimen import SpecimenSettings
 from skimage.measure import regionprops
 
 # shape, voxel size in micrometres and the density that makes 30 cells
@@ -273,3 +274,33 @@ def test_more_cells_than_16_bits_number():
     assert (kept[0, :1001] == 0).all()
     np.testing.assert_array_equal(kept[0, 1001:], np.arange(1, 69_001))
     assert keep_labels(labels, np.repeat([False, True], [60_000, 10_000])).dtype == np.uint16
+
+
+def axis_ratios(geometry, **changes):
+    changes = {"roughness": 0.0, "elongation": 1.1, "elongation_sd": 0.05, "cluster_fraction": 0.0} | changes
+    cells = [cell for seed in range(8) for cell in outlines(simulate(geometry, seed, **changes), geometry[1])]
+    return np.array([cell.axis_major_length / cell.axis_minor_length for cell in cells])
+
+
+def test_dividing_cells_are_a_share_and_have_axes_of_their_own(geometry):
+    """No other cell is longer than 1.1 + 6 * 0.05, no dividing one shorter than 2.5 - 6 * 0.05."""
+    ratios = axis_ratios(geometry, mitotic_fraction=0.3, mitotic_elongation=2.5)
+    dividing = ratios > 1.8
+    assert len(ratios) > 80
+    assert dividing.mean() == pytest.approx(0.3, abs=3 * np.sqrt(0.3 * 0.7 / len(ratios)))
+    assert ratios[dividing].mean() == pytest.approx(2.5, rel=0.06)
+    assert ratios[~dividing].mean() == pytest.approx(1.1, rel=0.06)
+    assert (axis_ratios(geometry, mitotic_fraction=0.0, mitotic_elongation=2.5) < 1.8).all()
+    assert (axis_ratios(geometry, mitotic_fraction=1.0, mitotic_elongation=2.5) > 1.8).all()
+
+
+def test_a_specimen_keeps_cells_within_it(geometry):
+    """Centres lie half a diameter below the surface of a ball of 30 micrometres, in boxes of 2 by their centres."""
+    shape, voxel_size = {2: ((120, 120), (0.5, 0.5)), 3: ((48, 64, 64), (1.0, 0.8, 0.8))}[len(geometry[0])]
+    ball = SpecimenSettings(shape="ellipsoid", size_um=[30.0] * len(shape), thickness_um=None, roughness=0.0)
+    crowd = geometry[2] * 40
+    labels = simulate((shape, voxel_size, crowd), specimen=ball, **ROUND, cluster_fraction=0.0)
+    assert labels.max() >= 5
+    centres = np.array(ndimage.center_of_mass(labels > 0, labels, range(1, labels.max() + 1))) * voxel_size
+    middle = np.multiply(shape, voxel_size) / 2
+    assert np.linalg.norm(centres - middle, axis=1).max() < 15 - 8 / 2 + np.sqrt(len(shape)) + max(voxel_size)

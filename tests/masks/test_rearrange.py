@@ -195,3 +195,61 @@ def test_placed_cells_touch_nothing_that_is_there(shape):
     assert_clean(placed)
     if len(shape) == 3:
         assert not (placed[[0, 5]] > 1).any(), "they keep their height"
+
+
+def letter_l(shape=(13, 9)):
+    """A letter L, of which the mirror image is no turn."""
+    mask = np.zeros(shape, bool)
+    mask[:, :3] = True
+    mask[-3:] = True
+    return mask
+
+
+def is_mirrored(mask):
+    """Whether a turned letter L is the mirror image of one."""
+    filled = np.pad(mask, 20).astype(float)
+    overlaps = [
+        max(
+            ndimage.correlate(
+                filled, ndimage.rotate(np.pad(letter.astype(float), 3), angle, order=1), mode="constant"
+            ).max()
+            for angle in range(0, 360, 30)
+        )
+        for letter in (letter_l(), letter_l()[:, ::-1])
+    ]
+    return overlaps[1] > overlaps[0]
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7, 2.0])
+@pytest.mark.parametrize("depth", [0, 3])
+def test_a_cell_is_mirrored_where_it_is_to_be(angle, depth):
+    letter = np.stack([letter_l()] * depth) if depth else letter_l()
+    plain, mirrored = (turn_cell(letter, (0.5, 0.5), angle, flip) for flip in (False, True))
+    np.testing.assert_array_equal(mirrored, plain[..., ::-1])
+    first_slices = [stack[0] if depth else stack for stack in (plain, mirrored)]
+    assert [is_mirrored(mask) for mask in first_slices] == [False, True]
+    if not angle:
+        np.testing.assert_array_equal(plain, letter)
+
+
+def test_half_of_the_placed_cells_are_mirrored():
+    labels = np.zeros((300, 300), np.uint16)
+    placed = place_cuttings(labels, [Cutting(letter_l(), 0)], 60, (1.0, 1.0), 0, 1.0, np.random.default_rng(0))
+    mirrored = [is_mirrored(cutting.mask) for cutting in cut_cells(placed)]
+    assert len(mirrored) > 40
+    assert np.mean(mirrored) == pytest.approx(0.5, abs=0.2)
+
+
+@pytest.mark.parametrize("touching", [False, True])
+def test_half_of_the_layouts_are_mirror_images(touching):
+    """The letter stays where it is, but for the turn and the mirror of the whole frame."""
+    frame = np.zeros((60, 60), np.uint16)
+    frame[24:37, 26:35] = letter_l()
+    found = []
+    for seed in range(16):
+        labels = layout(
+            frame, ((60, 60), (1.0, 1.0)), seed, shape=(60, 60), touching=touching, shuffle=0.0, elastic=0.0
+        )
+        box = ndimage.find_objects(labels)[0]
+        found.append(is_mirrored(labels[box] == 1))
+    assert 4 <= sum(found) <= 12

@@ -125,12 +125,15 @@ def test_code_in_the_card_reads_the_images(made):
     body = (folder / "README.md").read_text(encoding="utf-8")
     code = body.partition("```python\n")[2].partition("```")[0]
     check_pairs = "    assert image.shape == mask.shape; assert len(set(mask.flat) - {0}) == pair.cells\n"
+    check_pairs += "    read.append(image)\n"
+    read = []
     before = os.getcwd()
     os.chdir(folder)
     try:
-        exec(code + check_pairs, {})
+        exec(code + check_pairs, {"read": read})
     finally:
         os.chdir(before)
+    assert len(read) == 4
 
 
 def test_images_of_ones_own_and_masks_from_files(tmp_path):

@@ -70,8 +70,9 @@ def test_overlays_of_a_stack_take_two_planes():
     assert rows[0] != rows[1]
 
 
-def test_one_plane_is_enough_for_a_stack_of_one(tmp_path):
-    drawn(pictures.plot_overlays([overlay((1, 60, 80))], (1.0, 0.5, 0.5)), tmp_path / "overlays.png")
+def test_a_stack_of_one_plane_takes_one_row():
+    figure = pictures.plot_overlays([overlay((1, 60, 80))], (1.0, 0.5, 0.5))
+    assert [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()] == ["0001, plane 1 of 1"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 500])

@@ -261,3 +261,9 @@ def test_script_reports_bad_labels_in_one_sentence(tmp_path, capsys):
     assert caught.value.code == 1
     assert capsys.readouterr().err == ("Error: 001: predicted labels have shape (20, 19), the reference (20, 20)\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_slowest_rule_comes_first():
+    costs = {name: Cost(1, seconds, None, 0.0) for name, seconds in (("a", 2.0), ("b", 30.0), ("c", 4.0))}
+    lines = summary.format_summary(summarised(costs=costs)).splitlines()
+    assert [line.split() for line in lines[-4:-1]] == [["b", "30.0", "s"], ["c", "4.0", "s"], ["a", "2.0", "s"]]

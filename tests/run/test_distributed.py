@@ -3,6 +3,7 @@
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -84,6 +85,7 @@ def assert_near(first, second):
         torch.testing.assert_close(tensor, second[name], rtol=1e-4, atol=1e-5, msg=lambda text, name=name: name + text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(8, 8), (4, 8, 8)])
 def test_two_processes_are_one_with_the_whole_batch(tmp_path, shape):
     (alone,) = train(tmp_path / "alone", 1, shape=shape)
@@ -95,9 +97,10 @@ def test_two_processes_are_one_with_the_whole_batch(tmp_path, shape):
     )
 
 
+@pytest.mark.slow
 def test_both_stop_in_order_and_go_on(tmp_path):
-    whole, _ = train(tmp_path / "whole", 2, steps=1000)
-    arguments, environment = command(tmp_path / "cut", 2, steps=1000)
+    whole, _ = train(tmp_path / "whole", 2, steps=400)
+    arguments, environment = command(tmp_path / "cut", 2, steps=400)
     process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "cut/started-1").exists() and process.poll() is None:
         time.sleep(0.01)
@@ -105,7 +108,7 @@ def test_both_stop_in_order_and_go_on(tmp_path):
     _, complaint = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "the checkpoint is saved, the next attempt goes on from there" in complaint, complaint[-4000:]
-    resumed, _ = train(tmp_path / "cut", 2, steps=1000)
+    resumed, _ = train(tmp_path / "cut", 2, steps=400)
     assert "resumed at step" in (tmp_path / "cut/log-0").read_text()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
@@ -150,3 +153,38 @@ def test_processes_on_several_nodes_are_started_by_srun(monkeypatch):
     assert command[-1] == "train.py"
     slurm = {key: value for key, value in environment.items() if key.startswith("SLURM_")}
     assert slurm == {"SLURM_JOB_ID": "30017", "SLURM_JOB_PARTITION": "gpu"}
+
+
+def test_processes_of_one_node_are_started_by_torchrun(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda command, env: calls.append(command) or SimpleNamespace(wait=lambda: 3)
+    )
+    assert distributed.launch("train.py", 4) == 3
+    assert calls == [[sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=4", "--standalone", "train.py"]]
+
+
+def test_the_first_process_answers_and_means_are_over_all(monkeypatch):
+    """As the second of two processes sees it: the first one says yes, and its value is 4."""
+    monkeypatch.setattr("torch.distributed.broadcast", lambda said, source: said.fill_(source == 0))
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda value: value.add_(4.0))
+    team = Team(1, 2)
+    assert team.agree(False)
+    assert team.mean(torch.tensor(2.0)) == 3
+    assert list(range(7))[team.share] == [1, 3, 5]
+    team.check_batch(8)
+
+
+def test_a_launched_process_joins_a_group_and_leaves_it(monkeypatch):
+    """A team of one, in this very process."""
+    settings = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        settings["MASTER_PORT"] = str(free.getsockname()[1])
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert distributed.is_launched()
+    with distributed.join_team(torch.device("cpu")) as team:
+        assert torch.distributed.is_initialized()
+        assert team == Team(0, 1)
+    assert not torch.distributed.is_initialized()

@@ -28,7 +28,8 @@ SETTINGS = Training(epochs=3, images_per_epoch=2, batch_size=2, crop=64, learnin
 THRESHOLDS = Thresholds(flow_threshold=0.4, cellprob_threshold=0.0, min_size=15, stitch_threshold=None)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+# in one worker, as it takes longest to import Cellpose and to train the models that most tests share
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.xdist_group("cellpose")]
 
 
 @pytest.fixture(params=GEOMETRY)

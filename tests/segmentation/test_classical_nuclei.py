@@ -180,3 +180,72 @@ def test_bad_settings_are_named(changed, key):
     settings = {"voxel_size": (1.0, 1.0), "cell_diameter": 5.0} | changed
     with pytest.raises(InputError, match=key):
         segment(np.zeros((8, 8)), **settings)
+
+
+def three_cells(heights):
+    """Flat cells of 6 x 6 pixels beside each other, on 0."""
+    labels = np.zeros((10, 30), np.int32)
+    for number in (1, 2, 3):
+        labels[2:8, 10 * number - 8 : 10 * number - 2] = number
+    return np.array([0, *heights], np.float32)[labels], labels
+
+
+@pytest.mark.parametrize(
+    ("min_height", "kept"), [(0.0, {1, 2, 3}), (0.04, {1, 2, 3}), (0.07, {1, 3}), (0.5, {1, 3}), (0.9, {1})]
+)
+def test_cells_dim_beside_the_bright_ones_are_dropped(min_height, kept):
+    """The 90th percentile of 100, 5 and 60 is 92, of which 5 is 0.054 and 60 is 0.65."""
+    contrast, labels = three_cells([100, 5, 60])
+    found = classical_nuclei.cut_at_edge(contrast, labels, 0.4, min_height)
+    np.testing.assert_array_equal(found, np.where(np.isin(labels, list(kept)), labels, 0))
+
+
+@pytest.mark.parametrize("edge", [0.3, 0.5, 0.7])
+def test_a_cell_is_cut_where_it_falls_to_a_fraction_of_its_own_height(edge):
+    contrast, labels = three_cells([100, 50, 10])
+    contrast[2, labels[2] > 0] *= 0.6
+    contrast[7, labels[7] > 0] *= 0.4
+    rim = {2: 0.6, 7: 0.4}
+    found = classical_nuclei.cut_at_edge(contrast, labels, edge, 0.0)
+    expected = labels.copy()
+    for row, share in rim.items():
+        if share <= edge:
+            expected[row] = 0
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_height_is_the_median_of_what_rises_above_the_edge():
+    contrast, labels = three_cells([100, 50, 10])
+    contrast[2:8, 2:8] = np.linspace(10, 100, 36).reshape(6, 6)
+    contrast[2, 12] = 120  # a hot pixel
+    heights = classical_nuclei.cell_heights(contrast, labels, 0.4)
+    assert heights.shape == (4,)
+    assert np.isinf(heights[0])
+    assert heights[2:] == pytest.approx([50, 10])
+    core = contrast[2:8, 2:8][contrast[2:8, 2:8] > 0.4 * heights[1]]
+    assert heights[1] == pytest.approx(np.median(core), rel=0.05)
+
+
+@pytest.mark.parametrize(("min_height", "found"), [(0.03, 2), (0.3, 1)])
+def test_min_height_reaches_the_segmentation(geometry, min_height, found):
+    shape, voxel_size = geometry
+    bright, dim = (ball(shape, voxel_size, c) for c in centres(shape, voxel_size, [(0.5, 0.25), (0.5, 0.75)]))
+    labels = segment(
+        render(shape, voxel_size, [(bright, 400), (dim, 60)]),
+        voxel_size=voxel_size,
+        cell_diameter=DIAMETER,
+        min_height=min_height,
+    )
+    assert labels.max() == found
+    assert (labels[bright > 2] > 0).all()
+    assert (labels[dim > 2] > 0).all() == (found == 2)
+
+
+@pytest.mark.parametrize(("min_size", "found"), [(0.1, 2), (0.5, 1)])
+def test_min_size_is_a_fraction_of_the_cell_of_the_given_diameter(geometry, min_size, found):
+    """A cell of 0.6 diameters has 0.36 of the area, 0.22 of the volume."""
+    shape, voxel_size = geometry
+    large, small = centres(shape, voxel_size, [(0.5, 0.3), (0.5, 0.8)])
+    cells = [(ball(shape, voxel_size, large), 100), (ball(shape, voxel_size, small, 0.3 * DIAMETER), 100)]
+    labels = segment(render(shape, voxel_size, cells), voxel_size=voxel_size, cell_diameter=DIAMETER, min_size=min_size)
+    assert labels.max() == found

@@ -83,3 +83,20 @@ def test_measured_grey_is_read_as_at_the_surface(tmp_path):
     assert background == pytest.approx(-0.8)
     assert grey == pytest.approx([0.0, -0.8 + 1.2 * np.exp(0.25)])
     assert depth.read_measured(cells, None).grey == pytest.approx([0.0, 0.4])
+
+
+def test_each_slice_weighs_as_many_voxels_as_it_has():
+    """Least squares of the logarithm, weighted by voxels: covariance over variance about the weighted means."""
+    profile = pd.DataFrame({"depth_um": [0.0, 2.0, 4.0, 8.0], "voxels": [100, 400, 25, 9]})
+    profile["contrast"] = [0.9, 0.8, 0.3, 0.5]
+    x, y, w = profile["depth_um"], np.log(profile["contrast"]), profile["voxels"]
+    from_x, from_y = x - np.average(x, weights=w), y - np.average(y, weights=w)
+    slope = (w * from_x * from_y).sum() / (w * from_x**2).sum()
+    assert depth.fit_decay([profile])["decay_um"] == pytest.approx(-1 / slope)
+    unweighted = np.polyfit(x, y, 1)[0]
+    assert abs(slope / unweighted - 1) > 0.2, "the test tells them apart"
+
+
+def test_two_slices_settle_it_whatever_they_weigh():
+    profile = pd.DataFrame({"depth_um": [1.0, 4.0], "voxels": [3, 1000], "contrast": [0.8, 0.2]})
+    assert depth.fit_decay([profile])["decay_um"] == pytest.approx(3 / np.log(4))
