@@ -1,4 +1,4 @@
-"""How the contrast of cells fades with depth: measured in real images, removed from grey values, applied to sketches."""
+"""How the contrast of cells fades with depth: measured in real images, undone in grey values, drawn in sketches."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
