@@ -36,9 +36,9 @@ DEEP = TINY | {
     "cell_diameter": 10.0,
     "volume_shape": [12, 96, 96],
     "simulation": {"density": 600.0},
-    "diffusion": TINY["diffusion"] | {"patch_shape": [8, 32, 32]},
+    "diffusion": TINY["diffusion"] | {"patch_shape": [8, 32, 32], "steps": 150},
     # of a grid of starts and blurs that is scored first, one is taken
-    "sweep": {"t_start": [200, 400], "sigma": [0.5, 1.5], "images": 2},
+    "sweep": {"t_start": [200, 400], "sigma": [0.5, 1.5], "images": 1},
     "sketch": {"sigma": "auto"},
     "generation": {"t_start": "auto", "steps": 10},
 }
@@ -220,9 +220,8 @@ def test_a_stack_of_ones_own_3d(tmp_path):
     whole = read_image(results / "synthetic/batch_001/volume_0004.ome.tif").astype(float)
 
     # as a volume that does not fit into memory: in slabs, which any number of jobs may share out
-    joined = [in_slabs(tmp_path, jobs) for jobs in (1, 3, 7)]
-    for other in joined[1:]:
-        np.testing.assert_array_equal(other, joined[0])
+    joined = [in_slabs(tmp_path, jobs) for jobs in (1, 3)]
+    np.testing.assert_array_equal(*joined)
     assert joined[0].shape == whole.shape
     assert abs(joined[0] - whole).mean() < 0.1 * whole.std()
 

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from sketchscope.errors import InputError
 from sketchscope.io.images import write_image
-from sketchscope.io.tiff import read_tiff
+from sketchscope.io.tiff import open_series, read_tiff
 
 
 def random_image(shape, dtype="uint16"):
@@ -92,3 +92,16 @@ def test_part_of_a_set_of_ome_files_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "b.ome.tif", image[0], description=xml, metadata=None)
     with pytest.raises(InputError, match="several files"):
         read_tiff(tmp_path / "b.ome.tif")
+
+
+def test_a_cut_file_is_refused_before_a_pixel_is_read(tmp_path):
+    """Of an image of 240 x 200 pixels of two bytes, the last half is missing."""
+    path = tmp_path / "cut.tif"
+    tifffile.imwrite(path, random_image((240, 200)), photometric="minisblack")
+    with tifffile.TiffFile(path) as tiff:
+        first, size = tiff.pages.first.dataoffsets[0], sum(tiff.pages.first.databytecounts)
+    assert size == 240 * 200 * 2
+    os.truncate(path, first + size // 2)
+    message = rf"cut\.tif: truncated, its pages end at byte {first + size} but it has {first + size // 2}"
+    with pytest.raises(InputError, match=message), open_series(path):
+        pass
