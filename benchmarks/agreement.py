@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope.diffusion import generate, model_file
 from sketchscope.diffusion.samplers import Sampler
 from sketchscope.diffusion.tiling import Tiling
-from sketchscope.io.images import image_files, read_image
+from sketchscope.io.images import list_image_files, read_image
 from sketchscope.labels import cell_boxes
 from sketchscope.run import devices
 
@@ -58,8 +58,8 @@ def main() -> None:
     arguments = parser.parse_args()
     model, cpu = arguments.results / "diffusion/model.safetensors", torch.device("cpu")
     tile = model_file.load_model(model)[1]["patch_shape"]
-    masks = image_files(arguments.results / "masks/batch_000")
-    sketches = list(image_files(arguments.results / "sketches/batch_000").items())[: arguments.volumes]
+    masks = list_image_files(arguments.results / "masks/batch_000")
+    sketches = list(list_image_files(arguments.results / "sketches/batch_000").items())[: arguments.volumes]
     table = []
     for sampler, steps, eta in SAMPLERS:
         tiling = Tiling(tile, [n // 4 for n in tile], None)

@@ -59,7 +59,7 @@ class Example(NamedTuple):
 
 def examples(results: Path, size: int) -> Iterator[Example]:
     """Take a typical crop of `size` pixels of every test frame; stacks keep their height."""
-    for row in manifest.held_out_rows(manifest.read_manifest(results / "manifest.csv")):
+    for row in manifest.select_held_out(manifest.read_manifest(results / "manifest.csv")):
         image = manifest.load_normalised(row, results / "images")
         labels = manifest.load_image(row, results / "labels")
         window = crop_typical(image, [*image.shape[:-2], size, size])

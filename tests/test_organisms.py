@@ -15,7 +15,7 @@ from sketchscope.config.views import simulation_settings
 from sketchscope.errors import InputError
 from sketchscope.images.prepare import Preparation, Target, prepare_images
 from sketchscope.images.raw_files import RawImages
-from sketchscope.io.images import image_files, read_image
+from sketchscope.io.images import list_image_files, read_image
 from sketchscope.sketches.draw import find_nearest_other
 
 PRESETS = sorted(path.stem for path in (REPOSITORY / "resources/organisms").glob("*.yaml"))
@@ -99,8 +99,8 @@ def test_scripts(tmp_path, preset):
         outputs={"sketches": tmp_path / "drawn"},
         params=common | volumes | {"settings": settings["sketch"]},
     )
-    masks = [read_image(path) for path in image_files(tmp_path / "masks").values()]
-    sketches = [read_image(path) for path in image_files(tmp_path / "drawn").values()]
+    masks = [read_image(path) for path in list_image_files(tmp_path / "masks").values()]
+    sketches = [read_image(path) for path in list_image_files(tmp_path / "drawn").values()]
     assert [mask.shape for mask in masks] == [sketch.shape for sketch in sketches] == [tuple(shape)] * 2
     assert (masks[0] != masks[1]).any()
     for mask, sketch in zip(masks, sketches, strict=True):

@@ -1,4 +1,4 @@
-"""Dry runs: what is planned for which configuration, and how mistakes are told."""
+"""Dry runs: what is planned for which configuration, and how mistakes are reported."""
 
 import re
 import shutil

@@ -1,6 +1,6 @@
 import pytest
 from configuring import resolve_one
-from sketchscope.config.views import batches, effective_settings, simulation_settings, synthetic_settings
+from sketchscope.config.views import effective_settings, share_volumes, simulation_settings, synthetic_settings
 
 
 def test_settings_to_read_leave_out_what_means_nothing(folder, own):
@@ -30,7 +30,7 @@ def test_settings_of_the_synthetic_images_name_no_file(folder, own):
 
 @pytest.mark.parametrize(("volumes", "per_job", "sizes"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (1, 8, [1])])
 def test_batches_hold_every_volume_once(volumes, per_job, sizes):
-    jobs = batches(volumes, per_job)
+    jobs = share_volumes(volumes, per_job)
     assert [len(job) for job in jobs.values()] == sizes
     positions = {name: index for job in jobs.values() for name, index in job.items()}
     assert positions == {f"volume_{index:04d}": index for index in range(volumes)}
@@ -38,5 +38,5 @@ def test_batches_hold_every_volume_once(volumes, per_job, sizes):
 
 
 def test_more_volumes_leave_full_batches_as_they_are():
-    few, many = batches(16, 8), batches(100, 8)
+    few, many = share_volumes(16, 8), share_volumes(100, 8)
     assert few.items() <= many.items()

@@ -5,12 +5,12 @@ from sketchscope.images.manifest import (
     ManifestRow,
     denormalise_like,
     find_typical_limits,
-    held_out_rows,
     load_image,
     load_normalised,
     normalise_like,
     read_manifest,
-    training_rows,
+    select_held_out,
+    select_training,
     write_manifest,
 )
 from sketchscope.io.images import write_image
@@ -54,8 +54,8 @@ def test_missing_or_foreign_table_is_refused(tmp_path):
 
 def test_an_image_that_is_both_is_learnt_from_and_held_out():
     rows = [row("a", "train"), row("b", "test"), row("c", "both")]
-    assert [found.image for found in training_rows(rows)] == ["a", "c"]
-    assert [found.image for found in held_out_rows(rows)] == ["b", "c"]
+    assert [found.image for found in select_training(rows)] == ["a", "c"]
+    assert [found.image for found in select_held_out(rows)] == ["b", "c"]
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 24, 32)])

@@ -12,7 +12,7 @@ from sketchscope.errors import InputError
 from sketchscope.images.manifest import load_normalised, load_references, read_manifest
 from sketchscope.images.prepare import Preparation, Target, prepare_images
 from sketchscope.images.raw_files import RawImages
-from sketchscope.io.images import image_files, read_image, write_image
+from sketchscope.io.images import list_image_files, read_image, write_image
 from sketchscope.labels import integer_labels
 
 SHAPES = {2: (24, 32), 3: (4, 24, 32)}
@@ -56,7 +56,7 @@ def test_frames_keep_their_intensities_and_get_a_voxel_size(tmp_path, dimensions
     assert [row.image for row in rows] == [f"{ordinal:04d}" for ordinal in range(10)]
     assert [row.split for row in rows] == ["train"] * 8 + ["test"] * 2
     assert rows == read_manifest(tmp_path / "results" / "manifest.csv")
-    written = image_files(tmp_path / "results" / "images")
+    written = list_image_files(tmp_path / "results" / "images")
     for row, frame in zip(rows, frames, strict=True):
         image = read_image(written[row.image])
         assert image.dtype == frame.dtype
@@ -92,7 +92,7 @@ def test_frames_of_several_files_count_in_order_and_unused_ones_are_left_out(tmp
         ("0002", "train", "a.tif", 2),
         ("0003", "test", "b.tif", 0),
     ]
-    written = image_files(tmp_path / "results" / "images")
+    written = list_image_files(tmp_path / "results" / "images")
     assert list(written) == ["0001", "0002", "0003"]
     np.testing.assert_array_equal(read_image(written["0002"]), first[2])
     np.testing.assert_array_equal(read_image(written["0003"]), second)
@@ -121,7 +121,7 @@ def test_labels_of_test_images_only(tmp_path, dimensions, dtype, highest, expect
     )
     assert [row.image for row in rows if row.labelled] == ["0002", "0003"]
     assert [row.split for row in rows if row.image == "0009"] == ["test"]
-    written = image_files(tmp_path / "results" / "labels")
+    written = list_image_files(tmp_path / "results" / "labels")
     assert list(written) == ["0002", "0003"]
     found = read_image(written["0003"])
     assert found.dtype == expected
@@ -133,7 +133,7 @@ def test_former_output_is_replaced(tmp_path, dimensions):
     paths = [write(tmp_path / f"{i}.tif", random_image(SHAPES[dimensions], seed=i)) for i in range(3)]
     prepare_in(tmp_path, paths, dimensions)
     prepare_in(tmp_path, paths[:2], dimensions)
-    assert list(image_files(tmp_path / "results" / "images")) == ["0000", "0001"]
+    assert list(list_image_files(tmp_path / "results" / "images")) == ["0000", "0001"]
     assert len(read_manifest(tmp_path / "results" / "manifest.csv")) == 2
 
 
@@ -382,7 +382,7 @@ def test_labels_of_the_background_become_0(tmp_path, dimensions):
     stored = np.random.default_rng(0).integers(0, 4, shape).astype(np.uint16)
     labels = [None, write(tmp_path / "truth.tif", stored)]
     prepare_in(tmp_path, images, dimensions, labels=labels, background_label=1)
-    (path,) = image_files(tmp_path / "results/labels").values()
+    (path,) = list_image_files(tmp_path / "results/labels").values()
     np.testing.assert_array_equal(read_image(path), np.where(stored == 1, 0, stored))
 
 

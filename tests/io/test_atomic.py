@@ -17,7 +17,7 @@ from sketchscope.io.atomic import (
     resumed_folder,
     write_json,
 )
-from sketchscope.io.images import image_files, write_image
+from sketchscope.io.images import list_image_files, write_image
 
 
 def test_path_appears_only_when_all_is_written(tmp_path):
@@ -109,7 +109,7 @@ def test_killed_writer_leaves_nothing_under_the_final_name(tmp_path):
         process.kill()
     assert not (tmp_path / "a.ome.tif").exists()
     with pytest.raises(InputError, match=r"holds no image"):
-        image_files(tmp_path)
+        list_image_files(tmp_path)
 
 
 def test_file_that_outgrows_its_room_is_reported_in_a_sentence(tmp_path):

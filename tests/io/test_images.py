@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 from sketchscope.errors import InputError
-from sketchscope.io.images import image_files, map_image, pair_images, read_image, write_image
+from sketchscope.io.images import list_image_files, map_image, pair_images, read_image, write_image
 
 SHAPES = [(20, 30), (5, 20, 30)]
 
@@ -56,12 +56,12 @@ def test_full_disk_leaves_nothing_and_the_error_names_the_file(tmp_path, monkeyp
 def test_images_are_listed_sorted_without_what_is_half_written(tmp_path):
     for name in ("b.ome.tif", "a.ome.tif", ".c.ome.tif", "d.tif"):
         (tmp_path / name).touch()
-    assert list(image_files(tmp_path)) == ["a", "b"]
+    assert list(list_image_files(tmp_path)) == ["a", "b"]
 
 
 def test_folder_without_images_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"holds no image"):
-        image_files(tmp_path)
+        list_image_files(tmp_path)
 
 
 def test_pairs(tmp_path):
@@ -78,7 +78,7 @@ def test_pairs(tmp_path):
 def test_both_formats_are_listed(tmp_path):
     for name in ("b.ome.zarr", "a.ome.tif", "c.ome.tif"):
         write_image(tmp_path / name, random_image((4, 4)), (1, 1))
-    assert {name: path.name for name, path in image_files(tmp_path).items()} == {
+    assert {name: path.name for name, path in list_image_files(tmp_path).items()} == {
         "a": "a.ome.tif",
         "b": "b.ome.zarr",
         "c": "c.ome.tif",

@@ -60,7 +60,7 @@ def test_cells_are_whole_of_the_same_size_and_as_many(frame, geometry, seed):
     labels = layout(frame, geometry, seed)
     assert labels.shape == frame.shape
     assert_clean(labels)
-    assert median_size(labels) == pytest.approx(median_size(frame), rel=0.2)  # of few cells, drawn anew
+    assert median_size(labels) == pytest.approx(median_size(frame), rel=0.2)  # of few cells, drawn again
     assert int(labels.max()) == pytest.approx(int(frame.max()), rel=0.35)
     assert (labels > 0).mean() == pytest.approx((frame > 0).mean(), rel=0.35)
 

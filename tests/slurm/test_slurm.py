@@ -21,7 +21,15 @@ QUICK = (
     *("--max-status-checks-per-second", 10),
 )
 GPU_RULES = ("train_diffusion", "sweep_start", "generate_volumes", "train_cellpose", "segment_images")
-CPU_RULES = ("prepare_images", "measure_cells", "masks", "write_card", "segment_classical", "score_segmentation")
+CPU_RULES = (
+    "prepare_images",
+    "segment_rough",
+    "measure_cells",
+    "masks",
+    "write_card",
+    "segment_classical",
+    "score_segmentation",
+)
 CPU_RULES += ("audit_labels", "audit_references", "compare_shapes")
 RESULTS = "results/my-cells"
 
@@ -104,7 +112,7 @@ def test_everything_through_sbatch(cluster, tmp_path):
     assert {job.state for job in jobs} == {"COMPLETED"}
     where = {rule: {job.partition for job in jobs_of(cluster, rule, before)} for rule in GPU_RULES + CPU_RULES}
     assert where == {rule: {"gpu" if rule in GPU_RULES else "cpu"} for rule in GPU_RULES + CPU_RULES}
-    # one a rule, but two of masks, generation and scores; nothing else
+    # one per rule, but two of masks, generation and scores; nothing else
     assert len(jobs) == len(GPU_RULES) + len(CPU_RULES) + 3
 
     # two batches on two nodes at the same time

@@ -17,7 +17,7 @@ from sketchscope import TRAINED
 from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve
 from sketchscope.config.views import (
-    batches,
+    share_volumes,
     effective_settings,
     simulation_settings,
     synthetic_settings,
@@ -134,7 +134,7 @@ def choice_for(section, key):
 def organism_batches(wildcards):
     """Volumes of every batch of an organism, names and positions."""
     organism = ORGANISMS[wildcards.organism]
-    return batches(organism["volumes"], organism["volumes_per_job"])
+    return share_volumes(organism["volumes"], organism["volumes_per_job"])
 
 
 def batch_volumes(wildcards):

@@ -12,7 +12,7 @@ def main(snakemake):
     from sketchscope.stains import STAINS
 
     inputs, params = snakemake.input, snakemake.params
-    rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
+    rows = manifest.select_training(manifest.read_manifest(inputs.manifest))
     options = {"touching": STAINS[params.stain].touching, "min_contrast": params.min_contrast}
     tables = []
     for volume, path, mask in pair_images(inputs.synthetic, inputs.masks):

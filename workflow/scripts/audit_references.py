@@ -13,7 +13,7 @@ def main(snakemake):
     inputs, params = snakemake.input, snakemake.params
     options = {"touching": STAINS[params.stain].touching, "min_contrast": params.min_contrast}
     tables = [pd.DataFrame(columns=["image", *AUDIT_COLUMNS])]
-    for row in manifest.held_out_rows(manifest.read_manifest(inputs.manifest)):
+    for row in manifest.select_held_out(manifest.read_manifest(inputs.manifest)):
         references = list(manifest.load_references(row, inputs.labels))
         image = manifest.load_normalised(row, inputs.images) if references else None
         for labels, plane in references:

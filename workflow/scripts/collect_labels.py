@@ -18,7 +18,7 @@ def main(snakemake):
     elif params.source == "silver":
         segmented = label_sources.read_training_labels(raw_files.read_dataset(inputs.dataset), rows, params.axes)
     else:
-        training = manifest.training_rows(rows)
+        training = manifest.select_training(rows)
         segmented = ((row.image, manifest.load_image(row, inputs.segmented)) for row in training)
     with atomic_folder(snakemake.output.labels) as folder:
         for name, labels in segmented:

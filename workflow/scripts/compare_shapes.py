@@ -7,7 +7,7 @@ def main(snakemake):
     import pandas as pd
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
-    from sketchscope.io.images import image_files, read_image
+    from sketchscope.io.images import list_image_files, read_image
     from sketchscope.masks import shapes
 
     inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
@@ -18,11 +18,11 @@ def main(snakemake):
         "synthetic": {
             volume: shapes.measure_population(read_image(path), voxel_size, margin)
             for folder in inputs.masks
-            for volume, path in image_files(folder).items()
+            for volume, path in list_image_files(folder).items()
         },
         "real": {
             row.image: shapes.measure_population(labels, voxel_size, whole)
-            for row in manifest.held_out_rows(rows)
+            for row in manifest.select_held_out(rows)
             for labels, plane in manifest.load_references(row, inputs.labels)
             if plane is None  # in single planes not all cells are labelled
         },

@@ -10,7 +10,7 @@ def main(snakemake):
     from sketchscope.evaluation.audit import read_lost
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
-    from sketchscope.io.images import image_files, read_image, write_image
+    from sketchscope.io.images import list_image_files, read_image, write_image
     from sketchscope.sketches import depth
     from sketchscope.stains import STAINS
 
@@ -23,7 +23,7 @@ def main(snakemake):
     lost = read_lost(filter(None, [inputs.get("audit")]))
     key = [params.seed, hash_name(snakemake.wildcards.organism)]
     with atomic_folder(snakemake.output.sketches) as folder:
-        for volume, path in image_files(inputs.masks).items():
+        for volume, path in list_image_files(inputs.masks).items():
             rng, faint = np.random.default_rng([*key, params.volumes[volume]]), lost.get(volume, ())
             drawn = stain.draw(read_image(path), voxel_size, settings, measured, rng, lost=faint)
             write_image(folder / path.name, drawn, voxel_size)

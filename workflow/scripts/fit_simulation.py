@@ -11,7 +11,7 @@ def main(snakemake):
 
     inputs, params = snakemake.input, snakemake.params
     populations = []
-    for row in manifest.typical_rows(manifest.read_manifest(inputs.manifest)):
+    for row in manifest.select_typical(manifest.read_manifest(inputs.manifest)):
         labels = manifest.load_image(row, inputs.rough)
         populations.append(shapes.measure_population(labels, row.voxel_size, params.cell_diameter / 2))
         print(f"{row.image}: {len(populations[-1].cells)} cells, density {populations[-1].density:.4g}")

@@ -15,7 +15,7 @@ def main(snakemake, device):
     from sketchscope.diffusion.samplers import Sampler
     from sketchscope.diffusion.tiling import Tiling
     from sketchscope.io.atomic import atomic_path, fingerprint_files, resumed_folder
-    from sketchscope.io.images import image_files, open_image
+    from sketchscope.io.images import list_image_files, open_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
     settings = fill_auto(snakemake.params.settings, inputs.choice)
@@ -25,7 +25,7 @@ def main(snakemake, device):
     tiling = Tiling(settings["tile_shape"], settings["overlap"], snakemake.resources.batch_size or None)
     generator = load_generator(inputs.model, device, sampler, tiling)
     organism = hash_name(snakemake.wildcards.organism)
-    paths = image_files(inputs.sketches)
+    paths = list_image_files(inputs.sketches)
     sketches = {volume: open_image(path) for volume, path in paths.items()}
     grids = {
         volume: slabs.cut_slabs(sketch.shape, slab_shape, tiling.tile_shape, tiling.overlap)

@@ -14,17 +14,17 @@ def main(snakemake, device):
     from sketchscope.diffusion.tiling import Tiling
     from sketchscope.images import manifest
     from sketchscope.io.atomic import fingerprint_files, resumed_folder
-    from sketchscope.io.images import image_files, read_image, write_image
+    from sketchscope.io.images import list_image_files, read_image, write_image
 
     seed, inputs = snakemake.params.seed, snakemake.input
     settings = fill_auto(snakemake.params.settings, inputs.choice)
     torch.set_num_threads(snakemake.threads)
-    rows = manifest.training_rows(manifest.read_manifest(inputs.manifest))
+    rows = manifest.select_training(manifest.read_manifest(inputs.manifest))
     sampler = Sampler(settings["sampler"], settings["t_start"], settings["steps"], settings["eta"])
     tiling = Tiling(settings["tile_shape"], settings["overlap"], snakemake.resources.batch_size or None)
     generator = load_generator(inputs.model, device, sampler, tiling)
     organism = hash_name(snakemake.wildcards.organism)
-    sketches = image_files(inputs.sketches)
+    sketches = list_image_files(inputs.sketches)
     # without the batch size, which changes nothing but rounding: an interrupted job goes on with another one
     made_from = {"settings": settings, "seed": seed, "volumes": snakemake.params.volumes}
     made_from["files"] = fingerprint_files([inputs.model, inputs.manifest, *sketches.values()])

@@ -9,11 +9,11 @@ def main(snakemake):
     from sketchscope.images import manifest
     from sketchscope.io import ome_zarr
     from sketchscope.io.atomic import atomic_folder
-    from sketchscope.io.images import create_image, image_files, open_image
+    from sketchscope.io.images import create_image, list_image_files, open_image
 
-    rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
+    rows = manifest.select_training(manifest.read_manifest(snakemake.input.manifest))
     dtype, voxel_size = rows[0].dtype, rows[0].voxel_size
-    sketches, parts = image_files(snakemake.input.sketches), snakemake.input.parts
+    sketches, parts = list_image_files(snakemake.input.sketches), snakemake.input.parts
     first = 0  # number of the volume's first slab among all
     with atomic_folder(snakemake.output.synthetic) as folder:
         for volume, path in sketches.items():

@@ -12,7 +12,7 @@ def main(snakemake):
 
     inputs, params = snakemake.input, snakemake.params
     tables, profiles = [], []
-    for row in manifest.typical_rows(manifest.read_manifest(inputs.manifest)):
+    for row in manifest.select_typical(manifest.read_manifest(inputs.manifest)):
         image = manifest.load_normalised(row, inputs.images)
         if params.membrane_um is None:
             pieces = manifest.load_image(row, inputs.rough)

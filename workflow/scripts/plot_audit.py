@@ -9,13 +9,13 @@ def main(snakemake):
     import pandas as pd
     from sketchscope.images import manifest
     from sketchscope.images.windows import crop_typical
-    from sketchscope.io.images import image_files, read_image
+    from sketchscope.io.images import list_image_files, read_image
     from sketchscope.report import charts, style
 
-    rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
+    rows = manifest.select_training(manifest.read_manifest(snakemake.input.manifest))
     cells = pd.read_csv(snakemake.input.cells)
-    volume, path = next(iter(image_files(snakemake.input.synthetic).items()))
-    image, labels = read_image(path), read_image(image_files(snakemake.input.masks)[volume])
+    volume, path = next(iter(list_image_files(snakemake.input.synthetic).items()))
+    image, labels = read_image(path), read_image(list_image_files(snakemake.input.masks)[volume])
     window = crop_typical(image, [LARGEST] * image.ndim)
     lost = cells.loc[(cells["volume"] == volume) & cells["lost"], "label"]
     example = charts.AuditExample(image[window], labels[window], lost)

@@ -8,14 +8,14 @@ LARGEST = 400  # pixels of a panel along each side
 def main(snakemake):
     from sketchscope.images import manifest
     from sketchscope.images.windows import crop_typical
-    from sketchscope.io.images import image_files, read_image
+    from sketchscope.io.images import list_image_files, read_image
     from sketchscope.report import pictures, style
 
     inputs = snakemake.input
 
     def panels(path, *folders):
-        rows = manifest.training_rows(manifest.read_manifest(path))
-        names = [image_files(folder) for folder in folders]
+        rows = manifest.select_training(manifest.read_manifest(path))
+        names = [list_image_files(folder) for folder in folders]
         mask, sketch, synthetic = (read_image(paths[next(iter(names[0]))]) for paths in names)
         window = crop_typical(synthetic, [LARGEST] * synthetic.ndim)
         drawn = manifest.denormalise_like(sketch[window], rows)

@@ -26,7 +26,7 @@ def main(snakemake):
 
     folders = zip(snakemake.params.models, snakemake.input.predictions, strict=True)
     available = {model: folder for model, folder in folders if read_reason(folder) is None}
-    rows = manifest.held_out_rows(manifest.read_manifest(snakemake.input.manifest))
+    rows = manifest.select_held_out(manifest.read_manifest(snakemake.input.manifest))
     overlays = [overlay(row) for row in spread_out(rows, EXAMPLES)]
     figure = pictures.plot_overlays(overlays, rows[0].voxel_size)
     style.save(figure, snakemake.output[0])

@@ -7,12 +7,12 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     from sketchscope.evaluation import availability, metrics
-    from sketchscope.images.manifest import held_out_rows, load_references, read_manifest
+    from sketchscope.images.manifest import load_references, read_manifest, select_held_out
     from sketchscope.io.atomic import atomic_path, write_json
     from sketchscope.io.images import read_image
 
     def images():
-        for row in held_out_rows(read_manifest(snakemake.input.manifest)):
+        for row in select_held_out(read_manifest(snakemake.input.manifest)):
             references = list(load_references(row, snakemake.input.labels))
             prediction = Path(snakemake.input.predictions) / f"{row.image}.ome.tif"
             if not references or not prediction.exists():

@@ -11,7 +11,7 @@ def main(snakemake):
     from sketchscope.stains import STAINS
 
     params = snakemake.params
-    choose = {"test": manifest.held_out_rows, "train": manifest.training_rows, "typical": manifest.typical_rows}
+    choose = {"test": manifest.select_held_out, "train": manifest.select_training, "typical": manifest.select_typical}
     rows = choose[params.split](manifest.read_manifest(snakemake.input.manifest))
     stain = STAINS[params.stain]
     settings = stain.segmentation(**params.settings)

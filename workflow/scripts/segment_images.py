@@ -19,7 +19,7 @@ def main(snakemake, device):
         write_reason(snakemake.output.predictions, reason)
         print(f"nothing is segmented: {reason}")
         return
-    choose = {"train": manifest.training_rows, "test": manifest.held_out_rows}
+    choose = {"train": manifest.select_training, "test": manifest.select_held_out}
     rows = choose[params.split](manifest.read_manifest(inputs.manifest))
     torch.set_num_threads(snakemake.threads)
     segmenter = cellpose.Segmenter(

@@ -8,13 +8,13 @@ def main(snakemake):
     from sketchscope.diffusion.noise import hash_name
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
-    from sketchscope.io.images import SUFFIXES, image_files, read_image, write_image
+    from sketchscope.io.images import SUFFIXES, list_image_files, read_image, write_image
     from sketchscope.masks.rearrange import Rearrangement, rearrange
     from sketchscope.stains import STAINS
 
     params = snakemake.params
     first = read_manifest(snakemake.input.manifest)[0]
-    frames = list(image_files(snakemake.input.labels).values())
+    frames = list(list_image_files(snakemake.input.labels).values())
     touching = STAINS[params.stain].touching
     settings = Rearrangement(touching, cell_diameter=params.cell_diameter, **params.settings)
     key = [params.seed, hash_name(snakemake.wildcards.organism)]

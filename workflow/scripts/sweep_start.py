@@ -21,7 +21,7 @@ def main(snakemake, device):
 
     params, inputs = snakemake.params, snakemake.input
     torch.set_num_threads(snakemake.threads)
-    rows = spread_out(manifest.typical_rows(manifest.read_manifest(inputs.manifest)), params.settings["images"])
+    rows = spread_out(manifest.select_typical(manifest.read_manifest(inputs.manifest)), params.settings["images"])
     stain, voxel_size = STAINS[params.stain], rows[0].voxel_size
     sketch = stain.sketch(sigma=None, **auto.fill_auto(params.sketch, [inputs.depth]))
     measured = depth.read_measured(inputs.cells, sketch.decay_um)

@@ -25,7 +25,7 @@ def main(snakemake, device):
     dtype = devices.choose_precision(settings["precision"], device)
     torch.set_num_threads(snakemake.threads)
     torch.manual_seed(seed)
-    rows = manifest.training_rows(manifest.read_manifest(snakemake.input.manifest))
+    rows = manifest.select_training(manifest.read_manifest(snakemake.input.manifest))
     images = [patches.open_training_image(row, snakemake.input.images, seed) for row in rows]
     shape, batch_size, voxel_size = settings["patch_shape"], settings["batch_size"], rows[0].voxel_size
     draw_batch = partial(patches.draw_patches, images, shape, batch_size, settings["foreground_fraction"])

@@ -49,10 +49,10 @@ def synthetic_settings(organism: Mapping) -> Settings:
     return settings | {"masks": masks}
 
 
-def batches(volumes: int, volumes_per_job: int) -> dict[str, dict[str, int]]:
+def share_volumes(volumes: int, volumes_per_job: int) -> dict[str, dict[str, int]]:
     """Share out volumes to jobs: by job, the names of its volumes and their positions over all volumes.
 
-    >>> batches(3, 2)
+    >>> share_volumes(3, 2)
     {'batch_000': {'volume_0000': 0, 'volume_0001': 1}, 'batch_001': {'volume_0002': 2}}
     """
     return {

@@ -71,17 +71,17 @@ def read_manifest(path: PathLike) -> list[ManifestRow]:
         raise InputError(f"{path}: is no manifest with the columns {columns} ({error!r})") from error
 
 
-def training_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
+def select_training(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
     """Select the rows of the images to train on."""
     return [row for row in rows if row.split in ("train", "both")]
 
 
-def typical_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
+def select_typical(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
     """Select up to 12 evenly spaced training images, which are enough for the statistics of their cells."""
-    return spread_out(training_rows(rows), MOST_TYPICAL)
+    return spread_out(select_training(rows), MOST_TYPICAL)
 
 
-def held_out_rows(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
+def select_held_out(rows: Iterable[ManifestRow]) -> list[ManifestRow]:
     """Select the rows of the images to segment and score."""
     return [row for row in rows if row.split in ("test", "both")]
 

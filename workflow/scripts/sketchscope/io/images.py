@@ -94,7 +94,7 @@ def map_image(path: PathLike) -> np.ndarray:
         raise InputError(f"{path}: cannot be mapped as uncompressed TIFF ({error})") from error
 
 
-def image_files(folder: PathLike) -> dict[str, Path]:
+def list_image_files(folder: PathLike) -> dict[str, Path]:
     """List the images in a folder by name, sorted.
 
     Raises
@@ -117,8 +117,8 @@ def pair_images(folders: Iterable[PathLike], mask_folders: Iterable[PathLike]) -
         If an image has no mask of its name.
     """
     for folder, mask_folder in zip(folders, mask_folders, strict=True):
-        masks = image_files(mask_folder)
-        for name, path in image_files(folder).items():
+        masks = list_image_files(mask_folder)
+        for name, path in list_image_files(folder).items():
             if name not in masks:
                 raise InputError(f"{path}: has no mask of the same name in {mask_folder}")
             yield name, path, masks[name]

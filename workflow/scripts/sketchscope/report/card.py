@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..images.manifest import ManifestRow, training_rows
+from ..images.manifest import ManifestRow, select_training
 from ..io.atomic import PathLike, atomic_folder, compute_sha256
-from ..io.images import image_files, open_image
+from ..io.images import list_image_files, open_image
 from ..io.ome_zarr import split_into_blocks
 from ..io.tiff import name_axes
 
@@ -26,7 +26,7 @@ def link_folders(sources: Iterable[PathLike], target: PathLike) -> None:
     """
     with atomic_folder(target) as folder:
         for source in map(Path, sources):
-            for path in image_files(source).values():
+            for path in list_image_files(source).values():
                 for member in list_members(path):
                     _link(member, folder / source.name / member.relative_to(source))
 
@@ -52,7 +52,7 @@ def tabulate_pairs(root: PathLike) -> pd.DataFrame:
     """
     rows = []
     for masks in sorted(path for path in (Path(root) / "masks").iterdir() if path.is_dir()):
-        for path in image_files(masks).values():
+        for path in list_image_files(masks).values():
             name, image = f"{masks.name}/{path.name}", open_image(Path(root) / masks.name / path.name)
             shape, cells = "x".join(map(str, image.shape)), count_cells(open_image(path))
             rows.append((name, f"masks/{name}", cells, shape, str(image.dtype)))
@@ -84,7 +84,7 @@ def collect_facts(rows: Sequence[ManifestRow], table: pd.DataFrame) -> dict[str,
         "dtypes": sorted(set(table["dtype"])),
         "axes": name_axes(len(rows[0].voxel_size)),
         "voxel_size": rows[0].voxel_size,
-        "learnt_from": len(training_rows(rows)),
+        "learnt_from": len(select_training(rows)),
         "zarr": bool(table["file_name"].str.endswith(".ome.zarr").any()),
     }
 

@@ -1,4 +1,4 @@
-"""How the contrast of cells fades with depth: measured in real images, taken out of grey values, put into sketches."""
+"""How the contrast of cells fades with depth: measured in real images, undone in grey values, drawn in sketches."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
