@@ -1,9 +1,11 @@
+import contextlib
 import subprocess
 import sys
 
 import pytest
 import torch
 from running import REPOSITORY
+from sketchscope.diffusion import memory
 from sketchscope.diffusion.memory import CPU_VOXELS, Batches, find_batch_size
 from sketchscope.errors import InputError
 
@@ -79,3 +81,21 @@ def test_memory_that_really_runs_out():
     assert items == 16
     assert 1 <= size < 4
     assert "out of memory with 16 tiles at a time, going on with 8" in done.stdout
+
+
+@pytest.mark.parametrize(("free", "size"), [(100_000, 182), (1000, 4), (10, 2), (-1500, 1)])
+def test_as_many_tiles_as_the_free_and_the_cached_memory_of_a_gpu_hold(monkeypatch, free, size):
+    """One tile takes 500 bytes beside the 200 of the network; 1,600 are cached; 0.9 of all that counts."""
+    seen = []
+    told = {"memory_allocated": 200, "max_memory_allocated": 700, "memory_reserved": 1800, "mem_get_info": (free, 0)}
+    for name, value in told.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: seen.append("reset"))
+    monkeypatch.setattr(memory, "autocast", lambda device, dtype: contextlib.nullcontext())
+    monkeypatch.setattr(memory, "FREE_SHARE", 0.9)
+
+    def network(x_t, t):
+        seen.append((tuple(x_t.shape), tuple(t.shape)))
+
+    assert memory.find_batch_size(network, 2, (8, 16), torch.device("meta"), torch.float16) == size
+    assert seen == ["reset", ((1, 2, 8, 16), (1,))]
