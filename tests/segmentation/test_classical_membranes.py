@@ -23,7 +23,7 @@ def tissue(geometry, **changes):
 
 
 def scores(labels, found):
-    return score_images([LabelPair("image", labels, found, None)], [0.5, 0.75])[1]
+    return score_images([LabelPair("image", labels, found, None)], [0.5, 0.75], border=0)[1]
 
 
 @pytest.mark.parametrize(("geometry", "least"), [("2d", 0.85), ("3d", 0.85)])
