@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -115,10 +116,12 @@ def test_everything_through_sbatch(cluster, tmp_path):
     # one per rule, but two of masks, generation and scores; nothing else
     assert len(jobs) == len(GPU_RULES) + len(CPU_RULES) + 3
 
-    # two batches on two nodes at the same time
+    # the sweep and the two batches are ready together, and share two nodes with one GPU each
     first, second = sorted(jobs_of(cluster, "generate_volumes", before), key=lambda job: job.comment)
-    assert {first.node, second.node} == {"gpu1", "gpu2"}
-    assert max(first.start, second.start) < min(first.end, second.end)
+    together = [first, second, *jobs_of(cluster, "sweep_start", before)]
+    assert {job.node for job in together} == {"gpu1", "gpu2"}
+    pairs = [pair for pair in combinations(together, 2) if pair[0].node != pair[1].node]
+    assert any(max(a.start, b.start) < min(a.end, b.end) for a, b in pairs)
     print(*(f"{job.comment} on {job.node} from {job.start} to {job.end}" for job in (first, second)), sep="\n")
     for batch, job in (("batch_000", first), ("batch_001", second)):
         assert batch in job.comment
