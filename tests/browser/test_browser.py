@@ -94,7 +94,7 @@ def test_every_figure_is_decoded_and_shown(talking, tmp_path):
         assert complete
         assert natural > 100
         assert shown > 100
-    assert "Verdict: " in found["text"]
+    assert "Verdict against " in found["text"]
     assert "average precision at IoU 0.5" in found["text"]
 
 

@@ -100,9 +100,9 @@ def test_every_figure_is_in_the_page_as_it_was_drawn(made):
 def test_what_is_looked_for_first_is_on_top(made):
     _, _, summary, text = made
     wanted = [
-        *(f"Verdict beside classical: {summary['comparisons'][0]['verdict']}", "mean IoU is"),
+        *(f"Verdict against classical: {summary['comparisons'][0]['verdict']}", "mean IoU is"),
         *(
-            "Verdict beside cyto3: better",
+            "Verdict against cyto3: better",
             "is better than cyto3",
             "Nuclei: not fetched",
             "404 Not Found",
