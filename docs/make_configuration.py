@@ -1,11 +1,14 @@
 """Write docs/configuration.md, the list of all keys, from the schemas and the scales."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
+from sketchscope.config.layers import read_yaml
+from sketchscope.config.schema import LIMITS
 
 REPOSITORY = Path(__file__).parents[1]
 SCALES = ("demo", "paper")
@@ -17,13 +20,6 @@ TYPES = {
     "object": "mapping",
     "boolean": "true or false",
     "null": "null",
-}
-LIMITS = {
-    "minimum": "at least {}",
-    "exclusiveMinimum": "above {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "below {}",
-    "multipleOf": "a multiple of {}",
 }
 HEAD = """# Configuration
 
@@ -43,15 +39,10 @@ checked before any job starts, and a mistake is reported in one sentence.
 
 def make_page() -> str:
     """Make the whole page."""
-    scales = {scale: read(f"resources/scales/{scale}.yaml") for scale in SCALES}
-    shared = section("## Top level", "", read("workflow/schemas/config.yaml"), {})
-    organism = section("## One organism", "", read("workflow/schemas/organism.yaml"), scales)
+    scales = {scale: read_yaml(REPOSITORY / f"resources/scales/{scale}.yaml") for scale in SCALES}
+    shared = section("## Top level", "", read_yaml(REPOSITORY / "workflow/schemas/config.yaml"), {})
+    organism = section("## One organism", "", read_yaml(REPOSITORY / "workflow/schemas/organism.yaml"), scales)
     return "\n".join([HEAD.rstrip(), *shared, *organism]) + "\n"
-
-
-def read(path: str) -> dict[str, Any]:
-    """Read a YAML file of the repository."""
-    return yaml.safe_load((REPOSITORY / path).read_text(encoding="utf-8"))
 
 
 def section(heading: str, path: str, schema: Mapping[str, Any], scales: Mapping[str, Mapping]) -> Iterator[str]:

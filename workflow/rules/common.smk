@@ -17,8 +17,8 @@ from sketchscope import TRAINED
 from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve
 from sketchscope.config.views import (
-    share_volumes,
     effective_settings,
+    share_volumes,
     simulation_settings,
     synthetic_settings,
 )

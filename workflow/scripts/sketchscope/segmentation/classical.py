@@ -27,6 +27,11 @@ def expected_size(cell_diameter: float, voxel_size: VoxelSize) -> float:
     return float(unit * cell_diameter ** len(voxel_size) / np.prod(voxel_size))
 
 
+def choose_sigma(sigma: float | None, cell_diameter: float) -> float:
+    """Choose the smoothing, micrometres: the one that is set, or a twentieth of the cell's diameter."""
+    return cell_diameter / 20 if sigma is None else sigma
+
+
 def blob_response(height: np.ndarray, voxel_size: np.ndarray, cell_diameter: float) -> np.ndarray:
     """Compute the negative Laplacian of Gaussian at the scale of half a cell, in units of `height`.
 
@@ -79,6 +84,13 @@ def _suppress(count: int, pairs: np.ndarray) -> np.ndarray:
         if keep[stronger]:
             keep[weaker] = False
     return keep
+
+
+def mark_seeds(seeds: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Make the markers of a watershed from voxel indices (n, ndim): int32 array of this shape, 1..n at the seeds."""
+    markers = np.zeros(shape, np.int32)
+    markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
+    return markers
 
 
 def clean_cells(labels: np.ndarray, min_voxels: float) -> np.ndarray:

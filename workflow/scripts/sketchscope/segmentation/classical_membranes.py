@@ -7,7 +7,15 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from .classical import blob_response, check_voxel_size, clean_cells, expected_size, find_seeds
+from .classical import (
+    blob_response,
+    check_voxel_size,
+    choose_sigma,
+    clean_cells,
+    expected_size,
+    find_seeds,
+    mark_seeds,
+)
 
 SEED_SCALE = 0.7  # diameter of the blob that is looked for in a cell over that of the cell, which is rarely round
 TEXTURED = 0.35  # least local standard deviation inside the specimen, as a fraction of the 90th percentile
@@ -51,7 +59,7 @@ def segment_membranes(
         If `voxel_size` does not fit the image.
     """
     spacing, reach = check_voxel_size(image, voxel_size), cell_diameter / 2
-    sigma = cell_diameter / 20 if settings.sigma is None else settings.sigma
+    sigma = choose_sigma(settings.sigma, cell_diameter)
     image = (image - np.median(image)).astype(np.float32)
     smooth = ndimage.gaussian_filter(image, sigma / spacing, mode="nearest")
     mean = ndimage.gaussian_filter(smooth, reach / spacing, mode="nearest")
@@ -63,8 +71,7 @@ def segment_membranes(
     darkness = np.clip((mean - smooth) / np.maximum(spread, least), -1, 1)
     response = blob_response(darkness, spacing, SEED_SCALE * cell_diameter)
     seeds = find_seeds(response, specimen, spacing, cell_diameter, settings.split)
-    markers = np.zeros(image.shape, np.int32)
-    markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
+    markers = mark_seeds(seeds, image.shape)
     markers[~specimen] = len(seeds) + 1
     labels = _without_background(watershed(smooth, markers), len(seeds) + 1, smooth, spread)
     return clean_cells(labels, settings.min_size * expected_size(cell_diameter, spacing))

@@ -13,7 +13,15 @@ from skimage.segmentation import watershed
 
 from ..errors import InputError
 from ..geometry import GAUSSIAN_MAD
-from .classical import blob_response, check_voxel_size, clean_cells, expected_size, find_seeds
+from .classical import (
+    blob_response,
+    check_voxel_size,
+    choose_sigma,
+    clean_cells,
+    expected_size,
+    find_seeds,
+    mark_seeds,
+)
 
 HOLE = 0.1  # largest nucleolus, as a fraction of a cell's area
 
@@ -66,7 +74,7 @@ def segment_nuclei(
     """
     spacing, edge, min_contrast = check_voxel_size(image, voxel_size), settings.edge, settings.min_contrast
     _check_ranges(cell_diameter, edge, min_contrast)
-    sigma = cell_diameter / 20 if settings.sigma is None else settings.sigma
+    sigma = choose_sigma(settings.sigma, cell_diameter)
     contrast, noise = flatten_background(image, spacing, cell_diameter, sigma)
     foreground = contrast > min_contrast * noise
     if not foreground.any():
@@ -182,9 +190,7 @@ def split_cells(
     response = blob_response(height, voxel_size, cell_diameter)
     mask = fill_small_holes(mask, HOLE * expected_size(cell_diameter, voxel_size[-2:]))
     seeds = find_seeds(response, mask, voxel_size, cell_diameter, split)
-    markers = np.zeros(height.shape, np.int32)
-    markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
-    return watershed(-response, markers, mask=mask).astype(np.int32)
+    return watershed(-response, mark_seeds(seeds, height.shape), mask=mask).astype(np.int32)
 
 
 def cell_heights(contrast: np.ndarray, labels: np.ndarray, edge: float, rounds: int = 3) -> np.ndarray:
