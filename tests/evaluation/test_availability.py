@@ -146,7 +146,7 @@ def test_a_baseline_that_a_server_refuses_is_named_and_the_rest_is_made(server, 
     assert summary["models"][TRAINED]["ap50"] == 1
     assert "Cyto3: not fetched" in page
     assert reason in page
-    assert ("Verdict beside classical: " in page) == ("classical" in models)
+    assert ("Verdict against classical: " in page) == ("classical" in models)
     assert page.count("<img ") == 3
     assert f"cyto3: not fetched ({reason})" in capsys.readouterr().out
 
