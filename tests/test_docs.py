@@ -1,5 +1,6 @@
 """The pages for people: what they name is there, and they are as long and as new as they should be."""
 
+import json
 import re
 import runpy
 
@@ -94,3 +95,18 @@ def test_readme_is_short_and_links_every_page():
 def test_list_of_keys_is_that_of_the_schemas():
     make_page = runpy.run_path(str(REPOSITORY / "docs/make_configuration.py"))["make_page"]
     assert read("docs/configuration.md") == make_page(), "run python docs/make_configuration.py"
+
+
+def read_benchmark(name):
+    return json.loads(read(f"benchmarks/{name}.json"))
+
+
+def test_factors_of_the_generation_are_those_of_its_benchmark():
+    measured, page = read_benchmark("generation-cpu"), read("docs/generation.md")
+    theirs, ours = measured["theirs"], measured["ours"]
+    steps = 400 / ours["steps"]
+    tiles = theirs["passes"] / ours["passes"] / steps
+    arithmetic = theirs["seconds_of_a_pass"] / ours["seconds_of_a_pass"]
+    assert f"{steps:.0f} x {tiles:.1f} x {arithmetic:.1f} = {measured['ratio']:.0f}" in page
+    assert page.count(f"{tiles * arithmetic:.1f}") == 2
+    assert f"{theirs['seconds'] / 3600:.0f} hours" in page
