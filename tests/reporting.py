@@ -25,6 +25,7 @@ SOURCE = {
 }
 
 
+TRAINING = {"steps": 2500, "seconds": 372.4, "device": "cpu (Some CPU, fast at bf16)", "arithmetic": "bfloat16"}
 NUMBERS = ("synthetic_median", "real_median", "ks", "wasserstein", "relative")
 COMPARED = pd.DataFrame([[200.0, 210.0, 0.1, 12.0, 0.06]], columns=NUMBERS, index=pd.Index(["area"], name="measure"))
 
@@ -63,8 +64,10 @@ def write_set(folder, dimensions, batches=2, suffix=".ome.tif"):
 
 def write_card(folder, dimensions, source=SOURCE, **settings):
     """Run the rule on what `write_set` has written."""
+    checkpoint = settings.get("diffusion", {}).get("checkpoint")
     write_json(folder / "choice.json", {"t_start": 300, "sigma": 0.5})
     write_json(folder / "depth.json", {"decay_um": 12.5})
+    write_json(folder / "training.json", TRAINING | {"settings": {}})
     written = folder / "synthetic"
     batches = [sorted((folder / name).glob("batch_*")) for name in ("synthetic", "masks")]
     run_script(
@@ -76,6 +79,7 @@ def write_card(folder, dimensions, source=SOURCE, **settings):
             "manifest": str(folder / "manifest.csv"),
             "choice": str(folder / "choice.json"),
             "depth": str(folder / "depth.json"),
+            **({} if checkpoint else {"training": str(folder / "training.json")}),
             "template": str(TEXTS / "card.md"),
         },
         outputs={
@@ -170,6 +174,7 @@ def write_report(folder, dimensions=2, gpus=0, **changes):
         shapes=COMPARED,
         costs=cost.sum_costs(folder / "benchmarks", folder / "logs"),
         held_out=True,
+        training=TRAINING,
     )
     missing = {"nuclei": "https://example.org/<nuclei>: the server answers 404 Not Found"}
     result = summary.summarise("hela", "demo", summary.Scored(models, [], missing), findings)

@@ -37,7 +37,7 @@ WHOLE = (5 << 30) + 12345  # bytes of it here, of the challenge's 22 GB
 
 TINY = {
     **{"volumes": 2, "volumes_per_job": 2, "train_images": None, "test_images": None},
-    "diffusion": {"channels": [8, 16], "steps": 20, "seconds": None, "report_every": 10, "batch_size": 2},
+    "diffusion": {"channels": [8, 16], "steps": 20, "report_every": 10, "batch_size": 2},
     "generation": {"steps": 4},
     "sweep": {"images": 1, "steps": 4},
     "cellpose": {"epochs": 3, "images_per_epoch": 2, "batch_size": 2, "crop": 32},

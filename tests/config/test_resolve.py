@@ -136,6 +136,10 @@ def test_mistakes_at_the_top(config, start):
         ({"difusion": {}}, "difusion: unknown key; did you mean diffusion?"),
         ({"diffusion": {"stepz": 1}}, "diffusion.stepz: unknown key; did you mean steps?"),
         (
+            {"diffusion": {"seconds": 420}},
+            "diffusion.seconds: no longer a key; a training ends after its steps alone, so set diffusion.steps",
+        ),
+        (
             {"stain": "membranes", "audit": {"lost": "redraw"}},
             "audit.lost: found redraw; with stain: membranes allowed is keep or drop",
         ),

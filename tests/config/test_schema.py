@@ -22,6 +22,7 @@ SCHEMA = {
             "type": "object",
             "additionalProperties": False,
             "properties": {"size": {"type": "integer"}},
+            "removed": {"weight": "set size"},
         },
     },
 }
@@ -67,6 +68,7 @@ def test_good_settings_pass_as_they_are(settings):
         ),
         ({"inner": 3}, "inner: found 3; allowed is a mapping of keys to values"),
         ({"inner": {"sise": 3}}, "inner.sise: unknown key; did you mean size?"),
+        ({"inner": {"weight": 3}}, "inner.weight: no longer a key; set size"),
         ({"zebra": 3}, "zebra: unknown key; known are steps, rate, device, images, shape, inner"),
         ({1: 3, "steps": 0}, "1: unknown key; known are steps, rate, device, images, shape, inner"),
     ],

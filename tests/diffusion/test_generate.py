@@ -322,17 +322,17 @@ def test_tile_that_the_network_cannot_halve(dims, tile_shape):
 def test_samples_from_noise(shape):
     network = unet(len(shape))
     settings = {"count": 3, "steps": 5, "dtype": FP32}
-    samples = sample_from_noise(network, ALPHA_BAR, shape, seed=1, **settings)
+    samples = sample_from_noise(network, ALPHA_BAR, shape, key=[1], **settings)
     assert samples.shape == (3, *shape)
     assert samples.dtype == np.float32
     assert abs(samples).max() <= 1
     assert len({sample.tobytes() for sample in samples}) == 3
-    np.testing.assert_array_equal(samples, sample_from_noise(network, ALPHA_BAR, shape, seed=1, **settings))
-    assert not np.array_equal(samples, sample_from_noise(network, ALPHA_BAR, shape, seed=2, **settings))
+    np.testing.assert_array_equal(samples, sample_from_noise(network, ALPHA_BAR, shape, key=[1], **settings))
+    assert not np.array_equal(samples, sample_from_noise(network, ALPHA_BAR, shape, key=[2], **settings))
 
 
 def test_samples_with_fewer_steps_in_the_schedule_than_wanted():
-    samples = sample_from_noise(unet(2), cosine_alpha_bar(3), (8, 8), count=1, steps=25, seed=0, dtype=FP32)
+    samples = sample_from_noise(unet(2), cosine_alpha_bar(3), (8, 8), count=1, steps=25, key=[0], dtype=FP32)
     assert np.isfinite(samples).all()
 
 
@@ -340,7 +340,7 @@ def test_samples_with_fewer_steps_in_the_schedule_than_wanted():
 def test_samples_of_an_exact_network(shape):
     network = Exact(-0.2, 0.15, len(shape))
     network.register_parameter("unused", torch.nn.Parameter(torch.zeros(1)))
-    samples = sample_from_noise(network, ALPHA_BAR, shape, count=4, steps=500, seed=0, dtype=FP32)
+    samples = sample_from_noise(network, ALPHA_BAR, shape, count=4, steps=500, key=[0], dtype=FP32)
     assert samples.mean() == pytest.approx(-0.2, abs=0.01)
     assert samples.std() == pytest.approx(0.15, rel=0.1)
 
@@ -366,7 +366,7 @@ def saved_unet(path):
     """A network in the plane that is also in a file."""
     network = unet(2)
     architecture = {"channels": [8, 16], "strides": network.strides, "kernel_sizes": [(3, 3), (3, 3)], "blocks": 1}
-    save_model(path, network, {"architecture": architecture, "timesteps": 1000})
+    save_model(path, network, {"architecture": architecture, "timesteps": 1000, "steps": 1, "steps_wanted": 1})
     return network
 
 

@@ -15,7 +15,9 @@ DATA, TIMESTEPS = Path(__file__).parents[1] / "data/reference", 100
 
 
 def networks(shape=(8, 8), channels=(8,)):
-    return build_networks(channels, 1, shape, (1.0,) * len(shape), TIMESTEPS)
+    """A network, its average, and the description of a finished training."""
+    *both, description = build_networks(channels, 1, shape, (1.0,) * len(shape), TIMESTEPS)
+    return *both, description | {"steps": 7, "steps_wanted": 7}
 
 
 @pytest.mark.parametrize(("shape", "channels"), [((16, 8), (8, 16)), ((5, 16, 16), (8, 8, 16)), ((8, 8), (8,))])
@@ -76,6 +78,24 @@ def test_unusable_model(tmp_path, spoil):
     spoil(path)
     with pytest.raises(InputError, match=r"model.safetensors: (is not a diffusion model|cannot be read)"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        ({"steps": 206, "steps_wanted": 2500}, "steps of its training: 206 of 2500, .* train it to the end"),
+        ({"steps": 0, "steps_wanted": 2500}, "0 of 2500"),
+        ({"steps": None, "steps_wanted": 2500}, "unknown of 2500"),
+        ({"steps": None, "steps_wanted": None}, "unknown of unknown"),
+    ],
+)
+@pytest.mark.parametrize("load", [load_model, load_network])
+def test_model_of_an_unfinished_training_is_refused(tmp_path, steps, sentence, load):
+    path = tmp_path / "model.safetensors"
+    network, _, description = networks()
+    save_model(path, network, {key: value for key, value in (description | steps).items() if value is not None})
+    with pytest.raises(InputError, match=rf"^{path}: .*{sentence}"):
+        load(path)
 
 
 def test_network_comes_with_the_schedule_that_it_was_trained_with(tmp_path):

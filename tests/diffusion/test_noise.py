@@ -3,9 +3,10 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
-from sketchscope.diffusion.noise import NOISE_BLOCK, draw_voxel_noise, hash_name
+from sketchscope.diffusion.noise import NOISE_BLOCK, draw_voxel_noise
+from sketchscope.streams import stream_key
 
-KEY = [7, hash_name("hela"), 3, 1, 400]
+KEY = [*stream_key(7, "hela", "images"), 3, 1, 400]
 SHAPES = [(150, 200), (3, 140, 70)]
 
 
@@ -84,8 +85,3 @@ def test_pinned_values():
     corners = draw_voxel_noise([1, 2, 3], (0, 0), (65, 65))[::64, ::64].ravel()
     np.testing.assert_array_equal(corners, np.float32(expected))
     assert NOISE_BLOCK == 64
-
-
-def test_hash_name():
-    assert hash_name("hela") == 1647803486
-    assert len({hash_name(name) for name in ("hela", "cho", "mouse", "Zellkörper")}) == 4

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sketchscope.diffusion.patches import MAX_POINTS, TrainingImage, draw_patches, find_foreground, open_training_image
+from sketchscope.diffusion.patches import MAX_POINTS, TrainingImage, draw_patches, find_foreground, open_training_images
 from sketchscope.images.intensity import normalise
 from sketchscope.images.manifest import ManifestRow
 from sketchscope.io.images import write_image
@@ -15,7 +15,7 @@ def made(intensities, low=0.0, high=100.0, gamma=1.0, foreground=NOWHERE):
 
 def random_image(shape, seed=0):
     intensities = np.random.default_rng(seed).integers(0, 100, shape).astype(np.uint16)
-    return made(intensities, foreground=find_foreground(intensities, seed))
+    return made(intensities, foreground=find_foreground(intensities, [seed]))
 
 
 def spotted(shape):
@@ -23,7 +23,7 @@ def spotted(shape):
     intensities = np.zeros(shape, np.uint16)
     spot = tuple(slice(size // 3, size // 3 + 2) for size in shape)
     intensities[spot] = 100
-    return made(intensities, foreground=find_foreground(intensities, 0))
+    return made(intensities, foreground=find_foreground(intensities, [0]))
 
 
 @pytest.mark.parametrize(("shape", "patch_shape"), SHAPES)
@@ -108,7 +108,7 @@ def test_foreground_fraction(shape, patch_shape, fraction):
 def test_foreground_is_in_the_middle(shape, patch_shape):
     intensities = np.zeros(shape, np.uint8)
     intensities[tuple(size // 2 for size in shape)] = 100
-    image = made(intensities, foreground=find_foreground(intensities, 0))
+    image = made(intensities, foreground=find_foreground(intensities, [0]))
     batch = draw_patches([image], patch_shape, 10, 1, np.random.default_rng(0))
     assert (batch[:, 0][:, *(size // 2 for size in patch_shape)] == 1).all()
 
@@ -117,14 +117,14 @@ def test_foreground_is_in_the_middle(shape, patch_shape):
 def test_foreground_at_the_border(corner):
     intensities = np.zeros((20, 20), np.uint8)
     intensities[corner] = 100
-    image = made(intensities, foreground=find_foreground(intensities, 0))
+    image = made(intensities, foreground=find_foreground(intensities, [0]))
     batch = draw_patches([image], (8, 8), 20, 1, np.random.default_rng(0))
     assert (batch.reshape(20, -1).max(axis=1) == 1).all()
 
 
 def test_image_without_foreground():
     flat = np.full((20, 20), 50, np.uint8)
-    points = find_foreground(flat, 0)
+    points = find_foreground(flat, [0])
     assert points.shape == (0, 2)
     assert (draw_patches([made(flat, foreground=points)], (8, 8), 4, 1, np.random.default_rng(0)) == 0).all()
 
@@ -133,19 +133,19 @@ def test_image_without_foreground():
 def test_foreground_points(shape):
     image = np.zeros(shape)
     image[..., 4:8, 10:15] = 7
-    points = find_foreground(image, 0)
+    points = find_foreground(image, [0])
     np.testing.assert_array_equal(points, np.argwhere(image))
 
 
 def test_foreground_points_are_limited_in_number():
     image = np.zeros((300, 300))
     image[100:, :] = 1
-    points = find_foreground(image, 0)
+    points = find_foreground(image, [0])
     assert points.shape == (MAX_POINTS, 2)
     assert len(np.unique(points, axis=0)) == MAX_POINTS
     assert image[tuple(points.T)].all()
-    np.testing.assert_array_equal(points, find_foreground(image, 0))
-    assert not np.array_equal(points, find_foreground(image, 1))
+    np.testing.assert_array_equal(points, find_foreground(image, [0]))
+    assert not np.array_equal(points, find_foreground(image, [1]))
 
 
 @pytest.mark.parametrize(("shape", "orientations"), [((4, 4), 8), ((4, 5), 4), ((3, 4, 4), 8), ((3, 4, 5), 4)])
@@ -179,7 +179,7 @@ def test_image_stays_on_disk(tmp_path, shape, patch_shape):
         gamma=1.0,
         labelled=False,
     )
-    image = open_training_image(row, tmp_path, seed=0)
+    (image,) = open_training_images([row], tmp_path, [0])
     assert isinstance(image.intensities, np.memmap)
     assert image.intensities.shape == shape
     mapped = draw_patches([image], patch_shape, 4, 0.5, np.random.default_rng(0))

@@ -1,13 +1,16 @@
+import json
 import math
-from contextlib import nullcontext
+import os
+import signal
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from running import run_script
-from sketchscope.diffusion import training
+from sketchscope.diffusion import patches, training
 from sketchscope.diffusion.checkpoint import Checkpoint
+from sketchscope.diffusion.model_file import load_model
 from sketchscope.diffusion.schedule import cosine_alpha_bar
 from sketchscope.diffusion.training import (
     ALONE,
@@ -25,14 +28,13 @@ from sketchscope.diffusion.training import (
 from sketchscope.errors import InputError
 from sketchscope.images.manifest import ManifestRow, write_manifest
 from sketchscope.io.images import write_image
-from sketchscope.run import job
-from sketchscope.run.job import Stopped
+from sketchscope.run.job import STOPPED, Stopped
 
 CPU, TIMESTEPS = torch.device("cpu"), 100
 ALPHA_BAR = cosine_alpha_bar(TIMESTEPS)
 SHAPES = [(16, 16), (8, 8, 8)]
 USUAL = TrainingSettings(
-    steps=12, seconds=None, learning_rate=5e-3, ema_decay=0.9, gradient_clip=1.0, seed=3, dtype=torch.float32
+    steps=12, learning_rate=5e-3, ema_decay=0.9, gradient_clip=1.0, seed=3, organism="hela", dtype=torch.float32
 )
 
 
@@ -123,7 +125,6 @@ def test_loss_falls(tmp_path, shape):
     result = run(tmp_path, shape, steps=80, report_every=16, draw_batch=stripes(shape, 4))
     losses = [row[2] for row in result.reports[-1]]
     assert losses[-1] < 0.4 * losses[0]
-    assert result.record["ended_by"] == "steps"
 
     def loss(network):
         x_0 = torch.from_numpy(stripes(shape, 32)(np.random.default_rng(99)))
@@ -282,45 +283,34 @@ def test_checkpoints_in_time(tmp_path, clock, monkeypatch):
     assert saved == [(4, 4.0), (8, 8.0), (12, 12.0)]
 
 
-def test_seconds_are_a_budget(tmp_path, clock):
-    result = run(tmp_path, seconds=6.5, draw_batch=ticking(clock))
-    assert result.record == {"steps": 7, "seconds": 7.0, "ended_by": "seconds"}
-    assert [row[:2] for row in result.reports[-1]] == [[4, 4.0], [7, 7.0]]
-
-
-def test_seconds_are_a_budget_over_all_attempts(tmp_path, clock):
-    def report(losses):
-        if losses[-1][0] == 4:
-            raise Interrupted
-
+def test_time_is_told_and_decides_nothing(tmp_path, clock):
+    """Steps that take years are taken all the same; time in the queue does not count."""
+    quick = run(tmp_path / "quick")
     with pytest.raises(Interrupted):
-        run(tmp_path, seconds=6.5, draw_batch=ticking(clock), report=report, checkpoint_seconds=0)
+        run(tmp_path, draw_batch=ticking(clock, 1e8), report=raise_at_4, checkpoint_seconds=0)
     clock.now += 5000  # in the queue
-    result = run(tmp_path, seconds=6.5, draw_batch=ticking(clock))
-    assert result.record == {"steps": 7, "seconds": 7.0, "ended_by": "seconds"}
-    assert [row[:2] for row in result.reports[-1]] == [[4, 4.0], [7, 7.0]]
+    slow = run(tmp_path, draw_batch=ticking(clock, 1e8))
+    assert slow.record == {"steps": 12, "seconds": 12e8}
+    assert [row[:2] for row in slow.reports[-1]] == [[4, 4e8], [8, 8e8], [12, 12e8]]
+    assert_same(quick, slow)
 
 
-def test_seconds_that_end_while_a_checkpoint_is_written(tmp_path, clock, monkeypatch):
-    """The last steps are reported, whenever the time is up."""
-
-    def slow(self, state):
-        clock.now += 100
-
-    monkeypatch.setattr(Checkpoint, "save", slow)
-    result = run(tmp_path, seconds=50, draw_batch=ticking(clock), checkpoint_seconds=1.5)
-    assert result.record["ended_by"] == "seconds"
-    assert result.record["steps"] == 2
-    assert [row[0] for row in result.reports[-1]] == [2]
+def raise_at_4(losses):
+    if losses[-1][0] == 4:
+        raise Interrupted
 
 
-@pytest.mark.parametrize(("changes", "ended_by"), [({}, "steps"), ({"seconds": 7.0}, "seconds")])
-def test_resumed_with_nothing_left_to_do(tmp_path, clock, changes, ended_by):
+@pytest.mark.parametrize("checkpoint_seconds", [0, 2.5, 1e9])
+def test_checkpoints_change_no_weight(tmp_path, clock, checkpoint_seconds):
+    whole = run(tmp_path / "whole")
+    assert_same(whole, run(tmp_path, checkpoint_seconds=checkpoint_seconds, draw_batch=ticking(clock)))
+
+
+def test_resumed_with_nothing_left_to_do(tmp_path, clock):
     """Interrupted after the last step: the next attempt writes the outputs that the first could not."""
-    first = run(tmp_path, checkpoint_seconds=0, draw_batch=ticking(clock), **changes)
-    second = run(tmp_path, draw_batch=ticking(clock), start=77, **changes)
-    assert second.record == first.record
-    assert second.record["ended_by"] == ended_by
+    first = run(tmp_path, checkpoint_seconds=0, draw_batch=ticking(clock))
+    second = run(tmp_path, draw_batch=ticking(clock), start=77)
+    assert second.record == first.record == {"steps": 12, "seconds": 12.0}
     assert second.reports == first.reports[-1:]
     assert_same(first, second)
 
@@ -466,38 +456,92 @@ def test_patch_that_cannot_be_halved(shape, channels, message):
         networks(shape, channels)
 
 
-def test_interrupted_script_goes_on_with_other_intervals(tmp_path, monkeypatch):
-    """What changes no weight is not part of the checkpoint's fingerprint; what does is."""
+OUTPUTS = {"model": "model.safetensors", "loss": "loss.csv", "samples": "samples.png", "record": "training.json"}
+
+
+@pytest.fixture
+def attempt(tmp_path):
+    """Run the script of the rule with its outputs in a folder; returns its log."""
     numbers = {"voxel_size": (1.0, 1.0), "low": 0.0, "high": 100.0, "gamma": 1.0, "labelled": False}
     write_manifest(tmp_path / "manifest.csv", [ManifestRow("0", "train", "a.tif", 0, (20, 24), "uint16", **numbers)])
     image = np.random.default_rng(0).integers(0, 100, (20, 24)).astype(np.uint16)
     write_image(tmp_path / "images/0.ome.tif", image, (1.0, 1.0), compress=False)
-    settings = {"timesteps": 100, "channels": [8], "blocks": 1, "patch_shape": [8, 8], "batch_size": 2, "steps": 12}
-    settings |= {"seconds": None, "learning_rate": 5e-3, "ema_decay": 0.9, "gradient_clip": 1.0}
-    settings |= {"precision": "fp32", "foreground_fraction": 0.5}
-    outputs = {"model": "model.safetensors", "loss": "loss.csv", "samples": "samples.png", "record": "training.json"}
+    usual = {"timesteps": 100, "channels": [8], "blocks": 1, "patch_shape": [8, 8], "batch_size": 2, "steps": 12}
+    usual |= {"learning_rate": 5e-3, "ema_decay": 0.9, "gradient_clip": 1.0}
+    usual |= {"precision": "fp32", "foreground_fraction": 0.5}
 
-    def attempt(folder, *, stop_after=math.inf, **resources):
-        asked = []
-        monkeypatch.setattr(job, "note_stop", lambda: nullcontext(lambda: asked.append(1) or len(asked) > stop_after))
+    def run_rule(folder, *, settings=(), **resources):
         run_script(
             "train_diffusion",
             tmp_path,
             inputs={"manifest": tmp_path / "manifest.csv", "images": tmp_path / "images"},
-            outputs={name: str(folder / file) for name, file in outputs.items()},
-            params={"settings": settings, "seed": 3},
+            outputs={name: str(folder / file) for name, file in OUTPUTS.items()},
+            params={"settings": usual | dict(settings), "seed": 3},
             resources={"device": "cpu", "report_every": 4, "checkpoint_seconds": 600} | resources,
         )
         return (tmp_path / "logs/train_diffusion.log").read_text()
 
+    return run_rule
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """Do something while the batch of a step is drawn."""
+
+    def do(step, action):
+        drawn = []
+
+        def draw_patches(*arguments):
+            drawn.append(1)
+            if len(drawn) == step:
+                action()
+            return original(*arguments)
+
+        monkeypatch.setattr(patches, "draw_patches", draw_patches)
+
+    original = patches.draw_patches
+    return do
+
+
+def test_interrupted_script_goes_on_with_other_intervals(tmp_path, attempt, at_step):
+    """What changes no weight is not part of the checkpoint's fingerprint; what does is."""
     attempt(tmp_path / "whole")
+    at_step(7, ask_to_stop)
     with pytest.raises(SystemExit):
-        attempt(tmp_path / "cut", stop_after=7)
+        attempt(tmp_path / "cut")
     assert "resumed at step 7" in attempt(tmp_path / "cut", report_every=5, checkpoint_seconds=1, device="auto")
     models = [(tmp_path / folder / "model.safetensors").read_bytes() for folder in ("whole", "cut")]
     assert models[0] == models[1]
 
+    at_step(7, ask_to_stop)
     with pytest.raises(SystemExit):
-        attempt(tmp_path / "other", stop_after=7)
-    settings["ema_decay"] = 0.8
-    assert "belongs to other settings, training starts over" in attempt(tmp_path / "other")
+        attempt(tmp_path / "other")
+    assert "belongs to other settings, training starts over" in attempt(tmp_path / "other", settings={"ema_decay": 0.8})
+
+
+def ask_to_stop():
+    """What a scheduler does shortly before the time limit."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def fail():
+    raise Interrupted
+
+
+@pytest.mark.parametrize(("action", "code"), [(ask_to_stop, STOPPED), (fail, 1)])
+def test_a_training_that_ends_early_leaves_its_checkpoint_and_no_model(tmp_path, attempt, at_step, action, code):
+    at_step(9, action)
+    with pytest.raises(SystemExit) as caught:
+        attempt(tmp_path / "cut", checkpoint_seconds=0)
+    assert caught.value.code == code
+    assert {path.name for path in (tmp_path / "cut").iterdir()} == {"checkpoint.pt", "loss.csv", "samples.png"}
+
+
+def test_record_and_model_say_how_far_the_training_is(tmp_path, attempt):
+    attempt(tmp_path)
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert (record["steps"], record["arithmetic"], record["settings"]["steps"]) == (12, "float32", 12)
+    assert record["seconds"] > 0
+    assert record["device"].startswith("cpu (")
+    description = load_model(tmp_path / "model.safetensors")[1]
+    assert (description["steps"], description["steps_wanted"]) == (12, 12)

@@ -109,7 +109,10 @@ def summarise_and_report(folder, models):
         folder,
         inputs=named | {"scores": scores, "choice": folder / "choice.json", "replicates": []},
         outputs={"summary": folder / "summary.json"},
-        params={"models": models, "scale": "demo", "benchmarks": folder / "none", "logs": folder / "none"},
+        params={
+            **{"models": models, "scale": "demo", "checkpoint": "models/epoch=9.ckpt"},
+            **{"benchmarks": folder / "none", "logs": folder / "none"},
+        },
     )
     figures = [folder / f"figures/{name}.png" for name in ("overlays", "iou", "verdict")]
     run_script(

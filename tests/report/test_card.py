@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from reporting import SHAPES, VOXEL_SIZES, labels_of, write_card, write_set
+from reporting import SHAPES, VOXEL_SIZES, labels_of, settings_of, write_card, write_set
 from sketchscope.io.images import read_image, write_image
 from sketchscope.report import card
 
@@ -101,6 +101,17 @@ def test_card_names_the_start_that_was_chosen(tmp_path):
     assert "sigma: 0.5" in text
     assert "decay_um: 12.5" in text
     assert "auto" not in text.partition("axes: auto")[0]
+
+
+TRAINED_FOR = "Training of the model: 2,500 steps in 6 min 12 s on cpu (Some CPU, fast at bf16), bfloat16."
+PUBLISHED = "Training of the model: not trained in this run: a published network, epoch=9.ckpt."
+
+
+@pytest.mark.parametrize(("checkpoint", "sentence"), [(None, TRAINED_FOR), ("/data/mine/epoch=9.ckpt", PUBLISHED)])
+def test_card_says_how_the_model_was_trained(tmp_path, checkpoint, sentence):
+    write_set(tmp_path, 2)
+    diffusion = settings_of(2)["diffusion"] | {"checkpoint": checkpoint}
+    assert sentence in (write_card(tmp_path, 2, diffusion=diffusion) / "README.md").read_text(encoding="utf-8")
 
 
 def test_card_says_what_the_files_say(made):

@@ -149,6 +149,11 @@ def test_how_to_open_the_model(made):
     assert (stitched in words) == (ORGANISMS[dimensions] == "cho")
 
 
+def test_training_is_told(tmp_path):
+    found = Page(write_report(tmp_path)[1]).text
+    assert "Diffusion model: 2,500 steps in 6 min 12 s on cpu (Some CPU, fast at bf16), bfloat16." in found
+
+
 @pytest.mark.parametrize(("gpus", "words"), [(1, "of these 2.00 GPU hours."), (4, "of these 8.00 GPU hours.")])
 def test_gpu_hours_are_told(tmp_path, gpus, words):
     found = Page(write_report(tmp_path, gpus=gpus)[1]).text

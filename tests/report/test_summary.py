@@ -52,6 +52,7 @@ FINDINGS = summary.Findings(
         "draw_sketches": Cost(2, 1.5, None, 0.0),
     },
     held_out=True,
+    training={"steps": 1200, "seconds": 61.0, "device": "cpu (Some CPU)", "arithmetic": "float32"},
 )
 
 
@@ -68,7 +69,7 @@ def test_summary_has_the_agreed_keys():
     assert set(result) == {
         *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
         *("models", "not_available", "trainings", "comparisons", "fidelity", "audit", "shapes", "versions"),
-        *("jobs", "seconds", "peak_memory_mb", "gpu_hours"),
+        *("training", "jobs", "seconds", "peak_memory_mb", "gpu_hours"),
     }
     assert list(result["models"]) == [TRAINED, "classical", "cyto3"]
     assert all(set(figures) == FIGURES for figures in result["models"].values())
@@ -84,6 +85,15 @@ def test_summary_has_the_agreed_keys():
     assert result["seconds"] == {"train_diffusion": 240.0, "draw_sketches": 1.5}
     assert result["peak_memory_mb"] == {"train_diffusion": 812.5, "draw_sketches": None}
     assert {"python", "numpy", "cellpose", "sketchscope", "snakemake"} <= set(result["versions"])
+
+
+def test_summary_says_how_the_diffusion_model_was_trained(tmp_path):
+    sentence = "1,200 steps in 1 min 1 s on cpu (Some CPU), float32"
+    assert summarised()["training"] == FINDINGS.training | {"sentence": sentence}
+    assert f"diffusion model: {sentence}" in summary.format_summary(summarised())
+    published = summary.read_training(None, "models/epoch=9.ckpt")
+    told = summarised(training=published)["training"]["sentence"]
+    assert told == "not trained in this run: a published network, epoch=9.ckpt"
 
 
 @pytest.mark.parametrize(("change", "message"), [({"n_cells": 180}, "200.*180"), ({"border": 0}, "25.*0")])
@@ -189,6 +199,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
     )
     (tmp_path / "choice.json").write_text('{"t_start": 300, "psnr": 21.5}')
     SHAPES.to_csv(tmp_path / "shapes.csv")
+    (tmp_path / "training.json").write_text(json.dumps(FINDINGS.training | {"settings": {"steps": 1200}}))
     AUDIT.to_csv(tmp_path / "audit.csv", index_label="labels")
     run_script(
         "summarise_organism",
@@ -199,12 +210,13 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
             "audit": tmp_path / "audit.csv",
             "choice": tmp_path / "choice.json",
             "shapes": tmp_path / "shapes.csv",
+            "training": tmp_path / "training.json",
             "manifest": tmp_path / "manifest.csv",
             "replicates": [str(tmp_path / "classical/scores.json")],
         },
         outputs={"summary": tmp_path / "summary.json"},
         params={
-            **{"scale": "demo", "models": [TRAINED, "classical"]},
+            **{"scale": "demo", "models": [TRAINED, "classical"], "checkpoint": None},
             **{"benchmarks": tmp_path / "benchmarks", "logs": tmp_path / "logs"},
         },
     )
@@ -217,6 +229,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
     assert result["held_out"] is True
     assert result["border"] == (2 if labelled else 0)
     assert result["fidelity"] == {"t_start": 300, "psnr": 21.5}
+    assert result["training"] == FINDINGS.training | {"sentence": "1,200 steps in 1 min 1 s on cpu (Some CPU), float32"}
     if labelled:
         assert cells["image"].tolist() == ["001", "001", "002", "002"]
         assert (result["n_images_scored"], result["n_cells"]) == (2, 4)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from sketchscope.errors import InputError
+from sketchscope.run import devices
 from sketchscope.run.devices import autocast, choose_device, choose_precision, describe_device, to_device
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -61,7 +62,26 @@ def test_autocast(dtype):
 
 def test_description(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
-    assert [describe_device(device) for device in (CPU, CUDA)] == ["cpu", "cuda (NVIDIA H100)"]
+    assert describe_device(CUDA) == "cuda (NVIDIA H100)"
+
+
+@pytest.mark.parametrize(("fast", "words"), [(True, "fast at bf16"), (False, "not fast at bf16")])
+def test_description_of_a_cpu(tmp_path, monkeypatch, fast, words):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    monkeypatch.setattr(devices, "CPU_INFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel\t\t: 1\nmodel name\t: AMD EPYC 7763\nprocessor\t: 1\n")
+    assert describe_device(CPU) == f"cpu (AMD EPYC 7763, {words})"
+
+
+@pytest.mark.parametrize("content", [None, "", "processor\t: 0\nmodel\t: 1\n"])
+def test_description_of_a_cpu_without_a_name(tmp_path, monkeypatch, content):
+    """Elsewhere than on Linux, and on Linux of some other processors."""
+    monkeypatch.setattr(devices, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(devices.platform, "processor", lambda: "")
+    monkeypatch.setattr(devices.platform, "machine", lambda: "arm64")
+    if content is not None:
+        (tmp_path / "cpuinfo").write_text(content)
+    assert describe_device(CPU).startswith("cpu (arm64, ")
 
 
 def test_array_on_a_device():

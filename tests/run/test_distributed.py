@@ -51,7 +51,7 @@ with job.job(folder / f"log-{os.environ.get('RANK', 0)}"):
         record = training.train(
             training.make_trainer(network, average, 5e-3, torch.device("cpu"), torch.float32),
             draw_batch, schedule.cosine_alpha_bar(100),
-            training.TrainingSettings(steps, None, 5e-3, 0.9, 1.0, 3, torch.float32),
+            training.TrainingSettings(steps, 5e-3, 0.9, 1.0, 3, "hela", torch.float32),
             intervals=training.Intervals(3, math.inf),
             checkpoint=checkpoint.Checkpoint(folder / "checkpoint.pt", {}), report=report, stop=stop, team=team,
         )

@@ -178,7 +178,7 @@ class Harm:
 
 def test_time_limit_scancel_lost_node_and_killed_driver(cluster, tmp_path):
     """A training that meets all four, and its generation, end with the bytes of an undisturbed run."""
-    training = {"steps": 200, "report_every": 10, "checkpoint_seconds": 1, "seconds": None}
+    training = {"steps": 200, "report_every": 10, "checkpoint_seconds": 1}
     diffusion = FLAT["diffusion"] | training
     targets = [f"{RESULTS}/synthetic/batch_00{batch}" for batch in (0, 1)]
     folder, quiet = tmp_path / "disturbed", tmp_path / "undisturbed"

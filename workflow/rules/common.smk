@@ -245,6 +245,13 @@ def diffusion_model(wildcards):
     return published or trained
 
 
+def training_record(wildcards):
+    """The record of the diffusion model's training; nothing where a published network takes its place."""
+    published = ORGANISMS[wildcards.organism]["diffusion"]["checkpoint"]
+    record = f"results/{wildcards.organism}/diffusion/training.json"
+    return {} if published else {"training": record}
+
+
 def figures(wildcards):
     """Figures of an organism in the order of reading; those of the training only of what is trained here."""
     trained = ORGANISMS[wildcards.organism]["diffusion"]["checkpoint"] is None

@@ -66,6 +66,7 @@ rule compare_models:
 rule summarise_organism:
     """Gather scores, verdicts, cost and versions of one organism."""
     input:
+        unpack(training_record),
         scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
         replicates=replicates("results/{organism}/evaluation/{model}/scores.json"),
         manifest="results/{organism}/manifest.csv",
@@ -89,6 +90,7 @@ rule summarise_organism:
         "../../envs/compute.yaml"
     params:
         models=compared_models,
+        checkpoint=setting("diffusion", "checkpoint"),
         scale=SETTINGS["scale"],
         benchmarks=lambda wildcards: f"results/{wildcards.organism}/benchmarks",
         logs=lambda wildcards: f"results/{wildcards.organism}/logs",

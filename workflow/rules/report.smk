@@ -8,6 +8,7 @@ localrules:
 rule write_card:
     """Pair the synthetic images with their masks, list them with checksums, and write a card for the data set."""
     input:
+        unpack(training_record),
         synthetic=batch_folders("synthetic"),
         masks=batch_folders("masks"),
         manifest="results/{organism}/manifest.csv",

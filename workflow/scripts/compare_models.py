@@ -8,6 +8,7 @@ def main(snakemake):
     from sketchscope.evaluation.availability import split_available
     from sketchscope.evaluation.comparison import compare_baselines
     from sketchscope.io.atomic import atomic_path, read_json
+    from sketchscope.streams import stream_key, stream_seed
 
     inputs, params = snakemake.input, snakemake.params
     available, _ = split_available(dict(zip(params.models, map(read_json, inputs.scores), strict=True)))
@@ -16,9 +17,9 @@ def main(snakemake):
         for model, path in zip(params.models, inputs.ious, strict=True)
         if model in available
     }
-    comparison = compare_baselines(
-        tables, organism=snakemake.wildcards.organism, margin=params.margin, seed=params.seed
-    )
+    organism = snakemake.wildcards.organism
+    seed = stream_seed(stream_key(params.seed, organism, "bootstrap"))
+    comparison = compare_baselines(tables, organism=organism, margin=params.margin, seed=seed)
     print(comparison.T.to_string(header=False) if len(comparison) else "no baseline is available")
     with atomic_path(snakemake.output[0]) as temporary:
         comparison.to_csv(temporary, index=False)

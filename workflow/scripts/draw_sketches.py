@@ -6,13 +6,13 @@ from sketchscope.run.job import job
 def main(snakemake):
     import numpy as np
     from sketchscope.config import auto
-    from sketchscope.diffusion.noise import hash_name
     from sketchscope.evaluation.audit import read_lost
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
     from sketchscope.io.images import list_image_files, read_image, write_image
     from sketchscope.sketches import depth
     from sketchscope.stains import STAINS
+    from sketchscope.streams import stream_key
 
     inputs, params = snakemake.input, snakemake.params
     voxel_size = read_manifest(inputs.manifest)[0].voxel_size
@@ -21,7 +21,7 @@ def main(snakemake):
     measured = depth.read_measured(inputs.cells, settings.decay_um)
     print(f"Drawn with {settings}")
     lost = read_lost(filter(None, [inputs.get("audit")]))
-    key = [params.seed, hash_name(snakemake.wildcards.organism)]
+    key = stream_key(params.seed, snakemake.wildcards.organism, "sketches")
     with atomic_folder(snakemake.output.sketches) as folder:
         for volume, path in list_image_files(inputs.masks).items():
             rng, faint = np.random.default_rng([*key, params.volumes[volume]]), lost.get(volume, ())

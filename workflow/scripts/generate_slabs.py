@@ -11,11 +11,11 @@ def main(snakemake, device):
     from sketchscope.config.auto import fill_auto
     from sketchscope.diffusion import slabs
     from sketchscope.diffusion.generate import load_generator
-    from sketchscope.diffusion.noise import hash_name
     from sketchscope.diffusion.samplers import Sampler
     from sketchscope.diffusion.tiling import Tiling
     from sketchscope.io.atomic import atomic_path, fingerprint_files, resumed_folder
     from sketchscope.io.images import list_image_files, open_image
+    from sketchscope.streams import stream_key
 
     seed, inputs = snakemake.params.seed, snakemake.input
     settings = fill_auto(snakemake.params.settings, inputs.choice)
@@ -24,7 +24,7 @@ def main(snakemake, device):
     sampler = Sampler(settings["sampler"], settings["t_start"], settings["steps"], settings["eta"])
     tiling = Tiling(settings["tile_shape"], settings["overlap"], snakemake.resources.batch_size or None)
     generator = load_generator(inputs.model, device, sampler, tiling)
-    organism = hash_name(snakemake.wildcards.organism)
+    key = stream_key(seed, snakemake.wildcards.organism, "images")
     paths = list_image_files(inputs.sketches)
     sketches = {volume: open_image(path) for volume, path in paths.items()}
     grids = {
@@ -43,8 +43,8 @@ def main(snakemake, device):
                 print(f"{name}: finished by an earlier attempt")
                 continue
             sketch, origin = sketches[volume][slab.region], [s.start for s in slab.region]
-            key = [seed, organism, snakemake.params.volumes[volume]]
-            image = generator(sketch, key=key, origin=origin, report=show_progress(name, sketch.size))
+            own_key = [*key, snakemake.params.volumes[volume]]
+            image = generator(sketch, key=own_key, origin=origin, report=show_progress(name, sketch.size))
             with atomic_path(target) as temporary, open(temporary, "wb") as handle:
                 np.save(handle, image[slabs.localise(slab.inner, slab.region)])
             print(f"{name}: {image.shape} at {origin}")

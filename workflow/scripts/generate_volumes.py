@@ -9,12 +9,12 @@ def main(snakemake, device):
     import torch
     from sketchscope.config.auto import fill_auto
     from sketchscope.diffusion.generate import load_generator
-    from sketchscope.diffusion.noise import hash_name
     from sketchscope.diffusion.samplers import Sampler
     from sketchscope.diffusion.tiling import Tiling
     from sketchscope.images import manifest
     from sketchscope.io.atomic import fingerprint_files, resumed_folder
     from sketchscope.io.images import list_image_files, read_image, write_image
+    from sketchscope.streams import stream_key
 
     seed, inputs = snakemake.params.seed, snakemake.input
     settings = fill_auto(snakemake.params.settings, inputs.choice)
@@ -23,7 +23,7 @@ def main(snakemake, device):
     sampler = Sampler(settings["sampler"], settings["t_start"], settings["steps"], settings["eta"])
     tiling = Tiling(settings["tile_shape"], settings["overlap"], snakemake.resources.batch_size or None)
     generator = load_generator(inputs.model, device, sampler, tiling)
-    organism = hash_name(snakemake.wildcards.organism)
+    key = stream_key(seed, snakemake.wildcards.organism, "images")
     sketches = list_image_files(inputs.sketches)
     # without the batch size, which changes nothing but rounding: an interrupted job goes on with another one
     made_from = {"settings": settings, "seed": seed, "volumes": snakemake.params.volumes}
@@ -34,8 +34,8 @@ def main(snakemake, device):
             if target.exists():
                 print(f"{volume}: finished by an earlier attempt")
                 continue
-            sketch, key = read_image(path), [seed, organism, snakemake.params.volumes[volume]]
-            image = generator(sketch, key=key, report=show_progress(volume, sketch.size))
+            sketch, own_key = read_image(path), [*key, snakemake.params.volumes[volume]]
+            image = generator(sketch, key=own_key, report=show_progress(volume, sketch.size))
             write_image(target, manifest.denormalise_like(image, rows), rows[0].voxel_size)
             print(f"{volume}: {image.shape}, {sampler.name} from t = {sampler.t_start}")
 

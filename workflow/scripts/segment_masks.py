@@ -5,19 +5,19 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     import numpy as np
-    from sketchscope.diffusion.noise import hash_name
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
     from sketchscope.io.images import SUFFIXES, list_image_files, read_image, write_image
     from sketchscope.masks.rearrange import Rearrangement, rearrange
     from sketchscope.stains import STAINS
+    from sketchscope.streams import stream_key
 
     params = snakemake.params
     first = read_manifest(snakemake.input.manifest)[0]
     frames = list(list_image_files(snakemake.input.labels).values())
     touching = STAINS[params.stain].touching
     settings = Rearrangement(touching, cell_diameter=params.cell_diameter, **params.settings)
-    key = [params.seed, hash_name(snakemake.wildcards.organism)]
+    key = stream_key(params.seed, snakemake.wildcards.organism, "masks")
     with atomic_folder(snakemake.output.masks) as folder:
         for volume, index in params.volumes.items():
             rng = np.random.default_rng([*key, index])

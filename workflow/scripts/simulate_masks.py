@@ -5,11 +5,11 @@ from sketchscope.run.job import job
 
 def main(snakemake):
     import numpy as np
-    from sketchscope.diffusion.noise import hash_name
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder, read_json
     from sketchscope.io.images import SUFFIXES, write_image
     from sketchscope.masks.simulators import SIMULATORS, read_settings
+    from sketchscope.streams import stream_key
 
     params = snakemake.params
     first = read_manifest(snakemake.input.manifest)[0]
@@ -17,7 +17,7 @@ def main(snakemake):
     for path in snakemake.input.fit:
         values |= read_json(path)["simulation"]
     simulate, settings = SIMULATORS[params.simulator].simulate, read_settings(params.simulator, values)
-    key = [params.seed, hash_name(snakemake.wildcards.organism)]
+    key = stream_key(params.seed, snakemake.wildcards.organism, "masks")
     with atomic_folder(snakemake.output.masks) as folder:
         for volume, index in params.volumes.items():
             rng = np.random.default_rng([*key, index])

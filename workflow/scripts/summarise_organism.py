@@ -8,7 +8,7 @@ def main(snakemake):
     from sketchscope.evaluation.availability import split_available
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import read_json, write_json
-    from sketchscope.report.summary import Findings, Scored, format_summary, summarise
+    from sketchscope.report.summary import Findings, Scored, format_summary, read_training, summarise
     from sketchscope.run import cost
 
     inputs, params = snakemake.input, snakemake.params
@@ -21,6 +21,7 @@ def main(snakemake):
         shapes=pd.read_csv(inputs.shapes, index_col="measure"),
         costs=cost.sum_costs(params.benchmarks, params.logs),
         held_out=all(row.split != "both" for row in read_manifest(inputs.manifest)),
+        training=read_training(inputs.get("training"), params.checkpoint),
     )
     result = summarise(snakemake.wildcards.organism, params.scale, scored, findings)
     write_json(snakemake.output[0], result)

@@ -9,7 +9,6 @@ def main(snakemake, device):
     from sketchscope.config import auto
     from sketchscope.diffusion.generate import make_generator
     from sketchscope.diffusion.model_file import load_network
-    from sketchscope.diffusion.noise import hash_name
     from sketchscope.diffusion.samplers import Sampler
     from sketchscope.diffusion.tiling import Tiling
     from sketchscope.evaluation import start_sweep
@@ -18,15 +17,16 @@ def main(snakemake, device):
     from sketchscope.sequences import spread_out
     from sketchscope.sketches import depth
     from sketchscope.stains import STAINS
+    from sketchscope.streams import stream_key
 
-    params, inputs = snakemake.params, snakemake.input
+    params, inputs, organism = snakemake.params, snakemake.input, snakemake.wildcards.organism
     torch.set_num_threads(snakemake.threads)
     rows = spread_out(manifest.select_typical(manifest.read_manifest(inputs.manifest)), params.settings["images"])
     stain, voxel_size = STAINS[params.stain], rows[0].voxel_size
     sketch = stain.sketch(sigma=None, **auto.fill_auto(params.sketch, [inputs.depth]))
     measured = depth.read_measured(inputs.cells, sketch.decay_um)
-    key = [params.seed, hash_name(snakemake.wildcards.organism)]
-    draw = start_sweep.Drawing(stain.draw, sketch, measured, voxel_size, key)
+    drawing_key = stream_key(params.seed, organism, "sweep sketches")
+    draw = start_sweep.Drawing(stain.draw, sketch, measured, voxel_size, drawing_key)
     pairs = ((manifest.load_normalised(row, inputs.images), manifest.load_image(row, inputs.rough)) for row in rows)
     examples = [start_sweep.cut_example(*pair, 2 * np.array(params.tiles["tile_shape"])) for pair in pairs]
     network, alpha_bar = load_network(inputs.model)
@@ -36,6 +36,7 @@ def main(snakemake, device):
         sampler = Sampler("dpm-solver++", t_start, params.settings["steps"], eta=0.0)
         return make_generator(network, alpha_bar, device, sampler, tiling)
 
+    key = stream_key(params.seed, organism, "sweep noise")
     grid = start_sweep.Grid(params.t_starts, params.sigmas)
     sweep = start_sweep.sweep(
         examples, draw, generator_from, alpha_bar, voxel_size, grid, key=key, touching=stain.touching

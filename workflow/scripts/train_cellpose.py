@@ -12,6 +12,7 @@ def main(snakemake, device):
     from sketchscope.io.images import pair_images, read_image
     from sketchscope.labels import drop_labels
     from sketchscope.segmentation import cellpose
+    from sketchscope.streams import stream_key, stream_seed
 
     inputs, params = snakemake.input, snakemake.params
     voxel_size = manifest.read_manifest(inputs.manifest)[0].voxel_size
@@ -28,7 +29,7 @@ def main(snakemake, device):
         labels,
         cellpose.Training(**params.settings),
         pixel_diameter=params.cell_diameter / voxel_size[-1],
-        seed=params.seed,
+        seed=stream_seed(stream_key(params.seed, snakemake.wildcards.organism, "cellpose")),
         device=device,
     )
     with atomic_path(snakemake.output.losses) as temporary:

@@ -20,13 +20,16 @@ def main(snakemake, device):
     from sketchscope.io.atomic import write_json
     from sketchscope.report import pictures, style
     from sketchscope.run import devices, distributed
+    from sketchscope.streams import stream_key, stream_seed
 
     settings, seed, output = snakemake.params.settings, snakemake.params.seed, snakemake.output
+    inputs, organism = snakemake.input, snakemake.wildcards.organism
+    key_of = partial(stream_key, seed, organism)
     dtype = devices.choose_precision(settings["precision"], device)
     torch.set_num_threads(snakemake.threads)
-    torch.manual_seed(seed)
-    rows = manifest.select_training(manifest.read_manifest(snakemake.input.manifest))
-    images = [patches.open_training_image(row, snakemake.input.images, seed) for row in rows]
+    torch.manual_seed(stream_seed(key_of("weights")))
+    rows = manifest.select_training(manifest.read_manifest(inputs.manifest))
+    images = patches.open_training_images(rows, inputs.images, key_of("foreground"))
     shape, batch_size, voxel_size = settings["patch_shape"], settings["batch_size"], rows[0].voxel_size
     draw_batch = partial(patches.draw_patches, images, shape, batch_size, settings["foreground_fraction"])
     alpha_bar = schedule.cosine_alpha_bar(settings["timesteps"])
@@ -37,21 +40,24 @@ def main(snakemake, device):
     def report(losses):
         write_losses(output.loss, losses)
         samples = generate.sample_from_noise(
-            average, alpha_bar, shape, count=SAMPLES, steps=SAMPLE_STEPS, seed=seed, dtype=dtype
+            average, alpha_bar, shape, count=SAMPLES, steps=SAMPLE_STEPS, key=key_of("samples"), dtype=dtype
         )
         style.save(pictures.plot_samples(samples, voxel_size), output.samples)
 
     # without what changes no weight (the intervals, the device): an interrupted training goes on after such a change
-    made_from = {"settings": settings, "seed": seed, "manifest": Path(snakemake.input.manifest).read_text()}
+    made_from = {"settings": settings, "seed": seed, "organism": organism}
+    made_from["manifest"] = Path(inputs.manifest).read_text()
     checkpoint = Checkpoint(Path(output.model).with_name("checkpoint.pt"), made_from)
-    keys = ("steps", "seconds", "learning_rate", "ema_decay", "gradient_clip")
+    keys = ("steps", "learning_rate", "ema_decay", "gradient_clip")
     with distributed.join_team(device) as team, note_stop() as stop:
         team.check_batch(batch_size)
         record = training.train(
             training.make_trainer(network, average, settings["learning_rate"], device, dtype),
             draw_batch,
             alpha_bar,
-            training.TrainingSettings(**{key: settings[key] for key in keys}, seed=seed, dtype=dtype),
+            training.TrainingSettings(
+                **{key: settings[key] for key in keys}, seed=seed, organism=organism, dtype=dtype
+            ),
             intervals=training.Intervals(snakemake.resources.report_every, snakemake.resources.checkpoint_seconds),
             checkpoint=checkpoint,
             report=report,
@@ -60,8 +66,11 @@ def main(snakemake, device):
         )
     if team.rank > 0:
         return
+    description |= {"steps": record["steps"], "steps_wanted": settings["steps"]}
+    several = f", {team.size} processes" if team.size > 1 else ""
+    record |= {"device": devices.describe_device(device) + several, "arithmetic": str(dtype).removeprefix("torch.")}
+    write_json(output.record, record | {"settings": settings})
     model_file.save_model(output.model, average, description)
-    write_json(output.record, record | {"settings": settings, "device": devices.describe_device(device)})
     checkpoint.path.unlink(missing_ok=True)
     print(json.dumps(record))
 

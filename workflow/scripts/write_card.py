@@ -15,6 +15,7 @@ def main(snakemake):
     found = [inputs.choice, inputs.depth]
     chosen = {name: fill_auto(params.settings[name], found) for name in ("generation", "sketch")}
     organism, settings = snakemake.wildcards.organism, params.settings | chosen
+    training = summary.read_training(inputs.get("training"), settings["diffusion"]["checkpoint"])
     root, rows = Path(outputs.card).parent, manifest.read_manifest(inputs.manifest)
     card.link_folders(inputs.masks, outputs.masks)
     table = card.tabulate_pairs(root)
@@ -28,6 +29,7 @@ def main(snakemake):
         "facts": facts,
         "source": params.source,
         "settings": settings,
+        "training": templates.describe_training(training),
         "scale": params.scale,
         "seed": params.seed,
         "versions": summary.collect_all_versions(),

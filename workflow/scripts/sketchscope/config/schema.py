@@ -132,7 +132,9 @@ def _describe_error(error: jsonschema.ValidationError, prefix: str) -> str:
     if not _is_known_key(error):
         known = error.schema["properties"]
         name = next(name for name in error.instance if name not in known)
-        return f"{f'{key}.{name}'.lstrip('.')}: unknown key; {suggest(name, known)}"
+        removed = error.schema.get("removed", {}).get(name)
+        hint = f"no longer a key; {removed}" if removed else f"unknown key; {suggest(name, known)}"
+        return f"{f'{key}.{name}'.lstrip('.')}: {hint}"
     found, allowed = describe_value(error.instance), describe_allowed(error.schema)
     return f"{key}: found {found}; allowed is {allowed}{_suggest_number(error.instance, error.schema)}"
 

@@ -21,7 +21,7 @@ from .unet import UNet
 
 SPACING = 3.0  # power by which the steps lie closer together near the clean image, see `respace`; found by measurement
 
-START, REVERSE, FIXED = 0, 1, 2  # purposes of noise: each has a random stream of its own
+START, REVERSE, FIXED = 0, 1, 2  # kinds of noise: each has a random stream of its own
 
 
 class VolumeGenerator(NamedTuple):
@@ -118,7 +118,7 @@ def generate_volume(
     sketch : float32 array (Z, Y, X) or (Y, X)
         In [-1, 1]; of any size.
     key : sequence of int
-        Seed, organism and volume: together with the voxel's position they fix all noise.
+        That of the stream, and the volume: together with the voxel's position they fix all noise.
     origin : sequence of int, optional
         Position of the sketch's first voxel in the whole volume, for the noise; by default the sketch is the whole.
     report : callable
@@ -145,8 +145,8 @@ def generate_volume(
     size = tiling.batch_size or find_batch_size(network, network.in_channels, tiling.tile_shape, device, dtype)
     batches, steps = Batches(size), schedule.timesteps.tolist()
 
-    def draw_noise(purpose: int, step: int) -> torch.Tensor:
-        return to_device(draw_voxel_noise([*key, purpose, step], start, shape), device)
+    def draw_noise(kind: int, step: int) -> torch.Tensor:
+        return to_device(draw_voxel_noise([*key, kind, step], start, shape), device)
 
     def predict(x_t: torch.Tensor, t: int) -> torch.Tensor:
         def report_step(share: float) -> None:
@@ -234,7 +234,14 @@ def enlarge_shape(shape: Sequence[int], tile_shape: Sequence[int]) -> tuple[int,
 
 @torch.no_grad()
 def sample_from_noise(
-    network: UNet, alpha_bar: np.ndarray, shape: Sequence[int], *, count: int, steps: int, seed: int, dtype: torch.dtype
+    network: UNet,
+    alpha_bar: np.ndarray,
+    shape: Sequence[int],
+    *,
+    count: int,
+    steps: int,
+    key: Sequence[int],
+    dtype: torch.dtype,
 ) -> np.ndarray:
     """Make images from pure noise, to see what the network has learnt.
 
@@ -247,8 +254,10 @@ def sample_from_noise(
         The schedule that it was trained with.
     shape : sequence of int
         Voxels of an image, (Z, Y, X) or (Y, X).
-    count, steps, seed : int
-        Number of images, number of steps (at most T), seed of the noise.
+    count, steps : int
+        Number of images, number of steps (at most T).
+    key : sequence of int
+        Of the noise.
     dtype : torch.dtype
         Precision of the network's arithmetic.
 
@@ -259,7 +268,7 @@ def sample_from_noise(
     """
     device = next(network.parameters()).device
     schedule = respace(alpha_bar, len(alpha_bar) - 1, min(steps, len(alpha_bar) - 1))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(key)
 
     def draw_noise() -> torch.Tensor:
         return torch.from_numpy(rng.standard_normal((count, 1, *shape), np.float32)).to(device)

@@ -43,7 +43,15 @@ def load_network(path: PathLike) -> tuple[Denoiser, np.ndarray]:
 
 
 def save_model(path: PathLike, network: UNet, description: dict) -> None:
-    """Write weights and their description (architecture, timesteps, patch_shape, voxel_size) as safetensors."""
+    """Write weights and their description as safetensors.
+
+    Parameters
+    ----------
+    path : path
+    network : UNet
+    description : dict
+        architecture, timesteps, patch_shape, voxel_size; steps of the training that are done, and steps_wanted.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={"sketchscope": json.dumps(description)})
@@ -55,7 +63,7 @@ def load_model(path: PathLike) -> tuple[UNet, dict]:
     Raises
     ------
     InputError
-        If the file is missing, damaged or holds something else.
+        If the file is missing, damaged or holds something else, or if the training was not finished.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -67,4 +75,15 @@ def load_model(path: PathLike) -> tuple[UNet, dict]:
         raise InputError(f"{path}: is not a diffusion model of this workflow ({error})") from error
     except Exception as error:  # safetensors raises an exception of its own for damaged files
         raise InputError(f"{path}: cannot be read, it may be truncated ({error})") from error
+    _check_finished(path, description)
     return network.eval(), description
+
+
+def _check_finished(path: PathLike, description: dict) -> None:
+    """Refuse the model of a training that was not finished, or that does not say so."""
+    done, wanted = (description.get(name, "unknown") for name in ("steps", "steps_wanted"))
+    if done == "unknown" or done != wanted:
+        raise InputError(
+            f"{path}: steps of its training: {done} of {wanted}, and a model is not used before all are done; "
+            "train it to the end with snakemake --forcerun train_diffusion"
+        )

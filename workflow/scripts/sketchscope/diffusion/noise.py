@@ -1,17 +1,11 @@
 """Gaussian noise that belongs to the voxel: the same for every tile, batch or job that asks for it."""
 
 import itertools
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
 NOISE_BLOCK = 64  # voxels along each axis that share one random generator; part of every result, never to be changed
-
-
-def hash_name(name: str) -> int:
-    """Return a number for a name, the same on every machine and in every run (unlike `hash`)."""
-    return zlib.crc32(name.encode())
 
 
 def draw_voxel_noise(key: Sequence[int], origin: Sequence[int], shape: Sequence[int]) -> np.ndarray:
@@ -20,7 +14,7 @@ def draw_voxel_noise(key: Sequence[int], origin: Sequence[int], shape: Sequence[
     Parameters
     ----------
     key : sequence of non-negative int
-        What the noise is for: seed, organism, volume, purpose, step.
+        What the noise is for: that of a stream (`streams.stream_key`), volume, kind and step.
     origin : sequence of non-negative int
         Global position of the region's first voxel.
     shape : sequence of int

@@ -36,18 +36,19 @@ class TrainingImage(NamedTuple):
     foreground: np.ndarray
 
 
-def open_training_image(row: ManifestRow, folder: PathLike, seed: int) -> TrainingImage:
-    """Open one image; its voxels stay on disk until a patch needs them."""
-    intensities = map_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
-    points = find_foreground(np.clip(intensities, row.low, row.high), seed)
-    return TrainingImage(intensities, row.low, row.high, row.gamma, points)
+def open_training_images(rows: Sequence[ManifestRow], folder: PathLike, key: Sequence[int]) -> list[TrainingImage]:
+    """Open images; their voxels stay on disk until a patch needs them."""
+    return [_open_training_image(row, folder, [*key, number]) for number, row in enumerate(rows)]
 
 
-def find_foreground(image: np.ndarray, seed: int) -> np.ndarray:
-    """Return positions (P, ndim) of at most `MAX_POINTS` voxels brighter than Otsu's threshold."""
+def find_foreground(image: np.ndarray, key: Sequence[int]) -> np.ndarray:
+    """Return positions (P, ndim) of at most `MAX_POINTS` voxels brighter than Otsu's threshold.
+
+    The key is that of the random choice where there are more.
+    """
     points = np.argwhere(image > threshold_otsu(image))
     if len(points) > MAX_POINTS:
-        points = np.random.default_rng(seed).choice(points, MAX_POINTS, replace=False)
+        points = np.random.default_rng(key).choice(points, MAX_POINTS, replace=False)
     return points
 
 
@@ -111,3 +112,9 @@ def _choose_corner(
         return rng.integers(0, room + 1)
     centre = image.foreground[rng.integers(len(image.foreground))]
     return np.clip(centre - np.asarray(shape) // 2, 0, room)
+
+
+def _open_training_image(row: ManifestRow, folder: PathLike, key: Sequence[int]) -> TrainingImage:
+    intensities = map_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
+    points = find_foreground(np.clip(intensities, row.low, row.high), key)
+    return TrainingImage(intensities, row.low, row.high, row.gamma, points)

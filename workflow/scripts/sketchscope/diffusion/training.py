@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..run.devices import autocast
 from ..run.distributed import Team
 from ..run.job import Stopped
+from ..streams import stream_key, stream_seed
 from .checkpoint import Checkpoint
 from .schedule import q_sample
 from .unet import UNet, choose_kernels, choose_strides
@@ -30,9 +31,7 @@ class TrainingSettings(NamedTuple):
     Attributes
     ----------
     steps : int
-        Budget of steps, over all attempts.
-    seconds : float or None
-        Budget of time, over all attempts; None sets no limit.
+        Of the whole training, over all attempts.
     learning_rate : float
         Its peak.
     ema_decay : float
@@ -40,17 +39,23 @@ class TrainingSettings(NamedTuple):
     gradient_clip : float
         Largest norm of the gradient.
     seed : int
+    organism : str
+        Its name; with the seed it fixes all random numbers.
     dtype : torch.dtype
         Precision of the network's arithmetic.
     """
 
     steps: int
-    seconds: float | None
     learning_rate: float
     ema_decay: float
     gradient_clip: float
     seed: int
+    organism: str
     dtype: torch.dtype
+
+    def get_key(self, purpose: str, step: int) -> list[int]:
+        """Return the key of what is drawn for a purpose in a step."""
+        return [*stream_key(self.seed, self.organism, purpose), step]
 
 
 class Intervals(NamedTuple):
@@ -216,7 +221,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     team: Team = ALONE,
 ) -> dict:
-    """Train until the budget of steps or seconds is used up, whichever comes first.
+    """Train for all steps; nothing else ends a training, and one that is stopped returns nothing.
 
     Parameters
     ----------
@@ -240,7 +245,7 @@ def train(
     Returns
     -------
     dict
-        steps, seconds and ended_by ('steps' or 'seconds').
+        steps, and the seconds that they took over all attempts.
 
     Raises
     ------
@@ -249,35 +254,34 @@ def train(
     """
     progress = resume(trainer, checkpoint)
     coefficients, model = torch.from_numpy(alpha_bar), team.wrap(trainer.network)
-    steps, limit = settings.steps, math.inf if settings.seconds is None else settings.seconds
 
     def save() -> None:
         if team.rank == 0:
             checkpoint.save(trainer.get_state() | progress.get_state())
 
     saved = time.monotonic()
-    while progress.step < steps and not team.agree(stop() or progress.seconds >= limit):
-        x_0 = torch.from_numpy(draw_batch(np.random.default_rng([settings.seed, progress.step]), team.share))
+    while progress.step < settings.steps:
+        if team.agree(stop()):
+            save()
+            raise Stopped(f"at step {progress.step}; the checkpoint is saved, the next attempt goes on from there")
+        rng = np.random.default_rng(settings.get_key("patches", progress.step))
+        x_0 = torch.from_numpy(draw_batch(rng, team.share))
         x_0 = x_0.to(trainer.device, non_blocking=True)
         progress.recent.append(train_step(trainer, model, x_0, coefficients, settings, step=progress.step, team=team))
         progress.step += 1
-        if progress.step % intervals.report_every == 0 and progress.step < steps:
+        if progress.step % intervals.report_every == 0 and progress.step < settings.steps:
             progress.add_row(settings)
             if team.rank == 0:
                 report(progress.losses)
         if time.monotonic() - saved > intervals.checkpoint_seconds:
             save()
             saved = time.monotonic()
-    if progress.step < steps and team.agree(stop()):
-        save()
-        raise Stopped(f"at step {progress.step}; the checkpoint is saved, the next attempt goes on from there")
     seconds = progress.seconds
     if progress.recent:
         progress.add_row(settings)
     if team.rank == 0:
         report(progress.losses)  # also if a resumed training has nothing left to do: its outputs may be gone
-    ended_by = "steps" if progress.step == steps else "seconds"
-    return {"steps": progress.step, "seconds": round(seconds, 1), "ended_by": ended_by}
+    return {"steps": progress.step, "seconds": round(seconds, 1)}
 
 
 def resume(trainer: Trainer, checkpoint: Checkpoint) -> Progress:
@@ -321,7 +325,7 @@ def train_step(
     tensor ()
         The loss, a mean over all processes.
     """
-    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([settings.seed, step]).generate_state(1)[0]))
+    generator = torch.Generator().manual_seed(stream_seed(settings.get_key("training noise", step)))
     for group in trainer.optimizer.param_groups:
         group["lr"] = learning_rate_at(step, settings.steps, settings.learning_rate)
     shape = (len(x_0) * team.size, *x_0.shape[1:])

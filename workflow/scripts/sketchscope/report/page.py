@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..io.atomic import PathLike
 from .style import name_model
 from .summary import list_models
-from .templates import fill
+from .templates import fill, format_duration
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PAGE_SCALE = 96 / 160  # page pixels per figure pixel; it makes letters in figures about as large as the text
@@ -132,17 +132,6 @@ def list_costs(summary: Mapping[str, Any]) -> list[RuleCost]:
     """List what each rule took, the slowest first."""
     seconds = sorted(summary["seconds"].items(), key=lambda item: -item[1])
     return [RuleCost(rule, summary["jobs"][rule], value, summary["peak_memory_mb"][rule]) for rule, value in seconds]
-
-
-def format_duration(seconds: float) -> str:
-    """Write a time in seconds for people.
-
-    >>> format_duration(42.4), format_duration(654), format_duration(86399)
-    ('42 s', '10 min 54 s', '23 h 59 min')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def render(

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -9,8 +10,10 @@ import pandas as pd
 from .. import TRAINED, __version__
 from ..errors import InputError
 from ..evaluation.comparison import explain
+from ..io.atomic import PathLike, read_json
 from ..run.cost import Cost, tabulate_costs
 from ..run.job import collect_versions
+from .templates import describe_training
 
 SCORES = ("pq", "sq", "rq", "det", "n_splits", "n_merges", "size_ratio", "seg", "iou_median")
 TITLES = {"ap_mean": "AP", "seg": "SEG", "det": "DET", "pq": "PQ", "iou_median": "median IoU"}
@@ -48,6 +51,8 @@ class Findings(NamedTuple):
     """What each rule took, from `cost.sum_costs`."""
     held_out: bool
     """Whether no scored image was trained on."""
+    training: dict[str, Any]
+    """Of the diffusion model, from `read_training`."""
 
 
 def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> dict[str, Any]:
@@ -72,9 +77,31 @@ def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> 
         "fidelity": findings.fidelity,
         "audit": findings.audit.to_dict("index"),
         "shapes": findings.shapes[list(SHAPE_COLUMNS)].to_dict("index"),
+        "training": findings.training | {"sentence": describe_training(findings.training)},
         **tabulate_costs(findings.costs),
         "versions": collect_all_versions(),
     }
+
+
+def read_training(record: PathLike | None, checkpoint: str | None) -> dict[str, Any]:
+    """Read what the training of the diffusion model took.
+
+    Parameters
+    ----------
+    record : path or None
+        The training.json of the training; None if nothing was trained.
+    checkpoint : str or None
+        File of the published network that took its place.
+
+    Returns
+    -------
+    dict
+        steps, seconds, device and arithmetic, or published: the name of that file; see `templates.describe_training`.
+    """
+    if record is None:
+        return {"published": Path(str(checkpoint)).name}
+    found = read_json(record)
+    return {key: found[key] for key in ("steps", "seconds", "device", "arithmetic")}
 
 
 def measure_spread(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -111,6 +138,7 @@ def format_summary(summary: dict[str, Any]) -> str:
     lines += _align(_tabulate_scores(summary))
     lines += [f"{model}: not fetched ({reason})" for model, reason in summary["not_available"].items()]
     lines += [comparison["sentence"] for comparison in summary["comparisons"]]
+    lines += [f"diffusion model: {summary['training']['sentence']}"]
     seconds = summary["seconds"]
     if seconds:
         slowest = sorted(seconds.items(), key=lambda item: -item[1])

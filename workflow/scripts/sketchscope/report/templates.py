@@ -52,6 +52,36 @@ def format_number(value: float | None, digits: int = 0) -> str:
     return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")
 
 
+def format_duration(seconds: float) -> str:
+    """Write a time in seconds for people.
+
+    >>> format_duration(42.4), format_duration(654), format_duration(86399)
+    ('42 s', '10 min 54 s', '23 h 59 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def describe_training(training: Mapping[str, Any]) -> str:
+    """Say what a diffusion model was trained with, or that it was not trained here.
+
+    Parameters
+    ----------
+    training : mapping
+        steps, seconds, device and arithmetic of the training; or published, the name of the published network's file.
+
+    >>> describe_training({"steps": 2500, "seconds": 372.4, "device": "cuda (NVIDIA H100)", "arithmetic": "bfloat16"})
+    '2,500 steps in 6 min 12 s on cuda (NVIDIA H100), bfloat16'
+    >>> describe_training({"published": "epoch=9.ckpt"})
+    'not trained in this run: a published network, epoch=9.ckpt'
+    """
+    if "published" in training:
+        return f"not trained in this run: a published network, {training['published']}"
+    steps, time = format_number(training["steps"]), format_duration(training["seconds"])
+    return f"{steps} steps in {time} on {training['device']}, {training['arithmetic']}"
+
+
 def capitalise(text: str) -> str:
     """Make the first letter of a text a capital, and leave the others as they are.
 

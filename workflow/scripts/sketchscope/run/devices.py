@@ -1,7 +1,9 @@
 """Which device computes, and in which precision."""
 
 import platform
+import re
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ import torch
 from ..errors import InputError
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+CPU_INFO = Path("/proc/cpuinfo")  # of Linux
 
 
 def choose_device(device: str) -> torch.device:
@@ -31,8 +34,10 @@ def choose_device(device: str) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """Name a device for people: 'cpu', or 'cuda (NVIDIA H100 80GB HBM3)'."""
-    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+    """Name a device for people: 'cuda (NVIDIA H100 80GB HBM3)', or 'cpu (AMD EPYC 7763, not fast at bf16)'."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({_name_cpu()}, {'' if _has_fast_bf16(device) else 'not '}fast at bf16)"
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
@@ -51,6 +56,12 @@ def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
     """Copy an array to a device; to a GPU from pinned memory and without waiting."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def _name_cpu() -> str:
+    """Name the model of the CPU, or at least its kind, such as x86_64."""
+    found = re.search(r"^model name\s*:\s*(.+)$", CPU_INFO.read_text(), re.MULTILINE) if CPU_INFO.exists() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def _has_fast_bf16(device: torch.device) -> bool:
