@@ -21,6 +21,7 @@ def main(snakemake):
         shapes=pd.read_csv(inputs.shapes, index_col="measure"),
         costs=cost.sum_costs(params.benchmarks, params.logs),
         held_out=all(row.split != "both" for row in read_manifest(inputs.manifest)),
+        groups=read_json(inputs.groups),
     )
     result = summarise(snakemake.wildcards.organism, params.scale, scored, findings)
     write_json(snakemake.output[0], result)
