@@ -30,6 +30,8 @@ def main(snakemake):
     print(f"{len(rows)} images in {findings['n_groups']} groups, {labelled} of them with labels")
     for warning in findings["warnings"]:
         print(f"warning: {warning}")
+    for note in findings["notes"]:
+        print(note)
 
 
 with job(snakemake.log[0]):

@@ -96,7 +96,7 @@ def compare_pair(
         "margin": margin,
         **{f"quality_{model}": _average(units[f"quality_{model}"]) for model in "ab"},
         **numbers,
-        "interval": "95 %, Student's t over units" if len(units) > 1 else "the two halves of one movie or specimen",
+        "interval": _name_interval(len(units), numbers),
         **_compare_scores(models, groups),
         **estimate_shift(differences),
         **compare_cells(iou_a, iou_b),
@@ -186,6 +186,13 @@ def correct_family(table: pd.DataFrame) -> pd.DataFrame:
     table[corrected.columns] = corrected
     decided = table[["n_units", "difference", *corrected.columns]].itertuples(index=False)
     return table.assign(verdict=[decide(*numbers) for numbers in decided])
+
+
+def _name_interval(n_units: int, numbers: Numbers) -> str | None:
+    """Say what difference_low and difference_high are."""
+    if numbers["difference_low"] is None:
+        return None
+    return "95 %, Student's t over units" if n_units > 1 else "the two halves of one movie or specimen"
 
 
 def _compare_scores(models: tuple[Segmented, Segmented], groups: Mapping[str, str]) -> Numbers:

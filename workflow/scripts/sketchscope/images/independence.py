@@ -14,7 +14,7 @@ from .manifest import ManifestRow, load_image, select_held_out
 
 LOOKED_AT = 24  # images of a series that are read to measure how far they resemble each other
 BLOCKS = 32  # along each axis, to which images are averaged for that
-CLEARLY = 0.2  # by which neighbours correlate more than images far apart, where they are frames of one movie
+CLEARLY = 0.3  # by which neighbours correlate more than images far apart, where they are frames of one movie
 NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 
 Load = Callable[[ManifestRow], np.ndarray]
@@ -36,7 +36,8 @@ def examine_groups(rows: Sequence[ManifestRow], folder: PathLike) -> dict[str, A
         n_groups, of all images; n_test_groups; shared_groups, those with training and with test images; train_test,
         the correlation of the two images nearest to each other of which one is a training image and one a test image
         of such a group; neighbours and apart, the correlations of `correlate_series` for numbered files that count as
-        independent; warnings, one sentence for each finding. None where nothing was measured.
+        independent; warnings, one sentence for each finding; notes, such as one on numbered files that do not look
+        like a movie. None where nothing was measured.
     """
 
     def load(row: ManifestRow) -> np.ndarray:
@@ -46,7 +47,8 @@ def examine_groups(rows: Sequence[ManifestRow], folder: PathLike) -> dict[str, A
     train_test = _correlate_nearest(rows, shared[0], load) if shared else None
     neighbours, apart = correlate_series(series, load)
     warnings = [_warn_shared(shared, train_test)] if shared else []
-    warnings += [_warn_series(series, neighbours, apart)] if series else []
+    unlike = neighbours is not None and apart is not None and neighbours - apart <= CLEARLY
+    told = [_describe_series(series, neighbours, apart)] if series else []
     return {
         "n_groups": len({row.unit for row in rows}),
         "n_test_groups": len({row.unit for row in select_held_out(rows)}),
@@ -54,7 +56,8 @@ def examine_groups(rows: Sequence[ManifestRow], folder: PathLike) -> dict[str, A
         "train_test": train_test,
         "neighbours": neighbours,
         "apart": apart,
-        "warnings": warnings,
+        "warnings": warnings + ([] if unlike else told),
+        "notes": told if unlike else [],
     }
 
 
@@ -132,7 +135,7 @@ def _warn_shared(shared: Sequence[str], train_test: float | None) -> str:
     return f"{said}; a training image and the test image next to it correlate at {train_test:.2f}"
 
 
-def _warn_series(series: Sequence[ManifestRow], neighbours: float | None, apart: float | None) -> str:
+def _describe_series(series: Sequence[ManifestRow], neighbours: float | None, apart: float | None) -> str:
     first, last = Path(series[0].source).name, Path(series[-1].source).name
     files = f"{len(series)} files ({first} to {last}) are numbered like the frames of one movie"
     counted = "each counts as independent; if they share a movie or specimen, set groups"
