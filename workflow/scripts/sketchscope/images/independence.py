@@ -15,7 +15,7 @@ from .manifest import ManifestRow, load_image, select_held_out
 LOOKED_AT = 24  # images of a series that are read to measure how far they resemble each other
 BLOCKS = 32  # along each axis, to which images are averaged for that
 CLEARLY = 0.3  # by which neighbours correlate more than images far apart, where they are frames of one movie
-NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
+NUMBER = re.compile(r"\d+")
 
 Load = Callable[[ManifestRow], np.ndarray]
 
@@ -80,9 +80,9 @@ def find_series(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
     found: dict[tuple, dict[int, ManifestRow]] = defaultdict(dict)
     for row in rows:
         path = Path(row.source)
-        match = NUMBERED.fullmatch(path.stem)
-        if match and row.unit == row.source:
-            found[path.parent, match[1], match[3]][int(match[2])] = row
+        for match in NUMBER.finditer(path.stem) if row.unit == row.source else ():
+            around = path.stem[: match.start()], path.stem[match.end() :]
+            found[path.parent, *around][int(match[0])] = row
     series = [members for members in found.values() if max(members) - min(members) == len(members) - 1 >= 2]
     longest = max(series, key=len, default={})
     return [longest[number] for number in sorted(longest)]
