@@ -33,7 +33,7 @@ def choose_quantity(images: Sequence[Mapping[str, Any]]) -> str:
         PQ, the panoptic quality, which counts false cells; or SEG where in no image all cells are annotated, so that
         nobody knows which predicted cells are false.
     """
-    return SEG if images and not any("iou_sum" in image for image in images) else PANOPTIC
+    return SEG if images and all("plane" in image for image in images) else PANOPTIC
 
 
 def pair_terms(a: Segmented, b: Segmented, groups: Mapping[str, str], names: Sequence[str]) -> pd.DataFrame:
@@ -129,7 +129,7 @@ def compare_halves(values: np.ndarray) -> tuple[float | None, float | None]:
 
 def pool_precision(images: Sequence[Mapping[str, Any]], groups: Mapping[str, str]) -> pd.Series:
     """Compute the average precision of each unit, the mean over IoU thresholds from 0.5 to 0.95, by group."""
-    complete = [image for image in images if "iou_sum" in image]
+    complete = [image for image in images if "plane" not in image]
     table = pd.DataFrame([image["found_by_iou"] for image in complete], dtype=float)
     cells = pd.Series([image["n_reference"] + image["n_predicted"] for image in complete], dtype=float)
     units = [groups[image["image"]] for image in complete]
@@ -153,7 +153,7 @@ def _sum_terms(images: Sequence[Mapping[str, Any]], quantity: str) -> pd.DataFra
         rows = [
             (image["image"], image["iou_sum"], (image["n_reference"] + image["n_predicted"]) / 2)
             for image in images
-            if "iou_sum" in image
+            if "plane" not in image
         ]
     else:
         rows = [(image["image"], image["n_reference"] * (image["seg"] or 0), image["n_reference"]) for image in images]
