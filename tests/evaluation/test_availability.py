@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from reporting import TEXTS, settings_of
+from reporting import GROUPS, TEXTS, settings_of
 from running import run_script
 from sketchscope import TRAINED
 from sketchscope.config.views import effective_settings
 from sketchscope.evaluation.availability import read_reason, split_available, write_reason
 from sketchscope.images.manifest import ManifestRow, write_manifest
+from sketchscope.io.atomic import write_json
 from sketchscope.io.images import write_image
 
 MODELS = [TRAINED, "classical", "cyto3"]
@@ -36,7 +37,7 @@ def write_run(folder):
     for name in ("0000", "0001", "0002"):
         numbers = {"voxel_size": (0.5, 0.5), "low": 0.0, "high": 200.0, "gamma": 1.0, "labelled": True}
         split = "train" if name == "0000" else "test"
-        rows.append(ManifestRow(name, split, "a.tif", 0, (48, 48), "uint16", **numbers))
+        rows.append(ManifestRow(name, split, f"{name}.tif", 0, (48, 48), "uint16", **numbers))
         labels = np.zeros((48, 48), np.uint16)
         labels[5:20, 5:20], labels[25:40, 25:45] = 1, 2
         poor = np.where(labels == 2, 0, labels)
@@ -79,7 +80,7 @@ def score_and_compare(folder, models):
     run_script(
         "compare_models",
         folder,
-        inputs=scored,
+        inputs=scored | {"manifest": folder / "manifest.csv"},
         outputs={"table": folder / "statistics.csv"},
         params={"models": models, "margin": 0.05, "seed": 1},
     )
@@ -98,6 +99,7 @@ PLURALS = {"ious": "iou.csv", "scores": "scores.json"}
 
 def summarise_and_report(folder, models):
     (folder / "choice.json").write_text('{"t_start": 300, "sigma": 0.5, "psnr": 21.5, "zncc": 0.8}')
+    write_json(folder / "groups.json", GROUPS)
     audit = pd.DataFrame({"cells": [9], "measured": [8], "lost": [1]}, index=["synthetic"])
     audit.to_csv(folder / "audit.csv", index_label="labels")
     shapes = ("synthetic_median", "real_median", "ks", "wasserstein", "relative")
@@ -107,7 +109,8 @@ def summarise_and_report(folder, models):
     run_script(
         "summarise_organism",
         folder,
-        inputs=named | {"scores": scores, "choice": folder / "choice.json", "replicates": []},
+        inputs=named
+        | {"scores": scores, "groups": folder / "groups.json", "choice": folder / "choice.json", "replicates": []},
         outputs={"summary": folder / "summary.json"},
         params={
             **{"models": models, "scale": "demo", "checkpoint": "models/epoch=9.ckpt"},

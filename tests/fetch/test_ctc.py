@@ -50,6 +50,7 @@ def test_ctc(server, serve_ctc, tmp_path, digits):
     assert record["sha256"][masks[1]] == sha256(b"silver 10")
     assert {key: record[key] for key in COMMON} == COMMON
     assert record["truth"] == "silver"
+    assert record["groups"] == ["01"] * 3 + ["02"] * 3
     assert record["source"] == f"https://data.celltrackingchallenge.net/training-datasets/{name}.zip"
     assert names(output.parent) == sorted([*frames, *masks, f"{name}.zip", "dataset.json"])
 

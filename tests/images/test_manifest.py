@@ -31,6 +31,7 @@ def row(name="0000", split="train", shape=(24, 32), **fields):
         "high": 41000.0,
         "gamma": 0.5,
         "labelled": False,
+        "group": "movie, one",
     }
     return ManifestRow(**(values | fields))
 
@@ -40,8 +41,13 @@ def test_table_is_read_back_as_it_was_written(tmp_path):
     write_manifest(tmp_path / "manifest.csv", rows)
     assert read_manifest(tmp_path / "manifest.csv") == rows
     lines = (tmp_path / "manifest.csv").read_text().splitlines()
-    assert lines[0] == "image,split,source,frame,shape,dtype,voxel_size,low,high,gamma,labelled"
+    assert lines[0] == "image,split,source,frame,shape,dtype,voxel_size,low,high,gamma,labelled,group"
     assert '"a, b.tif",3,24x32,uint16,' in lines[1]
+
+
+def test_the_group_of_an_image_is_its_file_unless_another_is_named():
+    assert row().unit == "movie, one"
+    assert row(group="").unit == "a, b.tif"
 
 
 def test_missing_or_foreign_table_is_refused(tmp_path):

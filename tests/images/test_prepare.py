@@ -335,9 +335,10 @@ def run_script(folder, inputs, params):
         "percentiles": [0.1, 99.9],
         "gamma": 1.0,
         "min_shape": [16, 16],
+        "groups": None,
     }
     outputs = {name: str(folder / "results" / name) for name in ("images", "labels")}
-    outputs["manifest"] = str(folder / "results" / "manifest.csv")
+    outputs |= {"manifest": str(folder / "results/manifest.csv"), "groups": str(folder / "results/groups.json")}
     running.run_script("prepare_images", folder, inputs=inputs, outputs=outputs, params=settings | params)
 
 
@@ -348,7 +349,7 @@ def test_script_with_the_users_files(tmp_path):
     run_script(tmp_path, {"images": paths, "labels": truth}, params)
     rows = read_manifest(tmp_path / "results" / "manifest.csv")
     assert [row.labelled for row in rows] == [False] * 4 + [True]
-    assert "5 images, 1 of them with labels" in (tmp_path / "logs/prepare_images.log").read_text()
+    assert "5 images in 5 groups, 1 of them with labels" in (tmp_path / "logs/prepare_images.log").read_text()
 
 
 def write_dataset(folder, **entries):
@@ -384,6 +385,34 @@ def test_labels_of_the_background_become_0(tmp_path, dimensions):
     prepare_in(tmp_path, images, dimensions, labels=labels, background_label=1)
     (path,) = list_image_files(tmp_path / "results/labels").values()
     np.testing.assert_array_equal(read_image(path), np.where(stored == 1, 0, stored))
+
+
+def test_groups_are_files_or_what_is_named(tmp_path):
+    frames = write(tmp_path / "movie.tif", random_image((3, 24, 32)))
+    alone = [write(tmp_path / f"day{i}.tif", random_image((24, 32), seed=i)) for i in (1, 2)]
+    paths = [frames, *alone]
+    rows = prepare_in(tmp_path, paths, 2, axes="TYX")
+    assert [row.group for row in rows] == [str(frames)] * 3 + [str(path) for path in alone]
+    assert [row.split for row in rows] == ["train"] * 4 + ["test"], "the last of three groups"
+    rows = prepare_in(tmp_path, paths, 2, axes="TYX", groups=["a", "b", "b"])
+    assert [(row.group, row.split) for row in rows] == [("a", "train")] * 3 + [("b", "test")] * 2
+    bad = tmp_path / "bad"
+    assert_refused(bad, paths, 2, "groups: found 2 names for 3 image files", axes="TYX", groups=["a", "b"])
+    assert_refused(bad, paths, 2, r"groups: '\(day\[12\]\)' fits 2 of 3", axes="TYX", groups="(day[12])")
+
+
+def test_groups_of_a_data_set_are_its_movies_unless_others_are_named(tmp_path):
+    dataset = write_dataset(tmp_path, axes="ZYX", voxel_size=[3, 2, 1], groups=["01", "02"])
+    run_script(tmp_path, {"dataset": dataset}, {"axes": "TYX", "voxel_size": [0.5, 0.25]})
+    rows = read_manifest(tmp_path / "results/manifest.csv")
+    assert [(row.group, row.split) for row in rows] == [("01", "train")] * 3 + [("02", "test")] * 3
+    found = json.loads((tmp_path / "results/groups.json").read_text())
+    assert (found["n_groups"], found["shared_groups"]) == (2, [])
+    options = {"axes": "TYX", "voxel_size": [0.5, 0.25], "groups": "/(a)/", "test_images": "5"}
+    run_script(tmp_path, {"dataset": dataset}, options)
+    found = json.loads((tmp_path / "results/groups.json").read_text())
+    assert (found["n_groups"], found["shared_groups"]) == (1, ["a"])
+    assert "warning: training and test images share" in (tmp_path / "logs/prepare_images.log").read_text()
 
 
 def test_labels_of_single_planes(tmp_path):

@@ -120,8 +120,9 @@ def verdicts(**columns):
             **{"organism": ["hela", "cho", "worm"], "model_a": "sketchscope", "model_b": "classical"},
             **{"difference": [0.01, -0.3, np.nan], "difference_low": [-0.01, -0.4, np.nan]},
             **{"difference_high": [0.03, -0.2, np.nan], "difference_p": [0.3, 1e-6, np.nan]},
-            **{"equivalence_p": [0.01, 1.0, np.nan], "margin": 0.05, "n_images": [8, 6, 0]},
-            **{"verdict": ["equivalent", "worse", "undecided"], **columns},
+            **{"equivalence_p": [0.01, 1.0, np.nan], "margin": 0.05, "n_units": [8, 6, 1]},
+            **{"unit": ["image", "movie or specimen", "movie or specimen"], "quantity": "PQ"},
+            **{"verdict": ["equivalent", "worse", "no verdict"], **columns},
         }
     )
 
@@ -131,17 +132,17 @@ def test_verdicts_are_drawn_and_written(tmp_path):
     ax = figure.axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == [
         "hela (8 images)",
-        "cho (6 images)",
-        "worm (0 images)",
+        "cho (6 movies or specimens)",
+        "worm (1 movie or specimen)",
     ]
     texts = [text.get_text() for text in ax.texts]
-    assert {"equivalent", "worse", "undecided", "+0.010", "-0.300", "0.3", "1e-06"} <= set(texts)
+    assert {"equivalent", "worse", "no verdict", "+0.010", "-0.300", "0.3", "1e-06"} <= set(texts)
     assert {"sketchscope better", "classical better"} <= set(texts)
     low, high = ax.get_xlim()
     assert low == -high < -0.4
     assert (drawn(figure, tmp_path / "verdict.png") < 0.9).mean() > 0.01
     several = charts.plot_verdicts(verdicts(model_b=["classical", "cyto3", "classical"])).axes[0]
-    assert several.get_yticklabels()[1].get_text() == "cho, cyto3 (6 images)"
+    assert several.get_yticklabels()[1].get_text() == "cho, cyto3 (6 movies or specimens)"
     assert {"sketchscope better", "baseline better"} <= {text.get_text() for text in several.texts}
     assert "no baseline" in charts.plot_verdicts(verdicts()[:0]).texts[0].get_text().lower()
     corrected = charts.plot_verdicts(verdicts(difference_p_holm=0.123, equivalence_p_holm=0.5)).axes[0].texts
@@ -522,6 +523,12 @@ def test_verdicts_lie_at_their_numbers_in_their_colours():
     intervals, points = ax.collections
     assert [segment[:, 0].tolist() for segment in intervals.get_segments()[:2]] == [[-0.01, 0.03], [-0.4, -0.2]]
     assert points.get_offsets()[:2].tolist() == [[0.01, 0], [-0.3, 1]]
-    expected = [to_rgba(colour) for colour in (style.BLUE, style.VERMILION, "0.45")]
+    expected = [to_rgba(colour) for colour in (style.BLUE, style.VERMILION, "white")]
     assert [tuple(colour) for colour in points.get_facecolor()] == expected
+    assert to_rgba("0.45") == tuple(points.get_edgecolor()[2]), "an empty dot where there is no verdict"
+    assert (
+        ax.get_xlabel() == "difference of the panoptic quality, 95 % interval (grey: margin, dotted: within one movie)"
+    )
+    sparse = charts.plot_verdicts(verdicts(quantity="SEG", verdict="worse")).axes[0]
+    assert sparse.get_xlabel() == "difference of the SEG, 95 % interval (grey: margin)"
     assert [(bar.get_x(), bar.get_width()) for bar in ax.patches] == [(-0.05, 0.1)] * 3

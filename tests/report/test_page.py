@@ -100,7 +100,7 @@ def test_every_figure_is_in_the_page_as_it_was_drawn(made):
 def test_what_is_looked_for_first_is_on_top(made):
     _, _, summary, text = made
     wanted = [
-        *(f"Verdict against classical: {summary['comparisons'][0]['verdict']}", "mean IoU is"),
+        *(f"Verdict against classical: {summary['comparisons'][0]['verdict']}", "panoptic quality is"),
         *(
             "Verdict against cyto3: better",
             "is better than cyto3",
@@ -130,7 +130,7 @@ def test_captions_are_filled_in(made):
     words = Page(made[3]).text
     assert "{{" not in made[3]
     assert "Images that the diffusion model of hela makes from pure noise" in words
-    assert "two one-sided tests whether they differ by less than 0.05 of the IoU" in words
+    assert "two one-sided tests whether they differ by less than 0.05" in words
 
 
 def test_settings_are_whole(made):

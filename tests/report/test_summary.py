@@ -7,6 +7,7 @@ from running import run_script
 from sketchscope import TRAINED
 from sketchscope.errors import InputError
 from sketchscope.images.manifest import ManifestRow, name_plane_file, write_manifest
+from sketchscope.io.atomic import write_json
 from sketchscope.io.images import write_image
 from sketchscope.report import summary
 from sketchscope.run.cost import Cost
@@ -14,8 +15,20 @@ from sketchscope.run.cost import Cost
 FIGURES = {"ap50", "ap75", "ap90", "ap_mean", *summary.SCORES}
 COMPARED = {
     **{"model_a": "sketchscope", "model_b": "classical", "verdict": "equivalent", "n_images": 4, "margin": 0.05},
-    **{"difference": 0.01, "difference_low": -0.01, "difference_high": 0.03},
-    **{"difference_p": 0.3, "equivalence_p": 0.004, "ranksum_p": 0.2},
+    **{"quantity": "PQ", "unit": "image", "n_units": 4, "quality_a": 0.71, "quality_b": 0.7},
+    **{"difference": 0.01, "difference_low": -0.01, "difference_high": 0.03, "interval": "95 %"},
+    **{"difference_p": 0.3, "equivalence_p": 0.004, "difference_p_holm": 0.3, "equivalence_p_holm": 0.008},
+    **{"ap_a": 0.66, "ap_b": 0.6, "ap_difference": 0.06, "iou_a": 0.8, "iou_b": 0.82, "iou_difference": -0.02},
+    **{"ranksum_p": 0.2},
+}
+SHARED = "training and test images share a movie or specimen (a.tif): scores may be too good"
+GROUPS = {
+    "n_groups": 1,
+    "n_test_groups": 1,
+    "shared_groups": ["a.tif"],
+    "train_test": 0.8,
+    "warnings": [SHARED],
+    "notes": [],
 }
 
 
@@ -53,6 +66,7 @@ FINDINGS = summary.Findings(
     },
     held_out=True,
     training={"steps": 1200, "seconds": 61.0, "device": "cpu (Some CPU)", "arithmetic": "float32"},
+    groups=GROUPS,
 )
 
 
@@ -67,7 +81,7 @@ def summarised(trained=None, baseline=None, replicates=(), **changes):
 def test_summary_has_the_agreed_keys():
     result = summarised()
     assert set(result) == {
-        *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
+        *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out", "groups"),
         *("models", "not_available", "trainings", "comparisons", "fidelity", "audit", "shapes", "versions"),
         *("training", "jobs", "seconds", "peak_memory_mb", "gpu_hours"),
     }
@@ -114,8 +128,9 @@ def test_formatted_summary_can_be_read():
     assert lines[4].split()[:2] == ["cyto3", "0.500"]
     assert len({len(line) for line in lines[1:5]}) == 1
     assert lines[5] == "nuclei: not fetched (no answer)"
-    assert lines[6].startswith("sketchscope is equivalent to classical: its mean IoU is 0.010 higher")
-    assert lines[7].startswith("sketchscope is better than cyto3: its mean IoU is 0.200 higher")
+    assert lines[6].startswith("sketchscope is equivalent to classical: its panoptic quality is 0.010 higher")
+    assert lines[7].startswith("sketchscope is better than cyto3: its panoptic quality is 0.200 higher")
+    assert lines[8] == f"warning: {SHARED}"
     assert "train_diffusion  240.0 s" in text
     assert lines[-1] == "all rules 241.5 s, on CPU"
     used = {"train_diffusion": Cost(1, 240.0, 812.5, 480.0)}
@@ -151,7 +166,7 @@ def lay_out(folder, shape, *, labelled):
     for name, split in (("000", "train"), ("001", "test"), ("002", "test")):
         numbers = {"voxel_size": (1.0,) * len(shape), "low": 0.0, "high": 1.0, "gamma": 1.0}
         labels = labelled and split == "test"
-        rows.append(ManifestRow(name, split, "a.tif", 0, shape, "uint16", labelled=labels, **numbers))
+        rows.append(ManifestRow(name, split, f"{name}.tif", 0, shape, "uint16", labelled=labels, **numbers))
         if split == "train":
             continue
         truth = np.zeros(shape, np.uint16)
@@ -191,12 +206,14 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         "compare_models",
         tmp_path,
         inputs={
+            "manifest": tmp_path / "manifest.csv",
             "ious": [tmp_path / TRAINED / "iou.csv", tmp_path / "classical/iou.csv"],
             "scores": [tmp_path / TRAINED / "scores.json", tmp_path / "classical/scores.json"],
         },
         outputs={"statistics": tmp_path / "statistics.csv"},
         params={"models": [TRAINED, "classical"], "margin": 0.05, "seed": 1},
     )
+    write_json(tmp_path / "groups.json", GROUPS)
     (tmp_path / "choice.json").write_text('{"t_start": 300, "psnr": 21.5}')
     SHAPES.to_csv(tmp_path / "shapes.csv")
     (tmp_path / "training.json").write_text(json.dumps(FINDINGS.training | {"settings": {"steps": 1200}}))
@@ -212,6 +229,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
             "shapes": tmp_path / "shapes.csv",
             "training": tmp_path / "training.json",
             "manifest": tmp_path / "manifest.csv",
+            "groups": tmp_path / "groups.json",
             "replicates": [str(tmp_path / "classical/scores.json")],
         },
         outputs={"summary": tmp_path / "summary.json"},
@@ -237,7 +255,8 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         assert classical["ap50"] == pytest.approx(0.5)
         assert statistics.loc[0, "n_cells"] == 4
         assert comparison["verdict"] == statistics.loc[0, "verdict"] == "better"
-        assert comparison["n_images"] == 2
+        assert (comparison["n_images"], comparison["n_units"], comparison["unit"]) == (2, 2, "image")
+        assert comparison["difference"] == pytest.approx(trained["pq"] - classical["pq"])
         assert (trained["n_splits"], trained["det"], classical["det"]) == (0, 1, 0.5)
     else:
         assert len(cells) == 0
@@ -245,7 +264,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
         assert (result["n_images_scored"], result["n_cells"]) == (0, 0)
         assert set(trained.values()) == {None}
         assert np.isnan(statistics.loc[0, "ranksum_p"])
-        assert comparison["verdict"] == "undecided"
+        assert comparison["verdict"] == "no verdict"
         assert comparison["difference"] is None
     assert "hela, scale demo" in capsys.readouterr().out
 

@@ -38,8 +38,9 @@ rule score_segmentation:
 
 
 rule compare_models:
-    """Compare the trained model with each baseline on the same cells."""
+    """Compare the trained model with each baseline on the same images."""
     input:
+        manifest="results/{organism}/manifest.csv",
         ious=model_files("results/{organism}/evaluation/{model}/iou.csv"),
         scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
     output:
@@ -70,6 +71,7 @@ rule summarise_organism:
         scores=model_files("results/{organism}/evaluation/{model}/scores.json"),
         replicates=replicates("results/{organism}/evaluation/{model}/scores.json"),
         manifest="results/{organism}/manifest.csv",
+        groups="results/{organism}/groups.json",
         statistics="results/{organism}/evaluation/statistics.csv",
         audit="results/{organism}/audit/summary.csv",
         choice="results/{organism}/sweep/choice.json",

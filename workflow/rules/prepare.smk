@@ -9,6 +9,7 @@ rule prepare_images:
         images=directory("results/{organism}/images"),
         labels=directory("results/{organism}/labels"),
         manifest="results/{organism}/manifest.csv",
+        groups="results/{organism}/groups.json",
     log:
         "results/{organism}/logs/prepare_images.log",
     benchmark:
@@ -29,5 +30,6 @@ rule prepare_images:
         percentiles=setting("percentiles"),
         gamma=setting("gamma"),
         min_shape=setting("diffusion", "patch_shape"),
+        groups=setting("groups"),
     script:
         "../scripts/prepare_images.py"

@@ -4,8 +4,10 @@ from sketchscope.run.job import job
 
 
 def main(snakemake):
+    from sketchscope.images.independence import examine_groups
     from sketchscope.images.prepare import Preparation, Target, prepare_images
     from sketchscope.images.raw_files import RawImages, read_dataset
+    from sketchscope.io.atomic import write_json
 
     params, output = snakemake.params, snakemake.output
     if snakemake.input.get("dataset"):
@@ -15,13 +17,21 @@ def main(snakemake):
         )
     else:
         raw = RawImages(params.images, params.axes, params.voxel_size, params.labels)
+    limits = (params.percentiles, params.gamma, params.min_shape)
     rows = prepare_images(
         raw,
         Target(output.images, output.labels, output.manifest),
         params.dimensions,
-        Preparation(params.train_images, params.test_images, params.percentiles, params.gamma, params.min_shape),
+        Preparation(params.train_images, params.test_images, *limits, params.groups),
     )
-    print(f"{len(rows)} images, {sum(row.labelled for row in rows)} of them with labels")
+    findings = examine_groups(rows, output.images)
+    write_json(output.groups, findings)
+    labelled = sum(row.labelled for row in rows)
+    print(f"{len(rows)} images in {findings['n_groups']} groups, {labelled} of them with labels")
+    for warning in findings["warnings"]:
+        print(f"warning: {warning}")
+    for note in findings["notes"]:
+        print(note)
 
 
 with job(snakemake.log[0]):

@@ -22,6 +22,7 @@ def main(snakemake):
         costs=cost.sum_costs(params.benchmarks, params.logs),
         held_out=all(row.split != "both" for row in read_manifest(inputs.manifest)),
         training=read_training(inputs.get("training"), params.checkpoint),
+        groups=read_json(inputs.groups),
     )
     result = summarise(snakemake.wildcards.organism, params.scale, scored, findings)
     write_json(snakemake.output[0], result)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError
+from ..images.groups import group_files
 from .layers import Settings
 from .schema import join_words, name_unknown
 
@@ -51,6 +52,8 @@ def find_images(settings: Settings, key: str, datasets: Mapping[str, Any]) -> Se
             f"{key}.labels: found {counts['labels']} files for {counts['images']} image files;"
             " allowed is one for each image file"
         )
+    if files["images"] is not None:
+        group_files(files["images"], settings["groups"], f"{key}.groups")
     return files
 
 

@@ -1,8 +1,4 @@
-"""How well a segmentation fits its reference: IoU of each cell, average precision, panoptic quality, SEG, DET.
-
-Overlaps are counted as a list of the pairs of labels that touch, never as a labels x labels matrix,
-so memory grows with the voxels and not with the square of the number of cells.
-"""
+"""How well a segmentation fits its reference: IoU of each cell, average precision, panoptic quality, SEG, DET."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +9,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching, min_weight_full_bipartite_matching
 
 from ..errors import InputError
+from .overlaps import Overlaps, count_overlaps, keep_inside_field
 
 AP_THRESHOLDS = tuple(twentieth / 20 for twentieth in range(10, 20))  # 0.5:0.05:0.95
 IOU_COLUMNS = (
@@ -20,7 +17,6 @@ IOU_COLUMNS = (
     *("best_iou", "seg", "pieces", "sharing"),
 )
 WHOLE_IMAGE = -1  # in the column plane, where all of an image is labelled
-_LARGEST_LABEL = 2**32 - 1
 _SPLIT_COST, _MISSED_COST, _FALSE_COST = 5, 10, 1  # weights of AOGM-D
 
 
@@ -37,51 +33,6 @@ class LabelPair(NamedTuple):
     """Position along Z of the only plane that the reference covers; then it need not hold all cells of it."""
 
 
-class Overlaps(NamedTuple):
-    """Which of R reference cells overlap which of P predicted cells, as K pairs in the order of the reference."""
-
-    reference: np.ndarray
-    """Labels (R,), ascending."""
-    predicted: np.ndarray
-    """Labels (P,), ascending."""
-    reference_area: np.ndarray
-    """Voxels of each reference cell, (R,)."""
-    predicted_area: np.ndarray
-    """Voxels of each predicted cell, (P,)."""
-    row: np.ndarray
-    """Index into `reference` of each pair, (K,)."""
-    column: np.ndarray
-    """Index into `predicted` of each pair, (K,)."""
-    voxels: np.ndarray
-    """Voxels that each pair shares, at least 1, (K,)."""
-
-    @property
-    def iou(self) -> np.ndarray:
-        """Intersection over union of each pair, array (K,)."""
-        union = self.reference_area[self.row] + self.predicted_area[self.column] - self.voxels
-        return self.voxels / union
-
-    @property
-    def covers(self) -> np.ndarray:
-        """Whether each pair shares more than half of its reference cell, array (K,); one pair per cell at most."""
-        return 2 * self.voxels > self.reference_area[self.row]
-
-    @property
-    def contains(self) -> np.ndarray:
-        """Whether each pair shares more than half of its predicted cell, array (K,); one pair per cell at most."""
-        return 2 * self.voxels > self.predicted_area[self.column]
-
-    @property
-    def pieces(self) -> np.ndarray:
-        """Number of predicted cells that lie mostly in each reference cell, array (R,); with several it is split."""
-        return np.bincount(self.row[self.contains], minlength=self.reference.size)
-
-    @property
-    def covered(self) -> np.ndarray:
-        """Number of reference cells that lie mostly in each predicted cell, array (P,); several are merged."""
-        return np.bincount(self.column[self.covers], minlength=self.predicted.size)
-
-
 class Counts(NamedTuple):
     """True positives, false positives and false negatives at one IoU threshold."""
 
@@ -93,36 +44,6 @@ class Counts(NamedTuple):
     def average_precision(self) -> float | None:
         """TP / (TP + FP + FN); None where there is neither a reference nor a predicted cell."""
         return self.tp / sum(self) if sum(self) else None
-
-
-def count_overlaps(reference: np.ndarray, predicted: np.ndarray) -> Overlaps:
-    """Count the voxels that each pair of cells shares.
-
-    Parameters
-    ----------
-    reference, predicted : integer array (Z, Y, X) or (Y, X)
-        Instance labels, 0 is background; labels need not be consecutive.
-
-    Raises
-    ------
-    InputError
-        If the shapes differ or an array does not hold labels.
-    """
-    if reference.shape != predicted.shape:
-        raise InputError(f"predicted labels have shape {predicted.shape}, the reference {reference.shape}")
-    _check_labels(reference, "reference")
-    _check_labels(predicted, "predicted")
-    reference, predicted = reference.ravel(), predicted.ravel()
-    first, length = _find_runs(reference, predicted)
-    pair = reference[first].astype(np.uint64) << np.uint64(32)
-    pair |= predicted[first].astype(np.uint64)
-    pair, voxels = _sum_counts(pair, length)
-    ref, pred = pair >> np.uint64(32), pair & np.uint64(_LARGEST_LABEL)
-    both = (ref != 0) & (pred != 0)
-    ref_labels, ref_area = _measure_areas(ref, voxels)
-    pred_labels, pred_area = _measure_areas(pred, voxels)
-    row, column = np.searchsorted(ref_labels, ref[both]), np.searchsorted(pred_labels, pred[both])
-    return Overlaps(ref_labels, pred_labels, ref_area, pred_area, row, column, voxels[both])
 
 
 def best_iou(overlaps: Overlaps) -> np.ndarray:
@@ -292,48 +213,6 @@ def score_overlaps(images: Sequence[Overlaps], thresholds: Sequence[float]) -> d
     }
 
 
-def keep_inside_field(labels: np.ndarray, border: int) -> np.ndarray:
-    """Keep the cells that reach into the field of interest: the image without a rim in the plane.
-
-    The Cell Tracking Challenge annotates these cells, and removes all others from the results before it scores them.
-    The width of the rim is its parameter E, 25 pixels for Fluo-N2DL-HeLa ("Naming and file content conventions",
-    public.celltrackingchallenge.net/documents).
-
-    Parameters
-    ----------
-    labels : integer array (Z, Y, X) or (Y, X)
-        Instance labels, 0 is background.
-    border : int
-        Width of the rim in Y and X, voxels, in every slice of a stack.
-
-    Returns
-    -------
-    array
-        Labels of the same shape and dtype. Cells that lie wholly within the rim are 0; all others are whole.
-
-    Raises
-    ------
-    InputError
-        If the rim is negative or leaves no field.
-
-    Examples
-    --------
-    >>> keep_inside_field(np.array([[1, 1, 0, 2], [0, 0, 2, 2], [0, 0, 0, 0]]), 1)
-    array([[0, 0, 0, 2],
-           [0, 0, 2, 2],
-           [0, 0, 0, 0]])
-    """
-    if border == 0:
-        return labels
-    if not 0 < 2 * border < min(labels.shape[-2:]):
-        raise InputError(f"evaluation.border: found {border}, which leaves nothing of an image {labels.shape}")
-    field, flat = labels[..., border:-border, border:-border].ravel(), labels.ravel()
-    inside = np.unique(field[_find_runs(field)[0]])
-    first, length = _find_runs(flat)
-    kept = np.where(np.isin(flat[first], inside), flat[first], 0).astype(labels.dtype)
-    return np.repeat(kept, length).reshape(labels.shape)
-
-
 def score_images(
     images: Iterable[LabelPair], thresholds: Sequence[float], border: int
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -358,7 +237,9 @@ def score_images(
     scores : dict
         n_images_scored, n_planes_scored (of sparse truth), n_cells and border; seg and iou_median over all
         reference cells; all of `score_overlaps` over the images in which all cells are annotated; per_image, with
-        the counts of each. None where there is nothing to score.
+        the counts of each. None where there is nothing to score. The counts of an image in which all cells are
+        annotated are n_reference and n_predicted; iou_sum, over the cells that match for the panoptic quality; and
+        found_by_iou, TP at each of AP_THRESHOLDS.
 
     Raises
     ------
@@ -393,39 +274,6 @@ def make_empty_table() -> pd.DataFrame:
     return pd.DataFrame(columns=list(IOU_COLUMNS))
 
 
-def _check_labels(labels: np.ndarray, name: str) -> None:
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"{name} labels are {labels.dtype}; integers are needed, 0 for background")
-    if labels.size and (labels.min() < 0 or labels.max() > _LARGEST_LABEL):
-        found = f"{labels.min()} to {labels.max()}"
-        raise InputError(f"{name} labels run from {found}; 0 to {_LARGEST_LABEL} are allowed")
-
-
-def _find_runs(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First index and length of each stretch within which none of the flat arrays changes.
-
-    Cells are solid, so a volume has many times fewer such stretches than voxels.
-    """
-    begins = np.ones(arrays[0].size, bool)
-    begins[1:] = False
-    for array in arrays:
-        begins[1:] |= array[1:] != array[:-1]
-    first = np.flatnonzero(begins)
-    return first, np.diff(first, append=begins.size)
-
-
-def _sum_counts(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct keys, ascending, and the sum of the counts of each."""
-    total = pd.Series(counts).groupby(keys).sum()  # hashing takes a fifth of the time of sorting
-    return total.index.to_numpy(keys.dtype), total.to_numpy(np.int64)
-
-
-def _measure_areas(labels: np.ndarray, voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct labels other than 0, ascending, and the voxels of each."""
-    labels, area = _sum_counts(labels[labels != 0], voxels[labels != 0])
-    return labels.astype(np.int64), area
-
-
 def _use_int32_indices(graph: csr_array) -> csr_array:
     """Convert the indices of a graph to the only type that the matchings of csgraph accept in every SciPy."""
     graph.indices, graph.indptr = graph.indices.astype(np.int32), graph.indptr.astype(np.int32)
@@ -438,7 +286,13 @@ def _average_precision(images: Sequence[Overlaps], threshold: float) -> float | 
 
 
 def _score_image(overlaps: Overlaps, cells: pd.DataFrame, thresholds: Sequence[float]) -> dict[str, Any]:
-    scores = {"n_reference": len(cells), "n_predicted": overlaps.predicted.size, "seg": _mean_or_none(cells["seg"])}
+    scores: dict[str, Any] = {
+        "n_reference": len(cells),
+        "n_predicted": overlaps.predicted.size,
+        "seg": _mean_or_none(cells["seg"]),
+    }
+    scores["iou_sum"] = float(overlaps.iou[overlaps.iou > 0.5].sum())
+    scores["found_by_iou"] = [count_matches(overlaps, threshold).tp for threshold in AP_THRESHOLDS]
     for threshold in thresholds:
         counts = count_matches(overlaps, threshold)
         scores |= {f"{name}{100 * threshold:g}": count for name, count in counts._asdict().items()}

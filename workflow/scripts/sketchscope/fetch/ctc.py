@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
 from ..io.atomic import PathLike
@@ -46,7 +46,8 @@ def fetch_ctc(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetc
         first = frames[0] if frames else 0
         raise InputError(f"{archive}: holds no frame named like {name}/{sequences[0]}/t{first:03d}.tif")
     planes = pair_planes(digests, sequences)
-    return Fetched(images, labels, {**whole, **digests}, planes if any(planes) else None)
+    movies = [PurePosixPath(image).parent.name for image in images]
+    return Fetched(images, labels, {**whole, **digests}, planes if any(planes) else None, movies)
 
 
 def list_patterns(name: str, sequences: Sequence[str], truth: str, frames: Sequence[int] | None = None) -> list[str]:

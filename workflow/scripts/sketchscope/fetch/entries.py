@@ -23,6 +23,8 @@ class Fetched(NamedTuple):
     """sha256 by file."""
     planes: list[dict[str, int]] | None = None
     """For each image the label files of single planes and their positions along Z; None if no image has any."""
+    groups: list[str] | None = None
+    """The movie that each image belongs to; None if each file is one of its own."""
 
 
 def check_entry(entry: Entry, name: str) -> None:

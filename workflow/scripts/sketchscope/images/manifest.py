@@ -41,6 +41,13 @@ class ManifestRow(NamedTuple):
     """Exponent of the intensities between them."""
     labelled: bool
     """Whether there is a label image of the same name."""
+    group: str = ""
+    """What it shares a specimen or movie with; empty if that is its file."""
+
+    @property
+    def unit(self) -> str:
+        """Name of the group: images of one group are no independent observations."""
+        return self.group or self.source
 
 
 def write_manifest(path: PathLike, rows: Iterable[ManifestRow]) -> None:
@@ -156,4 +163,5 @@ def _parse_row(row: dict[str, str]) -> ManifestRow:
         high=float(row["high"]),
         gamma=float(row["gamma"]),
         labelled=row["labelled"] == "True",
+        group=row["group"],
     )

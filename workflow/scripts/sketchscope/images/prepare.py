@@ -11,6 +11,7 @@ from ..io.atomic import PathLike, atomic_folder
 from ..io.images import write_image
 from ..io.tiff import name_axes, read_tiff
 from ..labels import integer_labels
+from .groups import Groups, group_files
 from .intensity import find_limits
 from .manifest import ManifestRow, name_plane_file, write_manifest
 from .raw_files import VOXEL_TOLERANCE, RawImages, Stack, describe_labels, describe_stack, read_frames
@@ -32,6 +33,8 @@ class Preparation(NamedTuple):
     """Exponent of the normalised intensities, recorded for `intensity.normalise`."""
     min_shape: Sequence[int] | None
     """Least size of a frame along each axis; None allows any size."""
+    groups: Groups = None
+    """What shares a movie or specimen; None takes the groups of a fetched data set, or every file by itself."""
 
 
 class Target(NamedTuple):
@@ -54,6 +57,8 @@ class _Source(NamedTuple):
     """Names of its frames among all images."""
     planes: Mapping[PathLike, int]
     """Label files of single planes, and their positions along Z."""
+    group: str
+    """What it shares a specimen or movie with."""
 
     def describe_frame(self, frame: int) -> str:
         """Name file and frame for a message."""
@@ -94,9 +99,10 @@ def prepare_images(raw: RawImages, target: Target, dimensions: int, preparation:
     for stack in stacks:
         _check_stack(stack, preparation.min_shape)
     voxel_size = _choose_voxel_size(stacks, raw.voxel_size, dimensions)
-    sources = _pair_with_labels(stacks, raw)
+    sources = _pair_with_labels(stacks, raw, preparation.groups)
     names = [name for source in sources for name in source.names]
-    splits = split_images(len(names), preparation.train_images, preparation.test_images)
+    groups = [source.group for source in sources for _ in source.names]
+    splits = split_images(groups, preparation.train_images, preparation.test_images)
     used = {name: split for name, split in zip(names, splits, strict=True) if split}
 
     rows: list[ManifestRow] = []
@@ -149,21 +155,22 @@ def _choose_voxel_size(stacks: Sequence[Stack], stated: Sequence[float] | None, 
     return common
 
 
-def _pair_with_labels(stacks: Sequence[Stack], raw: RawImages) -> list[_Source]:
-    """Pair image files with their labels and give each frame its name."""
+def _pair_with_labels(stacks: Sequence[Stack], raw: RawImages, groups: Groups) -> list[_Source]:
+    """Pair image files with their labels and their groups, and give each frame its name."""
     labels = [None] * len(stacks) if raw.labels is None else raw.labels
     planes = raw.planes or [{}] * len(stacks)
     if len(labels) != len(stacks):
         raise InputError(
             f"labels: {len(labels)} files were found for {len(stacks)} image files, one for each is needed"
         )
+    shared = group_files([stack.path for stack in stacks], raw.groups if groups is None else groups)
     total = sum(stack.n_frames for stack in stacks)
     width = max(4, len(str(total - 1)))
     sources: list[_Source] = []
     first = 0
-    for stack, path, single in zip(stacks, labels, planes, strict=True):
+    for stack, path, single, group in zip(stacks, labels, planes, shared, strict=True):
         names = tuple(f"{ordinal:0{width}d}" for ordinal in range(first, first + stack.n_frames))
-        sources.append(_Source(stack, None if path is None else describe_labels(path, stack), names, single))
+        sources.append(_Source(stack, None if path is None else describe_labels(path, stack), names, single, group))
         first += stack.n_frames
     return sources
 
@@ -191,6 +198,7 @@ def _write_images(
                 high=high,
                 gamma=preparation.gamma,
                 labelled=source.labels is not None and splits[name] != "train",
+                group=source.group,
             )
         )
     return rows

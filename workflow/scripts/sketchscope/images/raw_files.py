@@ -43,6 +43,8 @@ class RawImages(NamedTuple):
     """For each image file, which then holds one stack: label files of single planes and their positions along Z."""
     background_label: int = 0
     """Label that means background, beside 0."""
+    groups: Sequence[str] | None = None
+    """What shares a movie or specimen with each image file; None takes every file by itself."""
 
 
 class Stack(NamedTuple):
@@ -73,7 +75,8 @@ def read_dataset(path: PathLike) -> RawImages:
     Parameters
     ----------
     path : path
-        dataset.json with images, labels and planes as paths relative to it, axes, voxel_size and background_label.
+        dataset.json with images, labels and planes as paths relative to it, axes, voxel_size, background_label and
+        groups.
 
     Returns
     -------
@@ -89,6 +92,7 @@ def read_dataset(path: PathLike) -> RawImages:
         labels=labels and [folder / label if label else None for label in labels],
         planes=planes and [{folder / label: plane for label, plane in image.items()} for image in planes],
         background_label=dataset.get("background_label") or 0,
+        groups=dataset.get("groups"),
     )
 
 

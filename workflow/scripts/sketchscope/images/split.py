@@ -1,19 +1,21 @@
 """Which images are trained on and which are kept for the score."""
 
+from collections.abc import Sequence
+
 from ..errors import InputError
 
 
-def split_images(count: int, train_images: str | None, test_images: str | None) -> list[str | None]:
-    """Divide images into a training part and a test part.
+def split_images(groups: Sequence[str], train_images: str | None, test_images: str | None) -> list[str | None]:
+    """Divide images into a training part and a test part, between groups unless positions are given.
 
     Parameters
     ----------
-    count : int
-        Number of images.
+    groups : sequence of str
+        The group of each image: what it shares a specimen or movie with.
     train_images : str or None
         Ordinals as `parse_ordinals` reads them; None means all that are no test images.
     test_images : str or None
-        None means the last fifth, at least one.
+        None means the last fifth of the groups, at least one; where there is one group, the last fifth of its images.
 
     Returns
     -------
@@ -25,8 +27,9 @@ def split_images(count: int, train_images: str | None, test_images: str | None) 
     InputError
         If an image would be in both parts, or none is left to train on.
     """
+    count = len(groups)
     if test_images is None:
-        test = set(range(count - max(1, count // 5), count))
+        test = _choose_test_images(groups)
     else:
         test = set(parse_ordinals(test_images, count, "test_images"))
     if train_images is not None:
@@ -77,6 +80,15 @@ def parse_ordinals(text: str, count: int, key: str) -> list[int]:
             raise InputError(f'{key}: found "{text}", but there are {count} images, 0 to {count - 1}')
         ordinals.update(chosen)
     return sorted(ordinals)
+
+
+def _choose_test_images(groups: Sequence[str]) -> set[int]:
+    """Positions of the images of the last fifth of the groups; where there is one group, of the last fifth of all."""
+    names = list(dict.fromkeys(groups))
+    if len(names) == 1:
+        names = groups = [str(position) for position in range(len(groups))]
+    last = set(names[-max(1, len(names) // 5) :])
+    return {position for position, name in enumerate(groups) if name in last}
 
 
 def _check_split(train: set[int], test: set[int], count: int) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..evaluation.decision import NO_VERDICT, count_units
 from ..sequences import spread_out
 from .style import (
     BLUE,
@@ -27,7 +28,7 @@ from .style import (
     write_plain_ticks,
 )
 
-VERDICT_COLOURS = {"equivalent": BLUE, "better": GREEN, "worse": VERMILION, "undecided": "0.45"}
+VERDICT_COLOURS = {"equivalent": BLUE, "better": GREEN, "worse": VERMILION, "undecided": "0.45", NO_VERDICT: "0.45"}
 VERDICT_COLUMNS = {"difference": 1.03, "p (differ)": 1.19, "p (equivalent)": 1.35, "verdict": 1.56}
 SIGMA_COLOURS = [SKY, BLUE, GREEN, YELLOW, VERMILION]
 SWEPT = {
@@ -111,7 +112,9 @@ def plot_iou(ious: Mapping[str, np.ndarray]) -> Figure:
 
 
 def plot_verdicts(table: pd.DataFrame) -> Figure:
-    """Draw the difference of the mean IoU of two models with its 95 % interval, the margin, and the verdict.
+    """Draw the difference of the quality of two models with its 95 % interval, the margin, and the verdict.
+
+    Where there is no verdict, the interval within one movie is dashed and its dot is empty.
 
     Parameters
     ----------
@@ -127,11 +130,14 @@ def plot_verdicts(table: pd.DataFrame) -> Figure:
     ax.barh(rows, 2 * table["margin"], 1, -table["margin"], color="0.92")
     ax.axvline(0, color="0.5", linewidth=0.8)
     colours = [VERDICT_COLOURS[verdict] for verdict in table["verdict"]]
-    ax.hlines(rows, table["difference_low"], table["difference_high"], color=colours, linewidth=3)
-    ax.scatter(table["difference"], rows, color=colours, edgecolor="white", s=70, zorder=3)
+    described = (table["verdict"] == NO_VERDICT).to_numpy()
+    styles: Any = [(0, (1, 1)) if only else "solid" for only in described]
+    ax.hlines(rows, table["difference_low"], table["difference_high"], color=colours, linewidth=3, linestyles=styles)
+    filling, rim = np.where(described, "white", colours), np.where(described, colours, "white")
+    ax.scatter(table["difference"], rows, color=filling.tolist(), edgecolor=rim.tolist(), s=70, zorder=3)
     ax.set_yticks(rows, _label_verdicts(table))
-    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel="difference of the mean IoU, 95 % interval (grey: margin)")
-    reach = 1.15 * np.nanmax(np.abs(table[["difference_low", "difference_high", "margin"]].to_numpy(float)))
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=_name_difference(table))
+    reach = 1.15 * min(1, np.nanmax(np.abs(table[["difference_low", "difference_high", "margin"]].to_numpy(float))))
     ax.set_xlim(-reach, reach)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
@@ -280,12 +286,19 @@ def running_mean(values: np.ndarray) -> np.ndarray:
     return pd.Series(values).ewm(span=span).mean().to_numpy()
 
 
+def _name_difference(table: pd.DataFrame) -> str:
+    """Name what the axis shows: the panoptic quality, or SEG where only some cells are annotated."""
+    names = " or ".join({"PQ": "panoptic quality", "SEG": "SEG"}[name] for name in table["quantity"].unique())
+    within = ", dotted: within one movie" if (table["verdict"] == NO_VERDICT).any() else ""
+    return f"difference of the {names}, 95 % interval (grey: margin{within})"
+
+
 def _label_verdicts(table: pd.DataFrame) -> list[str]:
-    """Name the organism and the number of images of each row, and the baseline where there are several."""
+    """Name the organism and the number of units of each row, and the baseline where there are several."""
     names = table["organism"]
     if table["model_b"].nunique() > 1:
         names = names + ", " + table["model_b"]
-    return [f"{name} ({count} images)" for name, count in zip(names, table["n_images"], strict=True)]
+    return [f"{name} ({count})" for name, count in zip(names, map(count_units, table.to_dict("records")), strict=True)]
 
 
 def _name_sides(ax: Axes, table: pd.DataFrame) -> None:

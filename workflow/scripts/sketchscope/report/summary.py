@@ -9,7 +9,7 @@ import pandas as pd
 
 from .. import TRAINED, __version__
 from ..errors import InputError
-from ..evaluation.comparison import explain
+from ..evaluation.decision import explain
 from ..io.atomic import PathLike, read_json
 from ..run.cost import Cost, tabulate_costs
 from ..run.job import collect_versions
@@ -20,8 +20,10 @@ TITLES = {"ap_mean": "AP", "seg": "SEG", "det": "DET", "pq": "PQ", "iou_median":
 COUNTS = ("n_images_scored", "n_cells", "border")
 SHAPE_COLUMNS = ("synthetic_median", "real_median", "ks", "wasserstein", "relative")
 COMPARISON = (
-    *("model_a", "model_b", "verdict", "difference", "difference_low", "difference_high", "difference_p"),
-    *("equivalence_p", "margin", "n_images"),
+    *("model_a", "model_b", "verdict", "quantity", "unit", "n_units", "n_images", "margin"),
+    *("quality_a", "quality_b", "difference", "difference_low", "difference_high", "interval"),
+    *("difference_p", "equivalence_p", "difference_p_holm", "equivalence_p_holm"),
+    *("ap_a", "ap_b", "ap_difference", "iou_a", "iou_b", "iou_difference"),
 )
 
 
@@ -53,6 +55,8 @@ class Findings(NamedTuple):
     """Whether no scored image was trained on."""
     training: dict[str, Any]
     """Of the diffusion model, from `read_training`."""
+    groups: dict[str, Any]
+    """Of `independence.examine_groups`: what speaks against the independence of the images."""
 
 
 def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> 
         "scale": scale,
         **_common_counts(organism, scored.models),
         "held_out": findings.held_out,
+        "groups": findings.groups,
         "models": {model: _pick_figures(scores) for model, scores in scored.models.items()},
         "not_available": dict(scored.not_available),
         "trainings": measure_spread([trained, *scored.replicates]),
@@ -139,6 +144,7 @@ def format_summary(summary: dict[str, Any]) -> str:
     lines += [f"{model}: not fetched ({reason})" for model, reason in summary["not_available"].items()]
     lines += [comparison["sentence"] for comparison in summary["comparisons"]]
     lines += [f"diffusion model: {summary['training']['sentence']}"]
+    lines += [f"warning: {warning}" for warning in summary["groups"]["warnings"]]
     seconds = summary["seconds"]
     if seconds:
         slowest = sorted(seconds.items(), key=lambda item: -item[1])
