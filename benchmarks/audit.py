@@ -28,7 +28,7 @@ from sketchscope.labels import cell_boxes
 from sketchscope.masks.simulators import SIMULATORS, read_settings
 
 MIN_CONTRAST = 3.0  # the default of audit.min_contrast
-CLEAN, FAULTY = 200, 40  # pairs of each case without a fault, and with each fault and size
+CLEAN, FAULTY = 200, 25  # pairs of each case without a fault, and with each fault and size
 DETECTABLE = 0.95  # share of pairs, or of planted cells, from which on a fault counts as seen
 PHOTONS = 100.0  # of a nucleus or membrane of brightness 1
 CAMERA = 2.0  # standard deviation of its noise, photons
@@ -403,8 +403,8 @@ def format_tables(found: dict[str, Any]) -> str:
         lines[-1] += (
             f" with {clean['cells']:,} cells and {clean['borders']:,} borders of touching cells that were measured."
         )
-        lines += ["", "| " + " | ".join(["planted", *COLUMNS.values(), "found", "alarm"]) + " |"]
-        lines += ["| --- |" + " ---: |" * (len(COLUMNS) + 2)]
+        lines += ["", "| " + " | ".join(["planted", *COLUMNS.values(), "found", "its alarm", "any alarm"]) + " |"]
+        lines += ["| --- |" + " ---: |" * (len(COLUMNS) + 3)]
         for key, row in rows.items():
             lines.append("| " + " | ".join([name_row(key), *format_row(row)]) + " |")
         lines.append("")
@@ -424,11 +424,15 @@ def name_row(key: str) -> str:
 def format_row(row: dict[str, Any]) -> list[str]:
     """Figures, share of the planted cells that were found, and share of the pairs with an alarm; bold what is seen."""
     figures = [format_figure(name, row["figures"][name]) for name in COLUMNS]
-    clean = "alarm" not in row
-    shares = [row.get("found"), row["any_alarm"] if clean else row["alarm"]]
-    return figures + [
-        "" if share is None else f"**{share:.1%}**" if share >= DETECTABLE else f"{share:.1%}" for share in shares
-    ]
+    found = "" if "found" not in row else f"{mark_seen(row['found'])} of {row['planted']}"
+    return [*figures, found, mark_seen(row.get("alarm")), mark_seen(row["any_alarm"])]
+
+
+def mark_seen(share: float | None) -> str:
+    """Format a share as a percentage, bold where it is large enough for a fault to count as seen."""
+    if share is None:
+        return ""
+    return f"**{share:.0%}**" if share >= DETECTABLE else f"{share:.1%}"
 
 
 def format_figure(name: str, value: float | None) -> str:

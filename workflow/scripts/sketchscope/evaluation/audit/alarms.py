@@ -17,7 +17,7 @@ class Alarm(NamedTuple):
     """Of a share: the figure that must be FEWEST at least, since one cell of a few is a large share."""
 
 
-FEWEST = 2  # cells or borders that are wrong, below which a share says nothing
+FEWEST = 3  # cells or borders that are wrong, below which a share says nothing
 ALARMS = {
     "lost_share": Alarm(0.05, "{lost_share:.0%} of the cells are too dim to be seen", "lost"),
     "shift": Alarm(0.5, "cells lie {way} their masks"),

@@ -9,8 +9,8 @@ from ...labels import cell_boxes
 from .surroundings import measure_depth, scale_axes, smooth
 
 CLEAR = 2.0  # voxels of the finest axis from any mask in which a boundary may still be blurred
-LEAST_SIZE = 0.2  # of an unlabelled cell, as a fraction of the median size of the labelled ones
-LEAST_THICKNESS = 0.5  # the same of the thickness
+LEAST_SIZE = 0.15  # of an unlabelled cell, as a fraction of the median size of the labelled ones
+LEAST_THICKNESS = 0.4  # the same of the thickness
 DIM_QUANTILE = 0.1  # of the contrasts of labelled cells; half of it makes an unlabelled one
 FIELD = 3.0  # width of the window in which the background is averaged, in diameters of a cell
 CLOSED = 0.3  # of the contrast of membranes: a ridge as high as this, after the blur, encloses a cell
