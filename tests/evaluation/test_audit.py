@@ -3,6 +3,9 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 from sketchscope.evaluation import audit
+from sketchscope.evaluation.audit.cells import Window, audit_nucleus
+from sketchscope.evaluation.audit.noise import find_levels, measure_contrast, step_at
+from sketchscope.evaluation.audit.surroundings import measure_surroundings
 from sketchscope.labels import drop_labels
 
 # shape and voxel size: a plane, a stack of cubes, a stack of coarse planes
@@ -64,14 +67,15 @@ def test_a_cell_that_shows_elsewhere_is_not_found():
     """Dark inside, bright to one side: the threshold finds nothing of the cell."""
     labels, _ = ball((60, 60), (1.0, 1.0), 8)
     image = np.where(labels > 0, 0.1, 0.0) + np.where(distance_to((29.5, 42), (60, 60), (1.0, 1.0)) < 3, 1.0, 0.0)
-    about = audit.measure_surroundings(labels, 1, (1.0, 1.0))
-    assert audit.audit_nucleus(image, np.where(labels > 0, -1.0, image), about)["iou"] == 0
+    about = measure_surroundings(labels, 1, (1.0, 1.0))
+    window = Window(image, np.where(labels > 0, -1.0, image), about, np.unique(image))
+    assert audit_nucleus(window)[0]["iou"] == 0
 
 
 def test_distance_is_to_the_surface_of_voxels():
     labels = np.zeros((9, 9), int)
     labels[3:6, 2:7] = 1
-    about = audit.measure_surroundings(labels, 1, (2.0, 1.0))
+    about = measure_surroundings(labels, 1, (2.0, 1.0))
     assert about.distance[4].tolist() == pytest.approx([1.5, 0.5, -0.5, -1.5, -2.5, -1.5, -0.5, 0.5, 1.5])
     assert about.distance[:, 4].tolist() == pytest.approx([5.0, 3.0, 1.0, -1.0, -2.5, -1.0, 1.0, 3.0, 5.0])
     # one step along both axes, of which half is taken off in voxels that are scaled to circles
@@ -153,18 +157,104 @@ def test_membranes_that_lie_elsewhere():
 
 
 def cells(**columns):
-    return pd.DataFrame({"label": range(1, 5), "contrast": 1.0, "contrast_to_noise": 9.0, "lost": False} | columns)
+    plain = {"contrast": 1.0, "contrast_to_noise": 9.0, "lost": False, "rounded": False, "split": False, "offset": 0.0}
+    plain |= {"displacement": 0.0, "iou": 1.0, "offset_z": np.nan, "offset_y": 0.0, "offset_x": 0.0}
+    return pd.DataFrame({"label": range(1, 5)} | plain | columns)
 
 
 def test_summary():
-    table = cells(displacement=[-1.0, 0.5, 0.25, np.nan], iou=[0.6, 0.8, 0.9, 0.1], lost=[False] * 3 + [True])
-    assert audit.summarise_audit(table) == {
-        **{"cells": 4, "measured": 4, "lost": 1, "contrast_to_noise_median": 9.0},
-        **{"displacement_median": 0.25, "displacement_abs_median": 0.5},
-        **{"iou_median": 0.8, "iou_above_0.7": 0.6667},
+    table = cells(
+        displacement=[-1.0, 0.5, 0.25, np.nan],
+        iou=[0.6, 0.8, 0.95, 0.1],
+        lost=[False] * 3 + [True],
+        offset_y=[0.0, 3.0, 6.0, 90.0],
+        offset_x=[-4.0, -4.0, np.nan, 90.0],
+        offset=[4.0, 5.0, 6.0, 127.3],
+        split=[True, True, False, True],
+    )
+    images = pd.DataFrame({"cells": [3, 1], "unlabelled": [1, 0], "borders": [8, 4], "hidden_borders": [3, 0]})
+    found = audit.summarise_audit(table, images)
+    assert found == {
+        **{"cells": 4, "measured": 4, "lost": 1, "lost_share": 0.25, "rounded_share": 0.0},
+        **{"contrast_to_noise_median": 9.0, "displacement_median": 0.25, "displacement_abs_median": 0.5},
+        **{"iou_median": 0.8, "iou_above_0.7": 0.6667, "iou_above_0.9": 0.3333},
+        **{"offset_median": 5.0, "shift_z": None, "shift_y": 3.0, "shift_x": -4.0, "shift": 5.0},
+        **{"split": 2, "split_share": 0.6667},
+        **{"unlabelled": 1, "unlabelled_per_image": 0.5, "unlabelled_share": 0.2},
+        **{"borders": 12, "hidden_borders": 3, "hidden_share": 0.25},
+        "warnings": [
+            "cells lie 3.0 voxels below and 4.0 voxels to the left of their masks",
+            "1 cells that show have no mask",
+            "nothing shows on 25% of the borders of touching cells",
+        ],
     }
-    nothing = audit.summarise_audit(table[:0])
+    nothing = audit.summarise_audit(table[:0], images[:0])
     assert (nothing["cells"], nothing["iou_median"], nothing["iou_above_0.7"]) == (0, None, None)
+    assert (nothing["shift"], nothing["unlabelled"], nothing["hidden_share"], nothing["warnings"]) == (
+        None,
+        0,
+        None,
+        [],
+    )
+
+
+def test_two_cells_of_a_few_raise_no_alarm_but_three_do():
+    figures = {"lost_share": 0.25, "lost": 2}
+    assert audit.name_faults(figures) == []
+    assert audit.name_faults(figures | {"lost": 3}) == ["25% of the cells are too dim to be seen"]
+    assert audit.name_faults({"displacement_median": -1.3}) == [
+        "cells are smaller than their masks, by 1.3 voxels all around"
+    ]
+
+
+@pytest.mark.parametrize("levels", [1, 4, 256])
+def test_rounding_leaves_noise_of_a_uniform_distribution(levels):
+    """The error of rounding a smooth ramp has the standard deviation that the floor of the noise has."""
+    ramp = np.linspace(0, 1, 100_001)
+    rounded = np.rint(ramp * levels) / levels
+    floor = measure_contrast(1.0, 0.0, np.zeros(20), find_levels(rounded))
+    assert floor["noise"] == pytest.approx((rounded - ramp).std(), rel=1e-3)
+    assert floor["contrast_to_noise"] == pytest.approx(levels * np.sqrt(12))
+    assert floor["rounded"]
+
+
+def test_the_step_is_that_where_the_background_is():
+    levels = np.sqrt(np.arange(256) / 255)  # of 8 bits with a gamma: coarse where it is dark
+    assert step_at(levels, 0.0) == pytest.approx(levels[1])
+    assert step_at(levels, levels[200]) == pytest.approx(levels[201] - levels[200], rel=0.01)
+    assert step_at(np.array([3.0]), 3.0) == 0
+
+
+def test_noise_below_a_step_is_counted_as_that_of_rounding():
+    labels, image = ball((80, 80), (1.0, 1.0), 12)
+    image += np.random.default_rng(1).normal(0, 0.001, image.shape)
+    fine, coarse = one(image, labels, (1.0, 1.0)), one(np.rint(image * 10) / 10, labels, (1.0, 1.0))
+    assert (fine["contrast_to_noise"] > 500, fine["rounded"]) == (True, False)
+    assert coarse["contrast_to_noise"] == pytest.approx(10 * np.sqrt(12), rel=0.01)
+    assert coarse["rounded"]
+
+
+@pytest.mark.parametrize(("shape", "voxel_size"), GEOMETRIES)
+@pytest.mark.parametrize("axis", [0, -1])
+def test_the_offset_is_how_far_a_nucleus_was_moved(shape, voxel_size, axis):
+    labels, image = ball(shape, voxel_size, 10)
+    steps = 1 if axis == 0 and len(shape) == 3 else -2
+    cell = one(np.roll(image, steps, axis), labels, voxel_size)
+    moved = steps * voxel_size[axis] / min(voxel_size)
+    expected = dict.fromkeys(("offset_z", "offset_y", "offset_x")[-len(shape) :], 0.0)
+    expected[list(expected)[axis]] = moved
+    assert {name: cell[name] for name in expected} == pytest.approx(expected, abs=0.15)
+    assert cell["offset"] == pytest.approx(abs(moved), abs=0.15)
+    assert np.isnan(cell["offset_z"]) == (len(shape) == 2)
+
+
+def test_a_cell_that_the_image_cuts_has_no_offset_along_that_axis():
+    labels, image = ball((80, 80), (1.0, 1.0), 14)
+    cell = one(np.roll(image, 2, 1)[40:], labels[40:], (1.0, 1.0))
+    assert np.isnan(cell["offset_y"])
+    assert cell["offset_x"] == pytest.approx(2, abs=0.1)
+    assert cell["offset"] == abs(cell["offset_x"])
+    assert np.isnan(one(np.ones((30, 30)), np.ones((30, 30), int), (1.0, 1.0))["offset"])
 
 
 def test_lost_cells_by_volume(tmp_path):
@@ -198,7 +288,7 @@ def test_the_boundary_is_the_fall_nearest_to_that_of_the_mask():
 def test_what_lies_nearer_to_another_cell_is_not_free():
     labels = np.zeros((5, 12), int)
     labels[1:4, 1:4], labels[1:4, 8:11] = 1, 2
-    first, second = (audit.measure_surroundings(labels, label, (1.0, 1.0)).free for label in (1, 2))
+    first, second = (measure_surroundings(labels, label, (1.0, 1.0)).free for label in (1, 2))
     assert first[2].tolist() == [True] * 6 + [False] * 6
     assert second[2].tolist() == [False] * 6 + [True] * 6
 
@@ -206,7 +296,7 @@ def test_what_lies_nearer_to_another_cell_is_not_free():
 def test_where_two_cells_touch_their_insides_are_not_free():
     labels = np.zeros((9, 16), int)
     labels[1:8, 1:8], labels[1:8, 8:15] = 1, 2
-    free = audit.measure_surroundings(labels, 1, (1.0, 1.0)).free
+    free = measure_surroundings(labels, 1, (1.0, 1.0)).free
     assert free[4, 1:8].tolist() == [True] * 4 + [False] * 3
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from reporting import GROUPS, TEXTS, settings_of
+from reporting import AUDITED, GROUPS, TEXTS, settings_of
 from running import run_script
 from sketchscope import TRAINED
 from sketchscope.config.views import effective_settings
@@ -100,7 +100,7 @@ PLURALS = {"ious": "iou.csv", "scores": "scores.json"}
 def summarise_and_report(folder, models):
     (folder / "choice.json").write_text('{"t_start": 300, "sigma": 0.5, "psnr": 21.5, "zncc": 0.8}')
     write_json(folder / "groups.json", GROUPS)
-    audit = pd.DataFrame({"cells": [9], "measured": [8], "lost": [1]}, index=["synthetic"])
+    audit = pd.DataFrame(AUDITED, index=["synthetic"])
     audit.to_csv(folder / "audit.csv", index_label="labels")
     shapes = ("synthetic_median", "real_median", "ks", "wasserstein", "relative")
     pd.DataFrame(dict.fromkeys(shapes, 0.5), index=["area"]).to_csv(folder / "shapes.csv", index_label="measure")

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,16 +151,29 @@ def test_verdicts_are_drawn_and_written(tmp_path):
     assert [text.get_text() for text in corrected].count("0.12") == 3
 
 
+def audited(**columns):
+    """A table of cells of which the first is lost, as `audit_cells` has it."""
+    plain = {"contrast": 1.0, "contrast_to_noise": [2.0, 20.0, 30.0], "displacement": [1.0, 0.5, -2.0]}
+    plain |= {"iou": [0.3, 0.9, 0.8], "lost": [True, False, False], "offset_y": [9.0, 1.0, np.nan], "offset_x": 2.0}
+    return pd.DataFrame(plain | columns)
+
+
+def audit_tables(synthetic, references):
+    shares = pd.DataFrame({name: [0.25, 0.5] for name in charts.WRONG}, index=["synthetic", "references"])
+    if not len(references):
+        shares.loc["references"] = np.nan
+    return charts.AuditTables(synthetic, references, shares)
+
+
 @pytest.mark.parametrize("shape", [(60, 80), (5, 60, 80)])
 @pytest.mark.parametrize("referenced", [True, False])
 def test_audit(tmp_path, shape, referenced):
     voxel_size = (0.5,) * len(shape)
-    cells = pd.DataFrame({"contrast": 1.0, "contrast_to_noise": [2.0, 20.0, 30.0], "displacement": [1.0, 0.5, -2.0]})
-    cells = cells.assign(iou=[0.3, 0.9, 0.8], lost=[True, False, False])
-    references = cells if referenced else cells[:0]
+    cells = audited()
+    tables = audit_tables(cells, cells if referenced else cells[:0])
     image = np.random.default_rng(1).normal(100, 10, shape)
-    figure = charts.plot_audit(charts.AuditExample(image, two_cells(shape), [2]), cells, references, voxel_size, 3.0)
-    example, histogram, scatter = figure.axes
+    figure = charts.plot_audit(charts.AuditExample(image, two_cells(shape), [2]), tables, voxel_size, 3.0)
+    example, histogram, offsets, scatter, shares = figure.axes
     red = [tuple(lines.get_color()[0]) for lines in example.collections if len(lines.get_segments())]
     assert to_rgba(style.VERMILION) in red
     shown = [text.get_text() for text in histogram.get_legend().get_texts()]
@@ -166,6 +181,8 @@ def test_audit(tmp_path, shape, referenced):
     assert len(shown) == 1 + referenced
     assert sum(patch.get_height() for patch in histogram.patches) == pytest.approx(1 + referenced)
     assert "synthetic, 3 cells" in [text.get_text() for text in scatter.get_legend().get_texts()]
+    assert "synthetic, mean +2.00, +1.00" in [text.get_text() for text in offsets.get_legend().get_texts()]
+    assert [text.get_text() for text in shares.texts] == ([" 50.0"] if referenced else ["–"]) * 5 + [" 25.0"] * 5
     assert (drawn(figure, tmp_path / "audit.png") < 0.9).mean() > 0.01
 
 
@@ -450,15 +467,30 @@ def test_shapes_of_no_cells_leave_an_empty_panel():
     assert ax.get_title(loc="right") == ""
 
 
+@pytest.mark.parametrize(("largest", "labelled"), [(100.0, {"1", "2", "5", "10", "20"}), (1e6, {"1", "100", "10000"})])
+def test_contrasts_of_any_range_have_labels_that_do_not_overlap(largest, labelled):
+    cells = audited(contrast_to_noise=[1.0, 20.0, largest])
+    image = np.random.default_rng(1).normal(100, 10, (60, 80))
+    example = charts.AuditExample(image, two_cells((60, 80)), [2])
+    figure = charts.plot_audit(example, audit_tables(cells, cells[:0]), (0.5, 0.5), 3.0)
+    figure.canvas.draw()
+    axis = figure.axes[3].xaxis
+    ticks = [*axis.get_ticklabels(minor=False), *axis.get_ticklabels(minor=True)]
+    low, high = axis.get_view_interval()
+    shown = [tick for tick in ticks if tick.get_text() and low <= tick.get_position()[0] <= high]
+    assert labelled <= {tick.get_text() for tick in shown}
+    boxes = sorted((tick.get_window_extent().x0, tick.get_window_extent().x1) for tick in shown)
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(boxes))
+
+
 def test_audit_outlines_what_is_lost_and_draws_each_table_in_its_colour():
     shape = (60, 80)
-    cells = pd.DataFrame({"contrast": 1.0, "contrast_to_noise": [0.1, 20.0, 30.0], "displacement": [1.0, 0.5, -2.0]})
-    cells = cells.assign(iou=[0.3, 0.9, 0.8], lost=[True, False, False])
-    references = pd.DataFrame({"contrast": [1.0], "contrast_to_noise": [7.0], "displacement": [0.1]})
-    references = references.assign(iou=[0.95], lost=[False])
+    cells = audited(contrast_to_noise=[0.1, 20.0, 30.0])
+    references = audited(contrast_to_noise=7.0, displacement=0.1, iou=0.95, lost=False)[:1]
     image = np.random.default_rng(1).normal(100, 10, shape)
-    figure = charts.plot_audit(charts.AuditExample(image, two_cells(shape), [2]), cells, references, (0.5, 0.5), 3.0)
-    example, histogram, scatter = figure.axes
+    example = charts.AuditExample(image, two_cells(shape), [2])
+    figure = charts.plot_audit(example, audit_tables(cells, references), (0.5, 0.5), 3.0)
+    example, histogram, _, scatter, _ = figure.axes
     np.testing.assert_allclose(picture(example), as_shown(image, percentiles(image), None))
     assert outlines(example) == {
         to_rgba(style.SKY): [[9.5, 9.5, 29.5, 29.5]],

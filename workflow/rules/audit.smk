@@ -1,4 +1,6 @@
-"""Does each annotated cell show in its synthetic image? Lost ones may be dropped from the training, or redrawn.
+"""Does each annotated cell show in its synthetic image, and is each cell annotated that shows there?
+
+Lost cells, which do not show, may be dropped from the training, or redrawn.
 
 To redraw them, drafts of the images are made and audited first; cells that are lost in a draft become brighter.
 """
@@ -10,13 +12,14 @@ localrules:
 
 
 rule audit_labels:
-    """Measure how each annotated cell shows in its synthetic image."""
+    """Measure how each annotated cell shows in its synthetic image, and what shows there without a label."""
     input:
         synthetic=batch_folders("synthetic"),
         masks=batch_folders("masks"),
         manifest="results/{organism}/manifest.csv",
     output:
         cells="results/{organism}/audit/cells.csv",
+        images="results/{organism}/audit/images.csv",
     log:
         "results/{organism}/logs/audit_labels.log",
     benchmark:
@@ -41,6 +44,7 @@ rule audit_references:
         manifest="results/{organism}/manifest.csv",
     output:
         cells="results/{organism}/audit/references.csv",
+        images="results/{organism}/audit/reference_images.csv",
     log:
         "results/{organism}/logs/audit_references.log",
     benchmark:
@@ -53,6 +57,8 @@ rule audit_references:
     params:
         stain=setting("stain"),
         min_contrast=setting("audit", "min_contrast"),
+        # labels may be missing in the rim
+        border=setting("evaluation", "border"),
     script:
         "../scripts/audit_references.py"
 
@@ -62,6 +68,8 @@ rule summarise_audit:
     input:
         synthetic="results/{organism}/audit/cells.csv",
         references="results/{organism}/audit/references.csv",
+        synthetic_images="results/{organism}/audit/images.csv",
+        reference_images="results/{organism}/audit/reference_images.csv",
     output:
         report(
             "results/{organism}/audit/summary.csv",
@@ -78,13 +86,14 @@ rule summarise_audit:
 
 
 rule plot_audit:
-    """Draw lost cells in an example, and the distributions of contrast and displacement."""
+    """Draw lost cells in an example, and how far boundaries and cells lie from their masks."""
     input:
         synthetic="results/{organism}/synthetic/batch_000",
         masks="results/{organism}/masks/batch_000",
         manifest="results/{organism}/manifest.csv",
         cells="results/{organism}/audit/cells.csv",
         references="results/{organism}/audit/references.csv",
+        summary="results/{organism}/audit/summary.csv",
     output:
         report(
             "results/{organism}/figures/audit.png",
@@ -141,6 +150,7 @@ use rule audit_labels as audit_drafts with:
         manifest="results/{organism}/manifest.csv",
     output:
         cells="results/{organism}/audit/drafts/{batch}.csv",
+        images=temp("results/{organism}/audit/drafts/{batch}.images.csv"),
     log:
         "results/{organism}/logs/audit_drafts.{batch}.log",
     benchmark:

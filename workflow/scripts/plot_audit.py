@@ -1,4 +1,4 @@
-"""Draw lost cells in an example, and the distributions of contrast and displacement."""
+"""Draw lost cells in an example, and how far boundaries and cells lie from their masks."""
 
 from sketchscope.run.job import job
 
@@ -19,8 +19,9 @@ def main(snakemake):
     window = crop_typical(image, [LARGEST] * image.ndim)
     lost = cells.loc[(cells["volume"] == volume) & cells["lost"], "label"]
     example = charts.AuditExample(image[window], labels[window], lost)
-    references = pd.read_csv(snakemake.input.references)
-    figure = charts.plot_audit(example, cells, references, rows[0].voxel_size, snakemake.params.min_contrast)
+    summary = pd.read_csv(snakemake.input.summary, index_col="labels")
+    tables = charts.AuditTables(cells, pd.read_csv(snakemake.input.references), summary)
+    figure = charts.plot_audit(example, tables, rows[0].voxel_size, snakemake.params.min_contrast)
     style.save(figure, snakemake.output[0])
 
 

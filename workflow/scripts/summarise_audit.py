@@ -8,8 +8,16 @@ def main(snakemake):
     from sketchscope.evaluation import audit
     from sketchscope.io.atomic import atomic_path
 
-    named = {name: pd.read_csv(path) for name, path in snakemake.input.items()}
-    table = pd.DataFrame([{"labels": name, **audit.summarise_audit(cells)} for name, cells in named.items()])
+    inputs = snakemake.input
+    pairs = {
+        "synthetic": (inputs.synthetic, inputs.synthetic_images),
+        "references": (inputs.references, inputs.reference_images),
+    }
+    rows = []
+    for labels, (cells, images) in pairs.items():
+        figures = audit.summarise_audit(pd.read_csv(cells), pd.read_csv(images))
+        rows.append({"labels": labels, **figures, "warnings": "; ".join(figures["warnings"])})
+    table = pd.DataFrame(rows)
     with atomic_path(snakemake.output[0]) as temporary:
         table.to_csv(temporary, index=False)
     print(table.to_string(index=False))

@@ -38,6 +38,15 @@ SWEPT = {
     "zncc": "ZNCC",
     "displacement": "boundary displaced (pixels)",
 }
+AUDITED = {"references": ("0.55", "real, reference labels"), "synthetic": (BLUE, "synthetic")}
+FARTHEST = 3.0  # pixels by which an offset is drawn; farther ones are drawn there
+WRONG = {
+    "lost_share": "cells too dim",
+    "unlabelled_share": "cells without a mask",
+    "hidden_share": "borders that do not show",
+    "split_share": "masks with two cells",
+    "rounded_share": "noise rounded away",
+}
 SHAPE_NAMES = {
     "density": "density",
     "volume": "volume",
@@ -57,6 +66,17 @@ class AuditExample(NamedTuple):
     """Labels, of the same shape."""
     lost: Sequence[int]
     """Labels of the cells that are lost."""
+
+
+class AuditTables(NamedTuple):
+    """What the audit found, of `evaluation.audit`; the tables of real images may have no row."""
+
+    synthetic: pd.DataFrame
+    """Of `audit_cells`, for the synthetic images."""
+    references: pd.DataFrame
+    """The same for real images with reference labels."""
+    summary: pd.DataFrame
+    """Of `summarise_audit`, one row for each of the two, by their names."""
 
 
 def plot_loss(steps: np.ndarray, losses: np.ndarray, seconds: np.ndarray | None = None) -> Figure:
@@ -151,51 +171,43 @@ def plot_verdicts(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_audit(
-    example: AuditExample,
-    synthetic: pd.DataFrame,
-    references: pd.DataFrame,
-    voxel_size: Sequence[float],
-    min_contrast: float,
-) -> Figure:
+def plot_audit(example: AuditExample, tables: AuditTables, voxel_size: Sequence[float], min_contrast: float) -> Figure:
     """Draw a synthetic image with its annotation, and how well all annotations fit their images.
 
     Parameters
     ----------
     example : AuditExample
         Lost cells are outlined in red, the others in blue.
-    synthetic, references : DataFrame
-        Of `audit.audit_cells`, for the synthetic images and for real images with reference labels; these may have no
-        row.
+    tables : AuditTables
     voxel_size : sequence of float
         Micrometres along each axis.
     min_contrast : float
         Below it a cell is lost.
     """
-    figure = Figure(figsize=(11, 5.4), layout="constrained")
-    axes = figure.subplot_mosaic([["example", "displacement"], ["example", "iou"]], width_ratios=(1.1, 1))
-    picture, labels = flatten(example.image, voxel_size), flatten(example.mask, voxel_size)
-    show(axes["example"], picture, choose_limits([example.image]))
-    is_lost = np.isin(labels, example.lost)
-    outline(axes["example"], np.where(is_lost, 0, labels), SKY)
-    outline(axes["example"], np.where(is_lost, labels, 0), VERMILION)
-    draw_scale_bar(axes["example"], example.image.shape, voxel_size[-1])
-    for table, colour, name in ((references, "0.55", "real, reference labels"), (synthetic, BLUE, "synthetic")):
+    figure = Figure(figsize=(14, 6), layout="constrained")
+    axes = figure.subplot_mosaic(
+        [["example", "displacement", "offset"], ["example", "iou", "shares"]], width_ratios=(1.3, 1, 1)
+    )
+    _draw_example(axes["example"], example, voxel_size)
+    for labels, (colour, name) in AUDITED.items():
+        table = getattr(tables, labels)
         measured = table[table["contrast"].notna()].astype({"lost": bool})
-        _draw_displacements(axes["displacement"], measured.loc[~measured["lost"], "displacement"], colour, name)
+        kept = measured[~measured["lost"]]
+        _draw_displacements(axes["displacement"], kept["displacement"], colour, name)
+        _draw_offsets(axes["offset"], kept, colour, name)
         label = f"{name}, {len(measured)} cells"
         contrast = measured["contrast_to_noise"].clip(lower=0.5)
         axes["iou"].scatter(contrast, measured["iou"], 7, colour, alpha=0.5, linewidth=0, label=label)
     axes["displacement"].axvline(0, color="0.5", linewidth=0.8)
-    axes["displacement"].set(xlabel="boundary outside the outline, pixels", ylabel="share of the cells")
+    axes["displacement"].set(xlabel="boundary outside the outline, pixels", ylabel="share of the cells", xlim=(-3, 3))
     axes["iou"].axvline(min_contrast, color=VERMILION, linewidth=1, label="lost to the left")
     axes["iou"].set(xlabel="contrast, standard deviations of the surroundings", ylabel="IoU with the mask")
     axes["iou"].set(xscale="log", ylim=(0, 1))
-    write_plain_ticks(axes["iou"].xaxis)
-    for ax in (axes["displacement"], axes["iou"]):
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(edgecolor="none", framealpha=0.8, fontsize=9)
-    axes["displacement"].set(xlim=(-3, 3))
+    _write_contrast_ticks(axes["iou"])
+    _draw_shares(axes["shares"], tables.summary)
+    for name in ("displacement", "offset", "iou", "shares"):
+        axes[name].spines[["top", "right"]].set_visible(False)
+        axes[name].legend(edgecolor="none", framealpha=0.8, fontsize=9)
     axes["displacement"].margins(y=0.45)  # the legend stands above the bars
     return figure
 
@@ -329,6 +341,54 @@ def _draw_displacements(ax: Axes, displacement: pd.Series, colour: str, name: st
         label = f"{name}, median {displacement.median():+.2f}"
         bins = np.arange(-3, 3.1, 0.2).tolist()
         ax.hist(displacement.clip(-3, 3), bins, weights=share, color=colour, alpha=0.6, label=label)
+
+
+def _draw_example(ax: Axes, example: AuditExample, voxel_size: Sequence[float]) -> None:
+    """Draw the image with the outlines of its mask, those of lost cells in red."""
+    picture, labels = flatten(example.image, voxel_size), flatten(example.mask, voxel_size)
+    show(ax, picture, choose_limits([example.image]))
+    is_lost = np.isin(labels, example.lost)
+    outline(ax, np.where(is_lost, 0, labels), SKY)
+    outline(ax, np.where(is_lost, labels, 0), VERMILION)
+    draw_scale_bar(ax, example.image.shape, voxel_size[-1])
+
+
+def _draw_offsets(ax: Axes, cells: pd.DataFrame, colour: str, name: str) -> None:
+    """Draw the offset of each cell from its mask as a point, and a cross at their mean."""
+    offsets = cells[["offset_x", "offset_y"]].dropna().astype(float)
+    if len(offsets):
+        mean = offsets.mean()
+        label = f"{name}, mean {mean['offset_x']:+.2f}, {mean['offset_y']:+.2f}"
+        right, below = offsets.clip(-FARTHEST, FARTHEST).to_numpy().T
+        ax.scatter(right, below, 7, colour, alpha=0.5, linewidth=0, label=label)
+        ax.plot(*mean.clip(-FARTHEST, FARTHEST), "+", color=colour, markersize=16, markeredgewidth=2)
+    ax.axhline(0, color="0.5", linewidth=0.8)
+    ax.axvline(0, color="0.5", linewidth=0.8)
+    # y runs down, as in the image; the legend stands above the points
+    ax.set(xlim=(-FARTHEST - 0.2, FARTHEST + 0.2), ylim=(FARTHEST + 0.2, -1.6 * FARTHEST))
+    ax.set(xlabel="cell to the right of its mask, pixels", ylabel="below its mask, pixels")
+
+
+def _draw_shares(ax: Axes, summary: pd.DataFrame) -> None:
+    """Draw a bar for each share of what is wrong, for synthetic and real images, with its percentage."""
+    for (labels, (colour, name)), place in zip(AUDITED.items(), (0.2, -0.2), strict=True):
+        if labels in summary.index:
+            shares = 100 * summary.loc[labels].reindex(list(WRONG)).astype(float).to_numpy()
+            rows = np.arange(len(WRONG)) + place
+            ax.barh(rows, np.nan_to_num(shares), 0.36, color=colour, alpha=0.6, label=name)
+            for row, share in zip(rows, shares, strict=True):
+                text = "–" if np.isnan(share) else f" {share:.1f}"
+                ax.text(0 if np.isnan(share) else share, row, text, va="center", fontsize=8)
+    ax.set_yticks(range(len(WRONG)), list(WRONG.values()), fontsize=9)
+    ax.set(xlabel="%", ylim=(len(WRONG) - 0.5, -1.6), xlim=(0, max(ax.get_xlim()[1] * 1.15, 10)))
+
+
+def _write_contrast_ticks(ax: Axes) -> None:
+    """Write 1, 2 and 5 of each decade where there are few decades; whole decades where there are many."""
+    low, high = ax.get_xlim()
+    write_plain_ticks(ax.xaxis)
+    if high > 300 * low:
+        ax.xaxis.set_minor_formatter(lambda value, _: "")
 
 
 def _draw_scores(axes: Sequence[Axes], scores: pd.DataFrame, choice: Mapping[str, Any]) -> None:

@@ -80,7 +80,7 @@ def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> 
         "trainings": measure_spread([trained, *scored.replicates]),
         "comparisons": [row[list(COMPARISON)].to_dict() | {"sentence": explain(row)} for row in compared],
         "fidelity": findings.fidelity,
-        "audit": findings.audit.to_dict("index"),
+        "audit": {labels: _list_warnings(row) for labels, row in findings.audit.to_dict("index").items()},
         "shapes": findings.shapes[list(SHAPE_COLUMNS)].to_dict("index"),
         "training": findings.training | {"sentence": describe_training(findings.training)},
         **tabulate_costs(findings.costs),
@@ -162,6 +162,13 @@ def collect_all_versions() -> dict[str, str]:
     except importlib.metadata.PackageNotFoundError:
         versions.pop("snakemake", None)
     return versions
+
+
+def _list_warnings(row: dict[str, Any]) -> dict[str, Any]:
+    """Turn the warnings of an audit, one string in its table and empty if there are none, into a list."""
+    if "warnings" not in row:
+        return row
+    return row | {"warnings": [] if pd.isna(row["warnings"]) else row["warnings"].split("; ")}
 
 
 def _common_counts(organism: str, models: Mapping[str, dict[str, Any]]) -> dict[str, int]:
