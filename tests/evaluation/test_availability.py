@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from reporting import TEXTS, settings_of
+from reporting import FIDELITY, TEXTS, settings_of
 from running import run_script
 from sketchscope import TRAINED
 from sketchscope.config.views import effective_settings
 from sketchscope.evaluation.availability import read_reason, split_available, write_reason
 from sketchscope.images.manifest import ManifestRow, write_manifest
+from sketchscope.io.atomic import write_json
 from sketchscope.io.images import write_image
 
 MODELS = [TRAINED, "classical", "cyto3"]
@@ -97,7 +98,7 @@ PLURALS = {"ious": "iou.csv", "scores": "scores.json"}
 
 
 def summarise_and_report(folder, models):
-    (folder / "choice.json").write_text('{"t_start": 300, "sigma": 0.5, "psnr": 21.5, "zncc": 0.8}')
+    write_json(folder / "choice.json", FIDELITY)
     audit = pd.DataFrame({"cells": [9], "measured": [8], "lost": [1]}, index=["synthetic"])
     audit.to_csv(folder / "audit.csv", index_label="labels")
     shapes = ("synthetic_median", "real_median", "ks", "wasserstein", "relative")
