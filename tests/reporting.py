@@ -16,6 +16,8 @@ from sketchscope.report import charts, pictures, style, summary
 from sketchscope.run import cost
 
 GROUPS = {"n_groups": 4, "n_test_groups": 4, "shared_groups": [], "warnings": [], "notes": []}
+FIDELITY = {"t_start": 300, "sigma": 0.5, "sampler": "ddim, 20 steps", "psnr": 23.77, "zncc": 0.852}
+FIDELITY |= {"sketch_psnr": 25.41, "sketch_zncc": 0.913}
 TEXTS = REPOSITORY / "workflow/report"
 VOXEL_SIZES = {2: (0.5, 0.5), 3: (1.0, 0.5, 0.5)}
 SHAPES = {2: (40, 60), 3: (4, 40, 60)}
@@ -187,7 +189,7 @@ def write_report(folder, dimensions=2, gpus=0, **changes):
     models = {"sketchscope": scored(0.9), "classical": scored(0.8), "cyto3": scored(0.7)}
     findings = summary.Findings(
         comparisons=comparison,
-        fidelity={"t_start": 300, "sigma": 0.5, "psnr": 23.77, "zncc": 0.852},
+        fidelity=FIDELITY,
         audit=pd.DataFrame(AUDITED, index=["synthetic"]),
         shapes=COMPARED,
         costs=cost.sum_costs(folder / "benchmarks", folder / "logs"),

@@ -39,7 +39,7 @@ TINY = {
     **{"volumes": 2, "volumes_per_job": 2, "train_images": None, "test_images": None},
     "diffusion": {"channels": [8, 16], "steps": 20, "report_every": 10, "batch_size": 2},
     "generation": {"steps": 4},
-    "sweep": {"images": 1, "steps": 4},
+    "sweep": {"images": 2},
     "cellpose": {"epochs": 3, "images_per_epoch": 2, "batch_size": 2, "crop": 32},
     "evaluation": {"border": 0},
 }

@@ -277,6 +277,8 @@ SKETCHED = {"draw_sketches", "sweep_start", "choose_start", "plot_sweep"} | GENE
         ({"diffusion": {"report_every": 7}}, set()),
         ({"diffusion": {"checkpoint_seconds": 60}}, set()),
         ({"generation": {"batch_size": 3}}, set()),
+        ({"generation": {"eta": 0.5}}, {"sweep_start", "choose_start", "plot_sweep"} | GENERATED),
+        ({"sweep": {"max_spectrum": 0.5}}, {"choose_start", "plot_sweep", "write_card"} | REPORTED),
         ({"audit": {"min_contrast": 2.0}}, {"audit_references"} | AUDITED),
     ],
 )

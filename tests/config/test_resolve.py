@@ -200,16 +200,25 @@ def test_mistakes_at_the_top(config, start):
         ),
         (
             {"generation": {"t_start": "auto"}, "sweep": {"t_start": [5, 50]}},
-            "generation.steps: found 10; allowed is 1 to t_start, which is 5, or null",
+            "generation.steps: found 10; allowed is 1 to sweep.t_start, which is 5, or null",
         ),
-        ({"sweep": {"steps": 401}}, "sweep.steps: found 401; allowed is 1 to t_start, which is 400"),
+        (
+            {"sweep": {"steps": 10}},
+            "sweep.steps: no longer a key; the sweep takes generation.sampler",
+        ),
+        ({"sweep": {"masks": "files"}}, "sweep.masks: found files; that needs organisms.mine.labels, the labels of"),
+        ({"sweep": {"masks": "gold"}}, "sweep.masks: found gold, but the labels of your own files are not gold"),
+        (
+            {"images": None, "dataset": "Fluo-N2DH-GOWT1", "sweep": {"masks": "gold"}},
+            "sweep.masks: found gold, but the labels of the data set Fluo-N2DH-GOWT1 are not gold",
+        ),
         (
             {"generation": {"slab_shape": [4, 512, 512]}},
             "generation.slab_shape: found [4, 512, 512]; with dimensions: 2 it needs 2 entries, y, x",
         ),
         (
             {"generation": {"t_start": 10, "steps": 20}},
-            "generation.steps: found 20; allowed is 1 to t_start, which is 10, or null",
+            "generation.steps: found 20; allowed is 1 to generation.t_start, which is 10, or null",
         ),
         (
             {"generation": {"tile_shape": [32, 32], "overlap": [8, 32]}},

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from reporting import AUDITED, GROUPS, TEXTS, settings_of
+from reporting import AUDITED, FIDELITY, GROUPS, TEXTS, settings_of
 from running import run_script
 from sketchscope import TRAINED
 from sketchscope.config.views import effective_settings
@@ -98,7 +98,7 @@ PLURALS = {"ious": "iou.csv", "scores": "scores.json"}
 
 
 def summarise_and_report(folder, models):
-    (folder / "choice.json").write_text('{"t_start": 300, "sigma": 0.5, "psnr": 21.5, "zncc": 0.8}')
+    write_json(folder / "choice.json", FIDELITY)
     write_json(folder / "groups.json", GROUPS)
     audit = pd.DataFrame(AUDITED, index=["synthetic"])
     audit.to_csv(folder / "audit.csv", index_label="labels")

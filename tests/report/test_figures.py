@@ -398,7 +398,9 @@ def test_each_panel_of_the_sweep_draws_its_own_score():
     starts, sigmas = [200, 400, 600], [0.5, 1.5]
     rng = np.random.default_rng(0)
     scores = pd.DataFrame([{"t_start": t, "sigma": s} for s in sigmas for t in starts])
+    scores = pd.concat([scores, pd.DataFrame({"t_start": 0, "sigma": sigmas})], ignore_index=True)
     scores = scores.assign(**{column: rng.uniform(0, 1, len(scores)) for column in charts.SWEPT})
+    scores = scores.assign(psnr_low=scores["psnr"] - 0.1, psnr_high=scores["psnr"] + 0.2)
     examples = {"image": rng.uniform(-1, 1, (20, 30))}
     examples |= {f"sketch {s:g}": rng.uniform(-1, 1, (20, 30)) for s in sigmas}
     examples |= {f"{s:g} {t}": rng.uniform(-1, 1, (20, 30)) for s in sigmas for t in starts}
@@ -406,7 +408,7 @@ def test_each_panel_of_the_sweep_draws_its_own_score():
     figure = charts.plot_sweep(shuffled, scores.to_dict("records")[4], examples, (0.5, 0.5))
     above, below = figure.subfigs
     titles = {
-        "divergence": "divergence after noising (bits)",
+        "divergence": "divergence in cells, noised (bits)",
         "spectrum": "spectrum from real (dB)",
         "psnr": "PSNR (dB)",
         "zncc": "ZNCC",
@@ -416,10 +418,18 @@ def test_each_panel_of_the_sweep_draws_its_own_score():
     assert set(panels) == set(titles.values())
     for column, title in titles.items():
         *lines, chosen = panels[title].lines
+        without = lines[1::2] if column in charts.LIKENESS else []
+        lines = lines[::2] if column in charts.LIKENESS else lines
+        assert [line.get_ydata()[0] for line in without] == [
+            scores.loc[(scores["t_start"] == 0) & (scores["sigma"] == sigma), column].item()
+            for sigma in (sigmas if without else [])
+        ]
+        assert len(panels[title].collections) == (2 if column == "psnr" else 0), "intervals, where there are any"
         assert [line.get_label() for line in lines] == ["sigma 0.5", "sigma 1.5"]
         for line, sigma in zip(lines, sigmas, strict=True):
             assert list(line.get_xdata()) == starts
-            np.testing.assert_array_equal(line.get_ydata(), scores.loc[scores["sigma"] == sigma, column])
+            drawn = (scores["sigma"] == sigma) & (scores["t_start"] > 0)
+            np.testing.assert_array_equal(line.get_ydata(), scores.loc[drawn, column])
         assert (chosen.get_xdata()[0], chosen.get_ydata()[0]) == (400, scores[column][4])
     assert len({line.get_color() for line in panels["ZNCC"].lines}) == 3
     limits = percentiles(examples["image"])

@@ -16,8 +16,10 @@ def test_each_cell_has_its_own_grey_and_depth(shape, voxel_size):
         labels == 2, -0.5, np.where(labels == 7, rng.normal(0.5, 0.1, shape), rng.normal(-0.9, 0.1, shape))
     )
     pieces, background = brightness.measure_brightness(image, labels, voxel_size)
-    assert pieces["grey"].tolist() == pytest.approx([-0.5, image[labels == 7].mean()])
+    assert pieces["label"].tolist() == [2, 7]
+    assert pieces["grey"].tolist() == pytest.approx([-0.5, 0.5], abs=0.03)
     assert pieces["depth_um"].tolist() == pytest.approx([5.0, 9.0] if labels.ndim == 3 else [0, 0])
+    assert pieces["height_um"].tolist() == ([12.0, 4.0] if labels.ndim == 3 else [0, 0])
     assert background == pytest.approx(image[labels == 0].mean())
 
 
@@ -27,7 +29,8 @@ def test_one_voxel_and_none(shape):
     assert brightness.measure_brightness(image, labels, (1.0,) * len(shape)).pieces.empty
     labels[(1,) * len(shape)] = 1
     pieces, background = brightness.measure_brightness(image, labels, (1.0,) * len(shape))
-    assert pieces.to_dict("records") == [{"grey": 0.25, "depth_um": float(len(shape) == 3)}]
+    height = float(len(shape) == 3)
+    assert pieces.to_dict("records") == [{"label": 1, "grey": 0.25, "depth_um": height, "height_um": height}]
     assert background == 0.25
 
 
@@ -64,4 +67,27 @@ def test_each_piece_of_membrane_has_its_own_grey():
     pieces = brightness.find_membranes(image, (0.5, 0.5), 1.0, 10.0)
     table = brightness.measure_brightness(image, pieces, (0.5, 0.5)).pieces
     # boxes of 20 pixels: five along the line, which lies in two rows of them; the brightness changes in a middle box
-    assert table["grey"].tolist() == pytest.approx(2 * [0.2, 0.2, 0.5, 0.8, 0.8])
+    grey = table["grey"].to_numpy().reshape(2, 5)
+    assert grey[:, [0, 1, 3, 4]] == pytest.approx(np.array(2 * [[0.2, 0.2, 0.8, 0.8]]))
+    assert ((grey[:, 2] >= 0.2) & (grey[:, 2] <= 0.8)).all()
+
+
+@pytest.mark.parametrize("radius", [3, 6, 12])
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("too_large", [0, 1])
+def test_grey_of_a_cell_does_not_depend_on_a_mask_that_is_too_large(radius, ndim, too_large):
+    """The mean of such a mask is far darker than the cell."""
+    distance = np.linalg.norm(np.indices((2 * radius + 9,) * ndim) - (radius + 4), axis=0)
+    image = np.where(distance <= radius, 0.6, -0.9)
+    labels = (distance <= radius + too_large).astype(int)
+    assert too_large == 0 or image[labels == 1].mean() < 0.45
+    assert brightness.measure_cores(image, labels, (1.0,) * ndim)["grey"].tolist() == pytest.approx([0.6], abs=0.02)
+
+
+def test_edge_of_the_image_is_no_boundary():
+    """A cell that is cut in half is measured at the cut as well."""
+    distance = np.linalg.norm(np.indices((30, 30)) - np.array([0, 15])[:, None, None], axis=0)
+    core = brightness.find_core(distance <= 10, (1.0, 1.0))
+    assert core[0, 15]
+    assert not core[9, 15]
+    assert brightness.find_core(np.ones((4, 4), bool), (1.0, 1.0)).all()

@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage, stats
 from sketchscope.sketches import depth
+from sketchscope.sketches.brightness import measure_cores
 from sketchscope.sketches.draw import paint_cells
 
 BACKGROUND, VOXEL_SIZE = -0.8, (2.0, 0.5, 0.5)
@@ -20,39 +22,80 @@ def stack():
     return image + rng.normal(0, 0.05, image.shape), labels
 
 
-def test_profile_holds_the_contrast_of_each_slice(stack):
-    image, labels = stack
-    profile = depth.measure_profile(image, labels > 0, BACKGROUND, VOXEL_SIZE)
-    assert profile["depth_um"].tolist() == [2.0 * z for z in range(10)]
-    assert profile["voxels"].tolist() == [(labels[z] > 0).sum() for z in range(10)]
-    inside = image[3][labels[3] > 0]
-    assert profile["contrast"][3] == pytest.approx(inside.mean() - BACKGROUND)
+def photograph(depths, attenuation_um, seed):
+    """Measured cells of a stack of balls of 8 micrometres at these depths, out of focus along Z, with noise."""
+    rng, size = np.random.default_rng(seed), 22
+    side = int(np.ceil(np.sqrt(len(depths))))
+    z, y, x = np.indices((40, side * size, side * size))
+    labels = np.zeros(z.shape, np.uint16)
+    for number, centre in enumerate(depths):
+        row, column = np.multiply(divmod(number, side), size) + size // 2
+        near = (2 * z - centre) ** 2 + ((y - row) / 2) ** 2 + ((x - column) / 2) ** 2 < 16
+        labels[near] = number + 1
+    image = paint_cells(labels, rng.uniform(-0.2, 0.8, len(depths)), BACKGROUND)
+    image = ndimage.gaussian_filter(image, (2, 1, 1))  # 4 micrometres along Z: as blurred as a cell is high
+    image = depth.fade(image, BACKGROUND, attenuation_um, VOXEL_SIZE) + rng.normal(0, 0.03, image.shape)
+    return measure_cores(image, labels, VOXEL_SIZE).assign(image=seed, background=BACKGROUND)
 
 
-def test_profile_of_an_image_is_one_slice(stack):
-    image, labels = stack
-    profile = depth.measure_profile(image[0], labels[0] > 0, BACKGROUND, VOXEL_SIZE[1:])
-    assert profile["depth_um"].tolist() == [0]
-    assert depth.fit_decay([profile])["decay_um"] is None
-    assert depth.measure_profile(image[0], np.zeros((60, 60), bool), BACKGROUND, VOXEL_SIZE[1:]).empty
+@pytest.mark.parametrize("attenuation_um", [20.0, None])
+def test_attenuation_is_found_where_there_is_some(attenuation_um):
+    rng = np.random.default_rng(1)
+    cells = pd.concat([photograph(rng.uniform(5, 70, 36), attenuation_um, seed) for seed in (1, 2, 3)])
+    found = depth.fit_decay(cells)
+    assert found["cells"] == 108
+    if attenuation_um is None:
+        assert found["decay_um"] is None or found["decay_um"] > 200
+    else:
+        assert found["decay_um"] == pytest.approx(attenuation_um, rel=0.25)
+    assert json.loads(json.dumps(found)) == found
 
 
-def test_decay_is_found(stack):
-    image, labels = stack
-    profile = depth.measure_profile(image, labels > 0, BACKGROUND, VOXEL_SIZE)
-    assert depth.fit_decay([profile, profile])["decay_um"] == pytest.approx(12, rel=0.2)
+@pytest.mark.parametrize("attenuation_um", [20.0, None])
+def test_a_single_layer_that_goes_out_of_focus_shows_no_attenuation(attenuation_um):
+    """Cells on a cover slip: what fades above them is focus, and nothing tells how much is attenuation."""
+    rng = np.random.default_rng(2)
+    cells = pd.concat([photograph(rng.uniform(0, 4, 36), attenuation_um, seed) for seed in (1, 2, 3)])
+    found = depth.fit_decay(cells)
+    assert found["decay_um"] is None
+    assert found["spread_um"] < found["height_um"]
 
 
-def test_decay_is_exact_without_noise():
-    profile = pd.DataFrame({"depth_um": [0.0, 3.0, 4.0], "voxels": [5, 80, 1]})
-    profile["contrast"] = 0.9 * np.exp(-profile["depth_um"] / 7)
-    assert depth.fit_decay([profile])["decay_um"] == pytest.approx(7)
+def table_of(depth_um, contrast, image=0, height_um=1.0):
+    table = pd.DataFrame({"depth_um": depth_um, "grey": np.asarray(contrast) + BACKGROUND})
+    return table.assign(image=image, background=BACKGROUND, height_um=height_um)
 
 
-def test_no_decay_where_the_contrast_grows_or_is_nowhere():
-    profile = pd.DataFrame({"depth_um": [0.0, 3.0], "voxels": [5, 8], "contrast": [0.5, 0.6]})
-    assert depth.fit_decay([profile])["decay_um"] is None
-    assert depth.fit_decay([profile.assign(contrast=[0.5, -0.1])])["decay_um"] is None
+def test_decay_is_exact_without_noise_and_images_may_differ_in_brightness():
+    z = np.linspace(0, 20, 9)
+    cells = pd.concat([table_of(z, 0.9 * np.exp(-z / 7), 0), table_of(z + 3, 0.3 * np.exp(-z / 7), 1)])
+    found = depth.fit_decay(cells)
+    assert [found[key] for key in ("decay_low_um", "decay_um", "decay_high_um")] == pytest.approx([7, 7, 7])
+
+
+def test_slope_and_interval_are_those_of_least_squares():
+    rng = np.random.default_rng(3)
+    z = rng.uniform(0, 30, 50)
+    cells = table_of(z, np.exp(-z / 15 + rng.normal(0, 0.3, 50)))
+    found, fit = depth.fit_decay(cells), stats.linregress(z, np.log(cells["grey"] - BACKGROUND))
+    reach = stats.t.ppf(0.975, 48) * fit.stderr
+    expected = [-1 / (fit.slope - reach), -1 / fit.slope, -1 / (fit.slope + reach)]
+    assert [found[key] for key in ("decay_low_um", "decay_um", "decay_high_um")] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("depth_um", "contrast"),
+    [
+        ([0, 5, 10], [0.5, 0.6, 0.7]),  # it grows
+        ([0, 5, 10], [0.5, 0.1, 0.49]),  # chance explains it
+        ([0, 5], [0.5, 0.1]),  # a line goes through any two
+        ([0, 5, 10], [-0.5, -0.1, 0.2]),  # a single one is brighter than the background
+        ([0, 0, 0], [0.5, 0.1, 0.2]),  # 2D
+        ([0, 5, 10], [np.nan] * 3),  # the cells cover the image, so the background is unknown
+    ],
+)
+def test_no_decay_where_none_is_shown(depth_um, contrast):
+    assert depth.fit_decay(table_of(depth_um, contrast))["decay_um"] is None
 
 
 def test_grey_at_the_surface_undoes_the_fading(stack):
@@ -65,17 +108,6 @@ def test_grey_at_the_surface_undoes_the_fading(stack):
     assert depth.undo_fading(np.array([0.9]), np.array([90.0]), BACKGROUND, 12.0) == 1, "as bright as can be"
 
 
-def test_profiles_of_images_are_pooled_by_voxels():
-    first = pd.DataFrame({"depth_um": [0.0, 2.0], "voxels": [30, 10], "contrast": [1.0, 0.5]})
-    other = pd.DataFrame({"depth_um": [0.0, 4.0], "voxels": [10, 5], "contrast": [0.6, 0.25]})
-    covered = first.assign(contrast=np.nan)  # the background is unknown
-    found = depth.fit_decay([first, other, first.iloc[:0], covered])
-    assert found["depth_um"] == [0, 2, 4]
-    assert found["voxels"] == [40, 10, 5]
-    assert found["contrast"] == pytest.approx([0.9, 0.5, 0.25])
-    assert json.loads(json.dumps(found)) == found
-
-
 def test_measured_grey_is_read_as_at_the_surface(tmp_path):
     cells = tmp_path / "cells.csv"
     pd.DataFrame({"grey": [0.0, 0.4], "depth_um": [0.0, 12.0], "background": [-0.9, -0.7]}).to_csv(cells)
@@ -83,20 +115,3 @@ def test_measured_grey_is_read_as_at_the_surface(tmp_path):
     assert background == pytest.approx(-0.8)
     assert grey == pytest.approx([0.0, -0.8 + 1.2 * np.exp(0.25)])
     assert depth.read_measured(cells, None).grey == pytest.approx([0.0, 0.4])
-
-
-def test_each_slice_weighs_as_many_voxels_as_it_has():
-    """Least squares of the logarithm, weighted by voxels: covariance over variance about the weighted means."""
-    profile = pd.DataFrame({"depth_um": [0.0, 2.0, 4.0, 8.0], "voxels": [100, 400, 25, 9]})
-    profile["contrast"] = [0.9, 0.8, 0.3, 0.5]
-    x, y, w = profile["depth_um"], np.log(profile["contrast"]), profile["voxels"]
-    from_x, from_y = x - np.average(x, weights=w), y - np.average(y, weights=w)
-    slope = (w * from_x * from_y).sum() / (w * from_x**2).sum()
-    assert depth.fit_decay([profile])["decay_um"] == pytest.approx(-1 / slope)
-    unweighted = np.polyfit(x, y, 1)[0]
-    assert abs(slope / unweighted - 1) > 0.2, "the test tells them apart"
-
-
-def test_two_slices_settle_it_whatever_they_weigh():
-    profile = pd.DataFrame({"depth_um": [1.0, 4.0], "voxels": [3, 1000], "contrast": [0.8, 0.2]})
-    assert depth.fit_decay([profile])["decay_um"] == pytest.approx(3 / np.log(4))

@@ -213,6 +213,22 @@ def rough_labels(wildcards):
     return f"results/{wildcards.organism}/rough/labels" if needed else []
 
 
+def sweep_masks(wildcards):
+    """The masks of training images whose sketches the sweep compares with the images themselves."""
+    masks = ORGANISMS[wildcards.organism]["sweep"]["masks"]
+    if masks == "rough":
+        return {"rough": f"results/{wildcards.organism}/rough/labels"}
+    raw = raw_images(wildcards)
+    return {key if key == "dataset" else f"raw_{key}": value for key, value in raw.items()}
+
+
+def sampler(wildcards):
+    """How noise is removed, but for where that starts, which the sweep tries."""
+    names = {"name": "sampler", "steps": "steps", "eta": "eta"}
+    generation = ORGANISMS[wildcards.organism]["generation"]
+    return {name: generation[key] for name, key in names.items()}
+
+
 def rough_images(wildcards):
     """Which training images are segmented roughly: all where masks are made from them, else some."""
     source = ORGANISMS[wildcards.organism]["masks"]["source"]

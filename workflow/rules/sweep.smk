@@ -12,14 +12,15 @@ localrules:
 rule sweep_start:
     """Score a grid of starts and blurs on sketches of real images."""
     input:
+        unpack(sweep_masks),
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
-        rough="results/{organism}/rough/labels",
         cells="results/{organism}/rough/cells.csv",
         depth="results/{organism}/rough/depth.json",
         model=diffusion_model,
     output:
         scores="results/{organism}/sweep/scores.csv",
+        draws="results/{organism}/sweep/draws.npz",
         examples="results/{organism}/sweep/examples.npz",
     log:
         "results/{organism}/logs/sweep_start.log",
@@ -38,7 +39,10 @@ rule sweep_start:
     params:
         t_starts=grid("generation", "t_start"),
         sigmas=grid("sketch", "sigma"),
-        settings=some_settings("sweep", ["images", "steps"]),
+        images=setting("sweep", "images"),
+        masks=setting("sweep", "masks"),
+        axes=setting("axes"),
+        sampler=sampler,
         tiles=some_settings("generation", ["tile_shape", "overlap"]),
         sketch=other_settings("sketch", ["sigma"]),
         stain=setting("stain"),
@@ -51,6 +55,7 @@ rule choose_start:
     """Choose the start and the blur by their scores."""
     input:
         scores="results/{organism}/sweep/scores.csv",
+        draws="results/{organism}/sweep/draws.npz",
     output:
         choice=report(
             "results/{organism}/sweep/choice.json",

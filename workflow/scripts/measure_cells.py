@@ -11,7 +11,7 @@ def main(snakemake):
     from sketchscope.sketches import brightness, depth
 
     inputs, params = snakemake.input, snakemake.params
-    tables, profiles = [], []
+    tables = []
     for row in manifest.select_typical(manifest.read_manifest(inputs.manifest)):
         image = manifest.load_normalised(row, inputs.images)
         if params.membrane_um is None:
@@ -20,16 +20,18 @@ def main(snakemake):
             pieces = brightness.find_membranes(image, row.voxel_size, params.membrane_um, params.cell_diameter)
         measured = brightness.measure_brightness(image, pieces, row.voxel_size)
         tables.append(measured.pieces.assign(image=row.image, background=measured.background))
-        profiles.append(depth.measure_profile(image, pieces > 0, measured.background, row.voxel_size))
         print(f"{row.image}: {len(measured.pieces)} cells or pieces of membrane")
     if not sum(map(len, tables)):
         raise InputError(
             f"{inputs.manifest}: no cell was found in {len(tables)} training images; "
             "cell_diameter must fit the cells, and classical.min_contrast may be too high"
         )
+    cells = pd.concat([table for table in tables if len(table)])
+    decay = depth.fit_decay(cells)
+    print(f"Fading with depth: {decay}")
     with atomic_path(snakemake.output.cells) as temporary:
-        pd.concat([table for table in tables if len(table)]).to_csv(temporary, index=False)
-    write_json(snakemake.output.depth, depth.fit_decay(profiles))
+        cells.to_csv(temporary, index=False)
+    write_json(snakemake.output.depth, decay)
 
 
 with job(snakemake.log[0]):

@@ -9,7 +9,7 @@ def main(snakemake, device):
     from sketchscope.config import auto
     from sketchscope.diffusion.generate import make_generator
     from sketchscope.diffusion.model_file import load_network
-    from sketchscope.diffusion.samplers import Sampler
+    from sketchscope.diffusion.samplers import Sampler, name_sampler
     from sketchscope.diffusion.tiling import Tiling
     from sketchscope.evaluation import start_sweep
     from sketchscope.images import manifest
@@ -21,31 +21,59 @@ def main(snakemake, device):
 
     params, inputs, organism = snakemake.params, snakemake.input, snakemake.wildcards.organism
     torch.set_num_threads(snakemake.threads)
-    rows = spread_out(manifest.select_typical(manifest.read_manifest(inputs.manifest)), params.settings["images"])
+    rows = manifest.select_typical(manifest.read_manifest(inputs.manifest))
+    masks = load_masks(snakemake, rows)
+    rows = spread_out([row for row in rows if row.image in masks], params.images)
     stain, voxel_size = STAINS[params.stain], rows[0].voxel_size
     sketch = stain.sketch(sigma=None, **auto.fill_auto(params.sketch, [inputs.depth]))
     measured = depth.read_measured(inputs.cells, sketch.decay_um)
     drawing_key = stream_key(params.seed, organism, "sweep sketches")
     draw = start_sweep.Drawing(stain.draw, sketch, measured, voxel_size, drawing_key)
-    pairs = ((manifest.load_normalised(row, inputs.images), manifest.load_image(row, inputs.rough)) for row in rows)
-    examples = [start_sweep.cut_example(*pair, 2 * np.array(params.tiles["tile_shape"])) for pair in pairs]
+    images = (start_sweep.Example(manifest.load_normalised(row, inputs.images), masks[row.image]) for row in rows)
+    examples = start_sweep.cut_examples(images, 2 * np.array(params.tiles["tile_shape"]), params.images)
     network, alpha_bar = load_network(inputs.model)
     tiling = Tiling(**params.tiles, batch_size=snakemake.resources.batch_size or None)
 
     def generator_from(t_start):
-        sampler = Sampler("dpm-solver++", t_start, params.settings["steps"], eta=0.0)
-        return make_generator(network, alpha_bar, device, sampler, tiling)
+        return make_generator(network, alpha_bar, device, Sampler(t_start=t_start, **params.sampler), tiling)
 
-    key = stream_key(params.seed, organism, "sweep noise")
-    grid = start_sweep.Grid(params.t_starts, params.sigmas)
-    sweep = start_sweep.sweep(
-        examples, draw, generator_from, alpha_bar, voxel_size, grid, key=key, touching=stain.touching
+    keys = (stream_key(params.seed, organism, "sweep noise"), stream_key(params.seed, organism, "sweep windows"))
+    points = start_sweep.sweep(
+        examples,
+        draw,
+        generator_from,
+        alpha_bar,
+        voxel_size,
+        start_sweep.Grid(params.t_starts, params.sigmas),
+        sampler=name_sampler(**params.sampler),
+        keys=keys,
+        touching=stain.touching,
     )
-    scores, pictures = start_sweep.collect_points(sweep, examples[0])
-    with atomic_path(snakemake.output.examples) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **pictures)
+    scores, draws, pictures = start_sweep.collect_points(points, examples[0])
+    for path, arrays in ((snakemake.output.examples, pictures), (snakemake.output.draws, draws._asdict())):
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
     with atomic_path(snakemake.output.scores) as temporary:
         scores.to_csv(temporary, index=False)
+
+
+def load_masks(snakemake, rows):
+    """Load the masks of training images that sketches are drawn from, by the name of the image."""
+    from sketchscope.errors import InputError
+    from sketchscope.images import manifest, raw_files
+    from sketchscope.masks.label_sources import read_training_labels
+
+    inputs, params = snakemake.input, snakemake.params
+    if params.masks == "rough":
+        return {row.image: manifest.load_image(row, inputs.rough) for row in rows}
+    if inputs.get("dataset"):
+        raw = raw_files.read_dataset(inputs.dataset)
+    else:
+        raw = raw_files.RawImages(inputs.raw_images, params.axes, None, inputs.raw_labels)
+    found = dict(read_training_labels(raw, rows, params.axes))
+    if not found:
+        raise InputError(f"sweep.masks: found {params.masks}, but none of {len(rows)} training images has such labels")
+    return found
 
 
 device, gpus, seed = snakemake.resources.device, snakemake.resources.get("gpu", 0), snakemake.params.seed

@@ -64,11 +64,9 @@ def check_generation(settings: Settings, key: str) -> None:
         name, starts = "sweep.t_start", sweep["t_start"]
     if max(starts) > last:
         raise InputError(f"{key}.{name}: found {max(starts)}; allowed is 1 to diffusion.timesteps, which is {last}")
-    first = min(starts)
-    for section, steps in (("generation", generation["steps"]), ("sweep", sweep["steps"])):
-        if steps is not None and steps > first:
-            null = ", or null" if section == "generation" else ""
-            raise InputError(f"{key}.{section}.steps: found {steps}; allowed is 1 to t_start, which is {first}{null}")
+    first, steps = min(starts), generation["steps"]
+    if steps is not None and steps > first:
+        raise InputError(f"{key}.generation.steps: found {steps}; allowed is 1 to {name}, which is {first}, or null")
     tile, overlap = generation["tile_shape"], generation["overlap"]
     if any(shared >= size for shared, size in zip(overlap, tile, strict=True)):
         raise InputError(

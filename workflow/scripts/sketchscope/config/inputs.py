@@ -94,6 +94,24 @@ def find_masks(settings: Settings, key: str, sources: Mapping[str, Any]) -> Sett
     return masks | {"labels": match_files(labels, f"{key}.labels")}
 
 
+def check_sweep_masks(settings: Settings, key: str, datasets: Mapping[str, Any]) -> None:
+    """Check that there are the masks that the sweep is to draw sketches from.
+
+    Raises
+    ------
+    InputError
+        If the data set has no labels of that kind, or the user has none.
+    """
+    masks, dataset = settings["sweep"]["masks"], settings["dataset"]
+    if masks == "files" and settings["labels"] is None:
+        raise InputError(f"{key}.sweep.masks: found files; that needs {key}.labels, the labels of your images")
+    if masks in ("gold", "silver"):
+        truth = "none" if dataset is None else datasets[dataset]["truth"]
+        if truth != masks:
+            of = "your own files" if dataset is None else f"the data set {dataset}"
+            raise InputError(f"{key}.sweep.masks: found {masks}, but the labels of {of} are not {masks}")
+
+
 def check_model_file(model: str, key: str, sources: Mapping[str, Any]) -> None:
     """Check that a Cellpose model is a file.
 

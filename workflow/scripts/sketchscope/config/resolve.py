@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import InputError
 from ..io.atomic import PathLike
 from .checks import check_fit, check_generation, check_redrawing, check_selections, check_shapes
-from .inputs import find_images, find_masks
+from .inputs import check_sweep_masks, find_images, find_masks
 from .layers import Settings, collect_defaults, list_preset_layers, merge, read_yaml, sort_keys
 from .meaning import choose_simulator, drop_meaningless
 from .schema import check_schema, name_unknown
@@ -101,6 +101,7 @@ def _complete(settings: Settings, key: str, sources: Mapping[str, Any]) -> Setti
         if baseline not in models:
             raise InputError(f"{key}.baselines[{index}]: {name_unknown(baseline, models)}")
     settings = settings | find_images(settings, key, sources.get("datasets", {}))
+    check_sweep_masks(settings, key, sources.get("datasets", {}))
     return settings | {"masks": find_masks(settings, key, sources)}
 
 

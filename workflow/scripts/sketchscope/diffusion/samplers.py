@@ -33,6 +33,16 @@ class Sampler(NamedTuple):
     eta: float
 
 
+def name_sampler(name: str, steps: int | None, eta: float) -> str:
+    """Name a sampler for people.
+
+    >>> name_sampler("dpm-solver++", 10, 0.5), name_sampler("ddpm", None, 0.0)
+    ('dpm-solver++, 10 steps, eta 0.5', 'ddpm, every step')
+    """
+    noise = f", eta {eta:g}" if eta and name != "ddpm" else ""
+    return f"{name}, {'every step' if steps is None else f'{steps} steps'}{noise}"
+
+
 class Prediction(NamedTuple):
     """The clean image predicted at a step, and the signal variance left at that step."""
 

@@ -66,18 +66,23 @@ def power_spectrum(image: np.ndarray) -> np.ndarray:
     return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)[:SPECTRUM_BINS]
 
 
+def mean_spectrum(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Compute the mean of `power_spectrum` over every plane of every image: float64 array (SPECTRUM_BINS,)."""
+    planes = [plane for image in images for plane in image.reshape(-1, *image.shape[-2:])]
+    return np.mean([power_spectrum(plane) for plane in planes], axis=0)
+
+
+def compare_spectra(spectra: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Compute the mean absolute difference of power spectra (..., SPECTRUM_BINS), in dB, over the last axis."""
+    return np.nanmean(np.abs(10 * np.log10(spectra / references)), axis=-1)
+
+
 def spectrum_distance(images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> float:
     """Compute the mean absolute difference between the radial power spectra of two sets of images, in dB.
 
     Every plane of a volume counts as one image.
     """
-
-    def mean_spectrum(group: Sequence[np.ndarray]) -> np.ndarray:
-        planes = [plane for image in group for plane in image.reshape(-1, *image.shape[-2:])]
-        return np.mean([power_spectrum(plane) for plane in planes], axis=0)
-
-    ratio = mean_spectrum(images) / mean_spectrum(references)
-    return float(np.nanmean(np.abs(10 * np.log10(ratio))))
+    return float(compare_spectra(mean_spectrum(images), mean_spectrum(references)))
 
 
 def border_index(image: np.ndarray, regions: Sequence[Slices]) -> float:

@@ -5,15 +5,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
-from scipy.spatial.distance import jensenshannon
 
-from ..images.windows import crop_typical
-from ..sketches.depth import Measured, slice_depths, undo_fading
+from ..errors import InputError
+from ..images.windows import typical_windows
+from ..sketches.brightness import measure_cores
+from ..sketches.depth import Measured, undo_fading
 from .audit import audit_cells, summarise_audit
-from .image_similarity import histogram_distance, psnr, spectrum_distance, zncc
+from .divergence import add_noise, count_levels, diverge
+from .image_similarity import compare_spectra, histogram_distance, mean_spectrum, psnr, zncc
+from .start_choice import Draws, find_interval
 
-BINS, WIDEST = 200, 4.0  # of the histograms of noised intensities, whose standard deviation is about 1
+DRAWS = 1000  # of the windows, for the intervals
 # contrast to noise below which a cell of an example is lost; not audit.min_contrast, so that this repeats no sweep
 LEAST_CONTRAST = 3.0
 AUDITED = {
@@ -23,6 +25,7 @@ AUDITED = {
     "cells": "cells",
     "lost": "lost",
 }
+NO_NETWORK = "none"  # stands for the sampler where the sketch itself is compared
 
 
 class Example(NamedTuple):
@@ -66,170 +69,132 @@ class Grid(NamedTuple):
     """Voxels of the finest axis."""
 
 
-def choose_start(
-    scores: pd.DataFrame,
-    max_divergence: float,
-    max_spectrum: float,
-    *,
-    t_start: int | None = None,
-    sigma: float | None = None,
-) -> dict[str, Any]:
-    """Choose the earliest t_start, and for it the smallest sigma, of those that are good enough.
+class Windows(NamedTuple):
+    """What is compared of each window, arrays of (windows, ...); what bootstrap draws again."""
 
-    A point is good enough if noised sketches look like noised images (a divergence of at most `max_divergence`, or the
-    least there is), and if, among these points, the generated images have nearly the best spectrum (at most
-    `max_spectrum` farther from the real one than the best). The earliest such start keeps cells closest to their masks.
+    levels: np.ndarray
+    """Counts of the expected intensities inside the cells after noising, of image and sketch: (W, 2, BINS)."""
+    spectra: np.ndarray
+    """Power spectra of the generated image and of the real one: (W, 2, SPECTRUM_BINS)."""
+    psnr: np.ndarray
+    """Inside the cells, dB; NaN where there is none: (W,)."""
+    zncc: np.ndarray
 
-    Parameters
-    ----------
-    scores : DataFrame
-        Rows of `sweep`.
-    max_divergence : float
-        Bits.
-    max_spectrum : float
-        dB.
-    t_start, sigma : number, optional
-        Where one is set already; it must be in the grid.
 
-    Returns
-    -------
-    dict
-        t_start, sigma, and all other columns of the row chosen.
+class Point(NamedTuple):
+    """A start and a blur, scored."""
+
+    row: dict[str, Any]
+    """Of the table of scores."""
+    draws: dict[str, np.ndarray]
+    """divergence and spectrum of windows drawn again, arrays (DRAWS,)."""
+    sketch: np.ndarray
+    """Of the first example."""
+    image: np.ndarray
+    """What was made of it."""
+
+
+def cut_examples(images: Iterable[Example], shape: Sequence[int], count: int) -> list[Example]:
+    """Cut windows of typical brightness: one of each image, or several where there are fewer images than `count`.
+
+    Raises
+    ------
+    InputError
+        If no window holds a cell, so that nothing can be compared.
     """
-    for name, value in (("t_start", t_start), ("sigma", sigma)):
-        if value is not None:
-            scores = scores[np.isclose(scores[name], value)]
-    alike = scores[scores["divergence"] <= max(max_divergence, scores["divergence"].min())]
-    good = alike[alike["spectrum"] <= alike["spectrum"].min() + max_spectrum]
-    chosen = good.sort_values(["t_start", "sigma"]).iloc[0]
-    return {name: chosen[name].item() for name in scores.columns} | {"t_start": int(chosen["t_start"])}
-
-
-def cut_example(image: np.ndarray, labels: np.ndarray, shape: Sequence[int]) -> Example:
-    """Cut a window of typical brightness, of at most the given shape."""
-    window = crop_typical(image, shape)
-    return Example(image[window], labels[window])
+    images = list(images)
+    each = -(-count // len(images))
+    windows = [(image, window) for image in images for window in typical_windows(image.image, shape, each)]
+    examples = [Example(image.image[window], image.labels[window]) for image, window in windows][:count]
+    if not any(example.labels.any() for example in examples):
+        raise InputError(f"sweep: none of {len(examples)} windows of training images holds a labelled cell")
+    return examples
 
 
 def grey_at_surface(
     example: Example, voxel_size: Sequence[float], background: float, decay_um: float | None
 ) -> np.ndarray:
-    """Compute the mean intensity of each cell, as it would be in the first slice (`depth.undo_fading`).
+    """Compute how bright each cell would be in the first slice, from its core; see `depth.undo_fading`.
 
     Returns
     -------
     float32 array (labels,)
-        Where no cell has a number, its entry means nothing.
+        The background where no cell has a number.
     """
-    numbers = np.arange(1, example.labels.max() + 1)
-    depth = np.broadcast_to(slice_depths(example.labels.shape, voxel_size), example.labels.shape)
-    count = np.maximum(np.bincount(example.labels.ravel(), minlength=len(numbers) + 1)[1:], 1)
-    grey, depth_um = (ndimage.sum_labels(values, example.labels, numbers) / count for values in (example.image, depth))
-    return undo_fading(grey, depth_um, background, decay_um).astype(np.float32)
+    cells = measure_cores(example.image, example.labels, voxel_size)
+    grey = np.full(int(example.labels.max()), background, np.float32)
+    depth_um = cells["depth_um"].to_numpy()
+    grey[cells["label"].to_numpy(int) - 1] = undo_fading(cells["grey"].to_numpy(), depth_um, background, decay_um)
+    return grey
 
 
-def compare_noised(
-    images: Sequence[np.ndarray], sketches: Sequence[np.ndarray], alpha_bar: float, rng: np.random.Generator
-) -> dict[str, float]:
-    """Measure how far the intensities of noised sketches are from those of noised images.
+def compare_windows(
+    examples: Sequence[Example], sketches: Sequence[np.ndarray], generated: Sequence[np.ndarray], alpha_bar: float
+) -> Windows:
+    """Compare noised sketches with noised images, and generated images with real ones, window by window.
 
-    Where the two are alike, the network is given what it was trained on.
-
-    Parameters
-    ----------
-    images, sketches : sequences of arrays
-        Normalised intensities.
-    alpha_bar : float
-        Of the step up to which they are noised.
-    rng : numpy Generator
-
-    Returns
-    -------
-    dict
-        divergence, of Jensen and Shannon (Lin 1991, IEEE Trans. Inf. Theory 37), in bits, less that of the images
-        from themselves under other noise; wasserstein, in units of intensity.
-    """
-
-    def add_noise(group: Sequence[np.ndarray]) -> np.ndarray:
-        clean = np.concatenate([image.ravel() for image in group]).astype(np.float64)
-        return np.sqrt(alpha_bar) * clean + np.sqrt(1 - alpha_bar) * rng.standard_normal(clean.size)
-
-    first, again, other = add_noise(images), add_noise(images), add_noise(sketches)
-    counts = [
-        np.histogram(np.clip(values, -WIDEST, WIDEST), BINS, (-WIDEST, WIDEST))[0] for values in (first, again, other)
-    ]
-    of_chance, between = (jensenshannon(counts[0], count, 2) ** 2 for count in counts[1:])
-    return {
-        "divergence": float(max(between - of_chance, 0)),
-        "wasserstein": histogram_distance([first], [other]),
-    }
-
-
-def score_examples(
-    examples: Sequence[Example], generated: Sequence[np.ndarray], voxel_size: Sequence[float], *, touching: bool
-) -> dict[str, float]:
-    """Compare real images with those generated from their sketches.
+    Intensities are compared inside the cells alone: the background, which is most of an image, would hide them. Where
+    noised sketches and images are alike, the network is given what it was trained on.
 
     Parameters
     ----------
     examples : sequence of Example
         Real images, normalised, with labels.
-    generated : sequence of arrays
+    sketches, generated : sequences of arrays
         One for each example.
-    voxel_size : sequence of float
-        Micrometres along each axis.
-    touching : bool
-        Whether membranes are stained, see `audit.audit_cells`.
-
-    Returns
-    -------
-    dict
-        psnr (dB) and zncc inside the labelled regions, means over the images; histogram (intensity) and spectrum (dB),
-        distances of all generated images from all real ones; displacement (voxels, median of the absolute value), iou,
-        iou_above_0.7, cells and lost of `audit.summarise_audit`.
+    alpha_bar : float
+        Of the step up to which they are noised.
     """
-    pairs = list(zip(examples, generated, strict=True))
+    inside = [example.labels > 0 for example in examples]
     images = [example.image for example in examples]
-    inside = [(image, example.image, example.labels > 0) for example, image in pairs if example.labels.any()]
-    cells = [
-        audit_cells(image, example.labels, voxel_size, touching=touching, min_contrast=LEAST_CONTRAST)
-        for example, image in pairs
-    ]
-    audited = summarise_audit(pd.concat(cells))
+    pairs = list(zip(images, sketches, inside, strict=True))
+    made = list(zip(generated, images, inside, strict=True))
+    return Windows(
+        levels=np.array([[add_noise(count_levels(x[cells]), alpha_bar) for x in pair] for *pair, cells in pairs]),
+        spectra=np.array([[mean_spectrum([x]) for x in (image, real)] for image, real, _ in made]),
+        psnr=np.array([psnr(*three) if three[2].any() else np.nan for three in made]),
+        zncc=np.array([zncc(*three) if three[2].any() else np.nan for three in made]),
+    )
+
+
+def average_windows(windows: Windows, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute divergence, spectrum, psnr and zncc with these weights (..., W) of the windows, arrays (...)."""
+    levels, spectra = (np.tensordot(weights, values, 1) for values in (windows.levels, windows.spectra))
     return {
-        "psnr": float(np.mean([psnr(*three) for three in inside])) if inside else np.nan,
-        "zncc": float(np.mean([zncc(*three) for three in inside])) if inside else np.nan,
-        "histogram": histogram_distance(generated, images),
-        "spectrum": spectrum_distance(generated, images),
-        **{key: audited[name] for key, name in AUDITED.items()},
+        "divergence": diverge(levels[..., 0, :], levels[..., 1, :]),
+        "spectrum": compare_spectra(spectra[..., 0, :], spectra[..., 1, :]),
+        "psnr": _average(windows.psnr, weights),
+        "zncc": _average(windows.zncc, weights),
     }
 
 
-def collect_points(
-    points: Iterable[tuple[dict[str, float], np.ndarray, np.ndarray]], example: Example
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Gather the points of a sweep, and print each.
+def draw_windows(count: int, key: Sequence[int]) -> np.ndarray:
+    """Draw windows with replacement: how often each is drawn, float array (DRAWS, count)."""
+    drawn = np.random.default_rng(key).integers(count, size=(DRAWS, count))
+    return np.apply_along_axis(np.bincount, 1, drawn, minlength=count).astype(np.float64)
 
-    Parameters
-    ----------
-    points : iterable
-        From `sweep`.
-    example : Example
-        The first, whose pictures are kept.
 
-    Returns
-    -------
-    scores : DataFrame
-        One row per point.
-    pictures : dict
-        Its image, a sketch for each sigma (sketch {sigma}), and an image for each point ({sigma} {t_start}).
-    """
-    table, pictures = [], {"image": example.image}
-    for scores, sketch, image in points:
-        table.append(scores)
-        pictures |= {f"sketch {scores['sigma']:g}": sketch, f"{scores['sigma']:g} {scores['t_start']}": image}
-        print({name: round(value, 4) for name, value in scores.items() if value is not None})
-    return pd.DataFrame(table), pictures
+def score_windows(windows: Windows, weights: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Score the windows together: each score with its 95 % interval (_low and _high), and those of the draws."""
+    found = average_windows(windows, np.ones(len(windows.levels)))
+    draws = average_windows(windows, weights)
+    scores: dict[str, float] = {}
+    for name, value in found.items():
+        low, high = find_interval(draws[name])
+        scores |= {name: float(value), f"{name}_low": float(low), f"{name}_high": float(high)}
+    return scores, draws
+
+
+def audit_examples(
+    examples: Sequence[Example], generated: Sequence[np.ndarray], voxel_size: Sequence[float], *, touching: bool
+) -> dict[str, float]:
+    """Measure how far the cells of generated images keep to their masks, see `audit.summarise_audit`."""
+    cells = [
+        audit_cells(image, example.labels, voxel_size, touching=touching, min_contrast=LEAST_CONTRAST)
+        for example, image in zip(examples, generated, strict=True)
+    ]
+    audited = summarise_audit(pd.concat(cells))
+    return {key: audited[name] for key, name in AUDITED.items()}
 
 
 def sweep(
@@ -240,10 +205,11 @@ def sweep(
     voxel_size: Sequence[float],
     grid: Grid,
     *,
-    key: Sequence[int],
+    sampler: str,
+    keys: tuple[Sequence[int], Sequence[int]],
     touching: bool,
-) -> Iterator[tuple[dict[str, float], np.ndarray, np.ndarray]]:
-    """Score every start and blur of a grid.
+) -> Iterator[Point]:
+    """Score every start and blur of a grid, and for each blur the sketches without any network (t_start 0).
 
     Parameters
     ----------
@@ -258,24 +224,61 @@ def sweep(
     voxel_size : sequence of float
         Micrometres along each axis.
     grid : Grid
-    key : sequence of int
-        Seed and organism, for all noise; it is the same at every point of the grid.
+    sampler : str
+        What to call that of the generator in the table.
+    keys : pair of sequences of int
+        For the noise, which is the same at every point of the grid, and for drawing windows again.
     touching : bool
         Whether membranes are stained, see `audit.audit_cells`.
-
-    Yields
-    ------
-    dict
-        One row: t_start, sigma, and what `compare_noised` and `score_examples` give.
-    sketch, image : arrays
-        Of the first example.
     """
-    images = [example.image for example in examples]
+    weights = draw_windows(len(examples), keys[1])
     for sigma in grid.sigmas:
         sketches = [draw(example, sigma) for example in examples]
-        for t_start in grid.t_starts:
-            generator = make_generator(t_start)
-            made = [generator(sketch, key=[*key, number]) for number, sketch in enumerate(sketches)]
-            distances = compare_noised(images, sketches, float(alpha_bar[t_start]), np.random.default_rng(key))
-            scores = score_examples(examples, made, voxel_size, touching=touching)
-            yield {"t_start": t_start, "sigma": sigma} | distances | scores, sketches[0], made[0]
+        for t_start in (0, *grid.t_starts):
+            made = sketches
+            if t_start:
+                generator = make_generator(t_start)
+                made = [generator(sketch, key=[*keys[0], number]) for number, sketch in enumerate(sketches)]
+            windows = compare_windows(examples, sketches, made, float(alpha_bar[t_start]))
+            scores, draws = score_windows(windows, weights)
+            row = {"t_start": t_start, "sigma": sigma, "sampler": sampler if t_start else NO_NETWORK} | scores
+            row["histogram"] = histogram_distance(made, [example.image for example in examples])
+            row |= audit_examples(examples, made, voxel_size, touching=touching)
+            row |= {"windows": len(examples), "pixels": int(sum((example.labels > 0).sum() for example in examples))}
+            yield Point(row, draws, sketches[0], made[0])
+
+
+def collect_points(points: Iterable[Point], example: Example) -> tuple[pd.DataFrame, Draws, dict[str, np.ndarray]]:
+    """Gather the points of a sweep, and print each.
+
+    Parameters
+    ----------
+    points : iterable of Point
+    example : Example
+        The first, whose pictures are kept.
+
+    Returns
+    -------
+    scores : DataFrame
+        One row per point.
+    draws : Draws
+    pictures : dict
+        Its image, a sketch for each sigma (sketch {sigma}), and an image for each point ({sigma} {t_start}).
+    """
+    table, draws, pictures = [], [], {"image": example.image}
+    for point in points:
+        row = point.row
+        table.append(row)
+        draws.append((point.draws["divergence"], point.draws["spectrum"]))
+        name = f"{row['sigma']:g} {row['t_start']}" if row["t_start"] else f"sketch {row['sigma']:g}"
+        pictures[name] = point.image
+        print({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
+    return pd.DataFrame(table), Draws(*map(np.array, zip(*draws, strict=True))), pictures
+
+
+def _average(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean over the windows that have a value; NaN where none of them has one."""
+    known = ~np.isnan(values)
+    total = weights[..., known].sum(-1)
+    with np.errstate(invalid="ignore"):
+        return weights[..., known] @ values[known] / np.where(total > 0, total, np.nan)

@@ -32,7 +32,7 @@ VERDICT_COLOURS = {"equivalent": BLUE, "better": GREEN, "worse": VERMILION, "und
 VERDICT_COLUMNS = {"difference": 1.03, "p (differ)": 1.19, "p (equivalent)": 1.35, "verdict": 1.56}
 SIGMA_COLOURS = [SKY, BLUE, GREEN, YELLOW, VERMILION]
 SWEPT = {
-    "divergence": "divergence after noising (bits)",
+    "divergence": "divergence in cells, noised (bits)",
     "spectrum": "spectrum from real (dB)",
     "psnr": "PSNR (dB)",
     "zncc": "ZNCC",
@@ -47,6 +47,7 @@ WRONG = {
     "split_share": "masks with two cells",
     "rounded_share": "noise rounded away",
 }
+LIKENESS = ("psnr", "zncc")
 SHAPE_NAMES = {
     "density": "density",
     "volume": "volume",
@@ -270,7 +271,7 @@ def plot_sweep(
     columns : int
         Number of starts, evenly spaced, with an example. The chosen start is always among them.
     """
-    starts, sigmas = sorted(scores["t_start"].unique()), sorted(scores["sigma"].unique())
+    starts, sigmas = sorted(set(scores["t_start"]) - {0}), sorted(scores["sigma"].unique())
     shown = sorted({choice["t_start"], *spread_out(starts, columns)})
     height, width = flatten(examples["image"], voxel_size).shape
     rows = 11.5 / (len(shown) + 2) * height / width * len(sigmas)
@@ -392,12 +393,21 @@ def _write_contrast_ticks(ax: Axes) -> None:
 
 
 def _draw_scores(axes: Sequence[Axes], scores: pd.DataFrame, choice: Mapping[str, Any]) -> None:
-    """Draw each score by start, one line per blur, with a circle around the choice."""
+    """Draw each score by start, one line per blur with its intervals, and a circle around the choice.
+
+    PSNR and ZNCC of the sketches without a network are lines across.
+    """
     sigmas = sorted(scores["sigma"].unique())
     for ax, (column, label) in zip(axes, SWEPT.items(), strict=True):
         for sigma, colour in zip(sigmas, itertools.cycle(SIGMA_COLOURS), strict=False):
             line = scores[scores["sigma"] == sigma].sort_values("t_start")
+            sketch, line = line[line["t_start"] == 0], line[line["t_start"] > 0]
             ax.plot(line["t_start"], line[column], "o-", color=colour, markersize=3, label=f"sigma {sigma:g}")
+            if f"{column}_low" in line:
+                ends = line["t_start"], line[f"{column}_low"], line[f"{column}_high"]
+                ax.fill_between(*ends, color=colour, alpha=0.15, linewidth=0)
+            for value in sketch[column] if column in LIKENESS else ():
+                ax.axhline(value, color=colour, linestyle=":", linewidth=1)
         # there is no score where no cell shows
         chosen = np.nan if choice[column] is None else choice[column]
         ax.plot(choice["t_start"], chosen, "o", markersize=10, markerfacecolor="none", color="black")

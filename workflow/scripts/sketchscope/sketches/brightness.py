@@ -9,21 +9,23 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from ..geometry import VoxelSize
+from ..labels import cell_boxes
 from .depth import slice_depths
+
+CORE = 1 / 3  # of a cell's largest depth: what lies less deep below its boundary is left out
 
 
 class Brightness(NamedTuple):
     """What is measured in one image; intensities are normalised."""
 
     pieces: pd.DataFrame
-    """One row per cell or piece of membrane: grey, its mean intensity; depth_um, its mean distance from the first
-    slice, micrometres, 0 in 2D."""
+    """One row per cell or piece of membrane, from `measure_cores`."""
     background: float
     """Mean intensity of the rest; NaN if nothing is left."""
 
 
 def measure_brightness(image: np.ndarray, pieces: np.ndarray, voxel_size: Sequence[float]) -> Brightness:
-    """Measure the brightness of cells, or of pieces of membrane.
+    """Measure the brightness of cells, or of pieces of membrane, and that of the rest.
 
     Parameters
     ----------
@@ -34,13 +36,56 @@ def measure_brightness(image: np.ndarray, pieces: np.ndarray, voxel_size: Sequen
     voxel_size : sequence of float
         Micrometres along each axis.
     """
-    labels = pieces.ravel()
-    depth = np.broadcast_to(slice_depths(image.shape, voxel_size), image.shape).ravel()
-    count = np.bincount(labels)
-    grey, depth_um = (np.bincount(labels, values) / np.maximum(count, 1) for values in (image.ravel(), depth))
-    there = np.flatnonzero(count[1:]) + 1
-    background = float(grey[0]) if count[0] else np.nan
-    return Brightness(pd.DataFrame({"grey": grey[there], "depth_um": depth_um[there]}), background)
+    outside = image[pieces == 0]
+    background = float(outside.mean(dtype=np.float64)) if outside.size else np.nan
+    return Brightness(measure_cores(image, pieces, voxel_size), background)
+
+
+def measure_cores(image: np.ndarray, labels: np.ndarray, voxel_size: Sequence[float]) -> pd.DataFrame:
+    """Measure how bright each cell is, away from its boundary.
+
+    The boundary of a rough mask is uncertain, and that of the cell is blurred. The median of the core depends on
+    neither, nor on nucleoli.
+
+    Parameters
+    ----------
+    image : array (Z, Y, X) or (Y, X)
+        Normalised intensities.
+    labels : int array, shape of `image`
+        0 is background.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+
+    Returns
+    -------
+    DataFrame
+        One row per cell: label; grey, the median intensity of its core; depth_um, the mean distance of the core from
+        the first slice, and height_um, the extent of the whole cell along Z, micrometres, both 0 in 2D.
+    """
+    depths = np.broadcast_to(slice_depths(image.shape, voxel_size), image.shape)
+    rows = []
+    for label, box in cell_boxes(labels):
+        height = (box[0].stop - box[0].start) * float(voxel_size[0]) if labels.ndim == 3 else 0.0
+        box = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)  # what is beyond the boundary
+        core = find_core(labels[box] == label, voxel_size)
+        rows.append((label, float(np.median(image[box][core])), float(depths[box][core].mean()), height))
+    return pd.DataFrame(rows, columns=["label", "grey", "depth_um", "height_um"])
+
+
+def find_core(cell: np.ndarray, voxel_size: Sequence[float]) -> np.ndarray:
+    """Find the voxels of a cell that lie deeper below its boundary than a third of its largest depth.
+
+    Parameters
+    ----------
+    cell : bool array (Z, Y, X) or (Y, X)
+        The cell and what surrounds it; the edge of the array is no boundary.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    """
+    if cell.all():
+        return cell
+    depth = ndimage.distance_transform_edt(cell, sampling=voxel_size)
+    return depth > CORE * depth.max()
 
 
 def find_membranes(

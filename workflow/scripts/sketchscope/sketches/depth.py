@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ..io.atomic import PathLike
 
@@ -32,66 +33,51 @@ def slice_depths(shape: Sequence[int], voxel_size: Sequence[float]) -> np.ndarra
     return np.arange(shape[0])[:, None, None] * float(voxel_size[0])
 
 
-def measure_profile(
-    image: np.ndarray, stained: np.ndarray, background: float, voxel_size: Sequence[float]
-) -> pd.DataFrame:
-    """Measure the contrast of what is stained, slice by slice.
+def fit_decay(cells: pd.DataFrame) -> dict[str, Any]:
+    """Fit an exponential to the contrast of cells by their depth, as Beer and Lambert's law has it.
+
+    A cell counts with its core, where it is in focus. Above and below its middle it also fades because it goes out of
+    focus, which is no attenuation. The depths of cells in one thin layer differ too little to tell the two apart: then
+    no decay is found.
 
     Parameters
     ----------
-    image : array (Z, Y, X) or (Y, X)
-        Normalised intensities.
-    stained : bool array, shape of `image`
-        Cells or membranes.
-    background : float
-        Mean intensity of the rest.
-    voxel_size : sequence of float
-        Micrometres along each axis.
-
-    Returns
-    -------
-    DataFrame
-        One row per slice that has any: depth_um, voxels, and contrast, their mean intensity less the background.
-    """
-    slices = zip(slice_depths(image.shape, voxel_size).ravel(), *map(_as_slices, (image, stained)), strict=True)
-    rows = [
-        (depth, int(inside.sum()), float(values[inside].mean(dtype=np.float64) - background))
-        for depth, values, inside in slices
-        if inside.any()
-    ]
-    return pd.DataFrame(rows, columns=["depth_um", "voxels", "contrast"])
-
-
-def _as_slices(array: np.ndarray) -> np.ndarray:
-    """View an image as an array (Z, Y, X), of one slice in 2D."""
-    return array if array.ndim == 3 else array[None]
-
-
-def fit_decay(profiles: Sequence[pd.DataFrame]) -> dict[str, Any]:
-    """Fit an exponential to the contrast by depth, as Beer and Lambert's law has it.
-
-    Parameters
-    ----------
-    profiles : sequence of DataFrame
-        From `measure_profile`, one per image; at least one of them has a row.
+    cells : DataFrame
+        Of all images: columns image, background, and those of `brightness.measure_cores`.
 
     Returns
     -------
     dict
-        decay_um, micrometres in which the contrast falls to 1/e, None if it does not fall or is known at one depth
-        only; depth_um, voxels and contrast, lists over the depths, of all images together.
+        decay_um, micrometres in which the contrast falls to 1/e, None if none is found; decay_low_um and
+        decay_high_um, limits of its 95 % interval; cells, their number; spread_um, between the 10th and the 90th
+        percentile of the depths; height_um, the median height of a cell.
     """
-    # of an image that cells cover, the background is unknown
-    table = pd.concat([profile for profile in profiles if len(profile)]).dropna()
-    pooled = table.assign(total=table["voxels"] * table["contrast"]).groupby("depth_um")[["voxels", "total"]].sum()
-    pooled["contrast"] = pooled["total"] / pooled["voxels"]
-    seen = pooled[pooled["contrast"] > 0]
-    slope = 0.0
-    if len(seen) > 1:
-        weights = np.sqrt(seen["voxels"].to_numpy())
-        slope = np.polyfit(seen.index.to_numpy(), np.log(seen["contrast"].to_numpy()), 1, w=weights)[0]
-    profile = pooled.reset_index()[["depth_um", "voxels", "contrast"]].to_dict("list")
-    return {"decay_um": float(-1 / slope) if slope < 0 else None, **profile}
+    known = cells.assign(contrast=cells["grey"] - cells["background"])  # unknown in an image that cells cover
+    known = known[known["contrast"] > 0]
+    spread = float(np.subtract(*np.percentile(known["depth_um"], [90, 10]))) if len(known) else 0.0
+    height = float(known["height_um"].median()) if len(known) else 0.0
+    slopes = _fit_slope(known) if spread > height else None
+    decays = (None, None, None) if slopes is None or slopes[2] >= 0 else tuple(-1 / slope for slope in slopes)
+    return {
+        **dict(zip(("decay_low_um", "decay_um", "decay_high_um"), decays, strict=True)),
+        **{"cells": len(known), "spread_um": spread, "height_um": height},
+    }
+
+
+def _fit_slope(cells: pd.DataFrame) -> tuple[float, float, float] | None:
+    """Slope of the logarithm of the contrast by depth, between its 95 % limits; images may differ in brightness."""
+    free = len(cells) - cells["image"].nunique() - 1  # of the least-squares fit
+    if free < 1:
+        return None
+    values = pd.DataFrame({"depth": cells["depth_um"], "log": np.log(cells["contrast"])})
+    centred = values - values.groupby(cells["image"]).transform("mean")
+    variance = (centred["depth"] ** 2).sum()
+    if variance == 0:
+        return None
+    slope = (centred["depth"] * centred["log"]).sum() / variance
+    residual = ((centred["log"] - slope * centred["depth"]) ** 2).sum() / free
+    reach = stats.t.ppf(0.975, free) * np.sqrt(residual / variance)
+    return float(slope - reach), float(slope), float(slope + reach)
 
 
 def undo_fading(grey: np.ndarray, depth_um: np.ndarray, background: float, decay_um: float | None) -> np.ndarray:

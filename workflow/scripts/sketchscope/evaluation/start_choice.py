@@ -1,0 +1,104 @@
+"""Choose where to start and how much to blur, from the scores of a sweep and from what chance does to them."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+ALPHA = 0.05  # intervals hold 1 - ALPHA
+
+
+class Draws(NamedTuple):
+    """Scores of every point of a sweep, as often as its windows were drawn again with replacement.
+
+    The same windows were drawn for every point, so differences of points are those of pairs.
+    """
+
+    divergence: np.ndarray
+    """(points, draws), bits."""
+    spectrum: np.ndarray
+    """(points, draws), dB."""
+
+
+class Limits(NamedTuple):
+    """How much a point may fall short."""
+
+    max_divergence: float
+    """Bits."""
+    max_spectrum: float
+    """dB."""
+
+
+def find_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the 95 % percentile interval over the last axis (Davison & Hinkley 1997, section 5.3)."""
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # where no window has a cell, there is no interval
+        low, high = np.nanquantile(draws, [ALPHA / 2, 1 - ALPHA / 2], axis=-1)
+    return low, high
+
+
+def choose_start(
+    scores: pd.DataFrame, draws: Draws, limits: Limits, *, t_start: int | None = None, sigma: float | None = None
+) -> dict[str, Any]:
+    """Choose the earliest t_start, and for it the smallest sigma, of those that are good enough.
+
+    1. Noised sketches look like noised images inside the cells: the divergence is shown to be at most
+       `max_divergence`. If it is so nowhere, the points stay whose divergence is not shown to exceed the least.
+    2. Of these, the power spectrum is not shown to be more than `max_spectrum` farther from the real one than that of
+       the best.
+    3. Of these, the earliest start keeps cells closest to their masks.
+
+    Shown means that the 95 % interval over the windows says so, not the estimate alone.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Of `start_sweep.sweep`, one row per point; those without a network (t_start 0) are never chosen.
+    draws : Draws
+        Of the same points, in the same order.
+    limits : Limits
+    t_start, sigma : number, optional
+        Where one is set already; it must be in the grid.
+
+    Returns
+    -------
+    dict
+        t_start, sigma, and all other columns of the row chosen; sketch_psnr and sketch_zncc, of its sketches without a
+        network.
+    """
+    kept = scores["t_start"].to_numpy() > 0
+    for name, value in (("t_start", t_start), ("sigma", sigma)):
+        if value is not None:
+            kept &= np.isclose(scores[name], value)
+    alike = _find_alike(scores, draws.divergence, kept, limits.max_divergence)
+    best = draws.spectrum[alike][np.argmin(scores["spectrum"][alike])]
+    good = alike & ~(find_interval(draws.spectrum - best)[0] > limits.max_spectrum)
+    chosen = scores[good].sort_values(["t_start", "sigma"]).iloc[0]
+    sketch = scores[(scores["t_start"] == 0) & (scores["sigma"] == chosen["sigma"])].iloc[0]
+    values = {name: _plain(chosen[name]) for name in scores.columns}
+    return (
+        values
+        | {"t_start": int(chosen["t_start"])}
+        | {f"sketch_{key}": _plain(sketch[key]) for key in ("psnr", "zncc")}
+    )
+
+
+def _find_alike(scores: pd.DataFrame, draws: np.ndarray, kept: np.ndarray, limit: float) -> np.ndarray:
+    """Find the points, bool array (points,), whose sketches look like images, or come nearest to it."""
+    alike = kept & (find_interval(draws)[1] <= limit)
+    if alike.any():
+        return alike
+    nearest = draws[kept][np.argmin(scores["divergence"][kept])]
+    return kept & ~(find_interval(draws - nearest)[0] > 0)
+
+
+def _plain(value: Any) -> Any:
+    """Turn a value of a table into one of Python; a missing one into None."""
+    return None if pd.isna(value) else getattr(value, "item", lambda: value)()
+
+
+def tell_choice(choice: Mapping[str, Any]) -> str:
+    """Say in a line what was chosen, and with which sampler it was scored."""
+    return f"t_start {choice['t_start']}, sigma {choice['sigma']:g}, scored with {choice['sampler']}"
