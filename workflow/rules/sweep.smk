@@ -40,6 +40,7 @@ rule sweep_start:
         sigmas=grid("sketch", "sigma"),
         settings=some_settings("sweep", ["images", "steps"]),
         tiles=some_settings("generation", ["tile_shape", "overlap"]),
+        clip=setting("generation", "clip"),
         sketch=other_settings("sketch", ["sigma"]),
         stain=setting("stain"),
         seed=SETTINGS["seed"],

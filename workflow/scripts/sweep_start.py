@@ -33,7 +33,7 @@ def main(snakemake, device):
     tiling = Tiling(**params.tiles, batch_size=snakemake.resources.batch_size or None)
 
     def generator_from(t_start):
-        sampler = Sampler("dpm-solver++", t_start, params.settings["steps"], eta=0.0)
+        sampler = Sampler("dpm-solver++", t_start, params.settings["steps"], eta=0.0, clip=params.clip)
         return make_generator(network, alpha_bar, device, sampler, tiling)
 
     grid = start_sweep.Grid(params.t_starts, params.sigmas)

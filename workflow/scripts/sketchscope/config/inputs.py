@@ -86,7 +86,8 @@ def find_masks(settings: Settings, key: str, sources: Mapping[str, Any]) -> Sett
         raise InputError(f"{key}.labels: are allowed only with source: files; found source: {source}")
     if source == "silver" and dataset is None:
         raise InputError(f"{key}.source: found silver, which only a dataset brings; take files for labels of your own")
-    if source == "silver" and sources["datasets"][dataset]["truth"] == "none":
+    entry = sources["datasets"][dataset] if source == "silver" else {}
+    if entry.get("truth") == "none" or entry.get("sparse"):
         raise InputError(f"{key}.source: found silver, but the data set {dataset} brings no labels of whole images")
     return masks | {"labels": match_files(labels, f"{key}.labels")}
 
