@@ -176,7 +176,10 @@ def test_frames_with_gold_labels_of_single_planes(server, serve_ctc, tmp_path, m
 
 @pytest.mark.parametrize(
     ("frames", "sentence"),
-    [("gold", r"Fluo-N3DL-X\.zip: holds no gold labels in Fluo-N3DL-X/02_GT/SEG$"), ("all", r"frames is 'all'; allowed")],
+    [
+        ("gold", r"Fluo-N3DL-X\.zip: holds no gold labels in Fluo-N3DL-X/02_GT/SEG$"),
+        ("all", r"frames is 'all'; allowed"),
+    ],
 )
 def test_no_frames_are_fetched(server, serve_ctc, tmp_path, frames, sentence):
     serve_ctc(sparse_members("Fluo-N3DL-X", 3, {"01": {7: [4]}, "02": {}}), "Fluo-N3DL-X")
