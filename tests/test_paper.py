@@ -144,12 +144,15 @@ def test_the_experiment_with_segmented_images_from_data_to_report(server, weight
     grid = {"sweep": {"t_start": [10, 16], "images": 1}}
     summaries = run_file(server, weights, python, tmp_path, "paper-segmented.yaml", grid)
     assert len(summaries) == 5
+    with_cells = 0
     for name in summaries:
         results = tmp_path / "results" / name
         scores = pd.read_csv(results / "sweep/scores.csv")
         assert sorted(zip(scores["sigma"], scores["t_start"], strict=True)) == [
             (sigma, t_start) for sigma in (0, 1, 2) for t_start in (10, 16)
         ]
-        assert np.isfinite(scores["psnr"]).all(), "inside the cells"
+        assert (np.isfinite(scores["psnr"]) == (scores["cells"] > 0)).all(), "inside the cells of a small window"
+        with_cells += bool(scores["psnr"].notna().all())
         assert len(list((results / "synthetic").glob("batch_*/*.ome.tif"))) == 2
         assert (results / "report.html").stat().st_size > 10_000
+    assert with_cells >= 4
