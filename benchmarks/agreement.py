@@ -63,7 +63,7 @@ def main() -> None:
     table = []
     for sampler, steps, eta in SAMPLERS:
         tiling = Tiling(tile, [n // 4 for n in tile], None)
-        make = generate.load_generator(model, cpu, Sampler(sampler, T_START, steps, eta), tiling)
+        make = generate.load_generator(model, cpu, Sampler(sampler, T_START, steps, eta, clip=True), tiling)
         started, found = time.perf_counter(), []
         for number, (name, path) in enumerate(sketches):
             image = make(read_image(path), key=[1, 2, number])

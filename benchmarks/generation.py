@@ -84,7 +84,7 @@ def time_theirs(network: torch.nn.Module, shape: Sequence[int], device: torch.de
 
     def step() -> None:
         eps = network(x, torch.full((1,), 200, device=device))
-        x_0 = samplers.predict_x_0(x[:, :1], eps, at_t)
+        x_0 = samplers.predict_x_0(x[:, :1], eps, at_t, clip=True)
         samplers.ddpm_step(x[:, :1], x_0, torch.randn_like(eps), at_t, before)
 
     seconds, patches = seconds_of(step, device, repeats), patches_of_theirs(shape)
@@ -100,7 +100,7 @@ def time_ours(network: torch.nn.Module, shape: Sequence[int], device: torch.devi
     tiles_of = {name: len(tiling.cut_tiles(size, PATCH, OVERLAP)) for name, size in (("part", part), ("whole", shape))}
     few = steps if tuple(part) == tuple(shape) else schedule.Schedule(*(values[:2] for values in steps))
     sketch = np.random.default_rng(0).uniform(-1, 1, part).astype(np.float32)
-    sampler, tiled = samplers.Sampler(SAMPLER, THEIR_STEPS, STEPS, ETA), tiling.Tiling(PATCH, OVERLAP, None)
+    sampler, tiled = samplers.Sampler(SAMPLER, THEIR_STEPS, STEPS, ETA, clip=True), tiling.Tiling(PATCH, OVERLAP, None)
     generator = generate.VolumeGenerator(network, few, sampler, tiled, device, dtype)
 
     def make() -> None:

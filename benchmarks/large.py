@@ -40,7 +40,7 @@ def peak() -> float:
 def generate_part(model: Path, sketch: np.ndarray, origin: list[int]) -> dict:
     """Generate an image and return what it took."""
     device = devices.choose_device("cpu")
-    sampler, tiling = Sampler("dpm-solver++", 400, STEPS, eta=0.0), Tiling(TILE, OVERLAP, None)
+    sampler, tiling = Sampler("dpm-solver++", 400, STEPS, eta=0.0, clip=True), Tiling(TILE, OVERLAP, None)
     generator = generate.load_generator(model, device, sampler, tiling)
     before, started = peak(), time.perf_counter()
     image = generator(sketch, key=[1, 2, 3], origin=origin)

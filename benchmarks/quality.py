@@ -103,7 +103,7 @@ class Maker:
     ) -> Array:
         """One image; `tile` is the shape of a tile."""
         overlap = [min(o, t - 1) if t < n else 0 for o, t, n in zip(self.overlap, tile, drawn.shape, strict=True)]
-        chosen, tiled = Sampler(sampler, T_START, steps, eta), tiling.Tiling(tile, overlap, None)
+        chosen, tiled = Sampler(sampler, T_START, steps, eta, clip=True), tiling.Tiling(tile, overlap, None)
         generator = generate.make_generator(self.network, self.alpha_bar, CPU, chosen, tiled)
         return generator(drawn, key=key, origin=origin)
 

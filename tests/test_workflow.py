@@ -124,26 +124,38 @@ def test_masks_come_from_where_the_configuration_says(tmp_path):
     assert jobs["fetch_weights"] == 1
 
 
-def test_the_whole_paper_is_planned(tmp_path):
-    """From its own configuration, with the user's zebrafish stacks where it says."""
-    folder = tmp_path / "data/zebrafish"
-    folder.mkdir(parents=True)
+def plan_file(folder, name):
+    """Jobs of a file in resources, with the user's zebrafish stacks where it says, and the default config.yaml."""
+    (folder / "data/zebrafish").mkdir(parents=True)
     for channel in ("ch00", "ch01"):
-        (folder / f"t000_{channel}.tif").touch()
-    write_config(tmp_path, {"hela": {}})
-    jobs = plan(tmp_path, "--configfile", REPOSITORY / "resources/paper.yaml")
+        (folder / f"data/zebrafish/t000_{channel}.tif").touch()
+    write_config(folder, {"hela": {}})
+    return plan(folder, "--configfile", REPOSITORY / "resources" / name)
+
+
+def test_the_whole_paper_is_planned(tmp_path):
+    jobs = plan_file(tmp_path, "paper.yaml")
     assert jobs["train_diffusion"] == jobs["train_cellpose"] == 7
-    assert jobs["generate_volumes"] == 70
-    assert jobs["fetch_dataset"] == 5
+    assert jobs["generate_volumes"] == jobs["draw_sketches"] == 70
+    assert (jobs["simulate_masks"], jobs["segment_masks"]) == (50, 20)
+    assert (jobs["collect_labels"], jobs["segment_training"]) == (2, 1)
+    assert jobs["segment_classical"] == jobs["segment_published"] == 7
+    assert (jobs["fetch_dataset"], jobs["fetch_weights"]) == (5, 1)
+
+
+def test_the_experiment_with_segmented_images_is_planned(tmp_path):
+    jobs = plan_file(tmp_path, "paper-segmented.yaml")
+    assert jobs["train_diffusion"] == jobs["sweep_start"] == jobs["collect_labels"] == 5
+    assert jobs["generate_volumes"] == jobs["segment_masks"] == 50
+    assert "simulate_masks" not in jobs
+    assert (jobs["segment_training"], jobs["fetch_dataset"]) == (1, 3)
 
 
 def test_number_of_slurm_jobs_of_the_whole_paper(tmp_path):
     """As the README says; masks and sketches of a batch share a job, and what is local is none."""
-    section = {"preset": "nuclei-3d", "images": "*.tif"}
-    write_config(tmp_path, {f"organism-{i}": section for i in range(7)}, scale="paper")
-    local = {"default", "all", "draw_sketches", "choose_start", "summarise_audit"}
+    local = {"default", "all", "draw_sketches", "choose_start", "summarise_audit", "fetch_dataset", "fetch_weights"}
     local |= {"compare_models", "compare_organisms", "summarise_organism", "write_report"}
-    jobs = plan(tmp_path)
+    jobs = plan_file(tmp_path, "paper.yaml")
     submitted = sum(n for rule, n in jobs.items() if rule not in local | {"total"} and not rule.startswith("plot_"))
     assert f"is {submitted} SLURM jobs" in (REPOSITORY / "README.md").read_text()
 

@@ -95,9 +95,9 @@ def sketch_of(shape, seed=0):
 
 def generate(network, sketch, *, key=(1, 2, 3), dtype=FP32, t_start=400, steps=4, report=lambda share: None, **changes):
     """Generate in small tiles, with steps that are evenly spaced."""
-    settings = {"sampler": "ddim", "eta": 0.0, "batch_size": 4}
+    settings = {"sampler": "ddim", "eta": 0.0, "clip": True, "batch_size": 4}
     settings |= {"tile_shape": (4, 16, 16)[-sketch.ndim :], "overlap": (1, 4, 4)[-sketch.ndim :]} | changes
-    sampler = Sampler(settings.pop("sampler"), t_start, steps, settings.pop("eta"))
+    sampler = Sampler(settings.pop("sampler"), t_start, steps, settings.pop("eta"), settings.pop("clip"))
     schedule = respace(ALPHA_BAR, t_start, steps)
     generator = VolumeGenerator(network, schedule, sampler, Tiling(**settings), CPU, dtype)
     return generate_volume(generator, sketch, key=key, report=report)
@@ -374,7 +374,7 @@ def saved_unet(path):
 def test_prepared_generator(tmp_path, sampler, eta):
     """A generator from a file is that of its network: steps close together near the clean image, all settings used."""
     network, sketch = saved_unet(tmp_path / "model.safetensors"), sketch_of((20, 24))
-    chosen, tiling = Sampler(sampler, 300, 5, eta), Tiling((16, 16), (4, 4), None)
+    chosen, tiling = Sampler(sampler, 300, 5, eta, clip=True), Tiling((16, 16), (4, 4), None)
     generators = (
         make_generator(network, ALPHA_BAR, CPU, chosen, tiling),
         load_generator(tmp_path / "model.safetensors", CPU, chosen, tiling),
@@ -384,6 +384,14 @@ def test_prepared_generator(tmp_path, sampler, eta):
     schedule, dtype = respace(ALPHA_BAR, 300, 5, SPACING), choose_precision("auto", CPU)
     expected = VolumeGenerator(network, schedule, chosen, tiling, CPU, dtype)
     np.testing.assert_array_equal(made, generate_volume(expected, sketch, key=[1, 2, 3], origin=[3, 5]))
+
+
+@pytest.mark.parametrize("shape", [(20, 24), (5, 20, 24)])
+def test_unclipped_images_still_lie_in_their_range(shape):
+    sketch, network = 0.9 * np.sign(sketch_of(shape)), Local(len(shape))
+    clipped, unclipped = (generate(network, sketch, sampler="ddpm", clip=clip) for clip in (True, False))
+    assert abs(unclipped).max() <= 1
+    assert abs(clipped - unclipped).max() > 0.01
 
 
 def test_unknown_sampler():
@@ -399,7 +407,8 @@ def test_interrupted_script_goes_on_with_another_batch_size(tmp_path, monkeypatc
     write_manifest(tmp_path / "manifest.csv", [ManifestRow("0", "train", "a.tif", 0, (20, 24), "uint16", **numbers)])
     for seed, volume in enumerate(("a", "b")):
         write_image(tmp_path / f"sketches/{volume}.ome.tif", sketch_of((20, 24), seed), (1.0, 1.0))
-    settings = {"sampler": "ddim", "t_start": 40, "steps": 2, "eta": 0.0, "tile_shape": [16, 16], "overlap": [4, 4]}
+    settings = {"sampler": "ddim", "t_start": 40, "steps": 2, "eta": 0.0, "clip": True}
+    settings |= {"tile_shape": [16, 16], "overlap": [4, 4]}
     files = {"manifest": "manifest.csv", "sketches": "sketches", "model": "model.safetensors"}
     params = {"settings": settings, "volumes": {"a": 0, "b": 1}, "seed": 3, "slab_shape": [64, 64], "parts": 1}
     made = []

@@ -10,6 +10,7 @@ from running import REPOSITORY
 from sketchscope.diffusion.samplers import (
     SAMPLERS,
     Prediction,
+    Sampler,
     ddim_step,
     dpm_solver_step,
     p_sample_loop,
@@ -36,7 +37,13 @@ def through(alpha_bars, chosen):
     return Schedule(np.array(chosen[:-1]), alpha_bars[chosen[:-1]], alpha_bars[chosen[1:]])
 
 
-def path(x_t, schedule, eps, noise, sampler, eta):
+def sample(x_t, schedule, eps, noise, sampler, eta, *, clip=True):
+    """Run a sampler over a schedule."""
+    steps = len(schedule.timesteps)
+    return p_sample_loop(x_t, schedule, eps, noise, Sampler(sampler, schedule.timesteps[0], steps, eta, clip))
+
+
+def path(x_t, schedule, eps, noise, sampler, eta, *, clip=True):
     """x_t after every step, stacked."""
     seen = []
 
@@ -44,7 +51,7 @@ def path(x_t, schedule, eps, noise, sampler, eta):
         seen.append(x_t)
         return eps(x_t, t)
 
-    last = p_sample_loop(x_t, schedule, noted, noise, sampler, eta)
+    last = sample(x_t, schedule, noted, noise, sampler, eta, clip=clip)
     return torch.stack([*seen[1:], last])
 
 
@@ -70,8 +77,10 @@ def errors_of_distribution(schedule, sampler, eta):
 
 def test_predicted_x_0_undoes_the_forward_process():
     x_0, eps = torch.rand(8, 8) * 2 - 1, torch.randn(8, 8)
-    torch.testing.assert_close(predict_x_0(q_sample(x_0, eps, 0.4), eps, 0.4), x_0)
-    assert predict_x_0(torch.tensor([9.0, -9.0]), torch.zeros(2), 0.4).tolist() == [1, -1]
+    torch.testing.assert_close(predict_x_0(q_sample(x_0, eps, 0.4), eps, 0.4, clip=True), x_0)
+    outside = torch.tensor([9.0, -9.0])
+    assert predict_x_0(outside, torch.zeros(2), 0.4, clip=True).tolist() == [1, -1]
+    torch.testing.assert_close(predict_x_0(outside, torch.zeros(2), 0.4, clip=False), outside / 0.4**0.5)
 
 
 @pytest.mark.parametrize("t_start", [1000, 400])
@@ -110,8 +119,9 @@ def test_order_of_convergence(start, sampler, eta, order):
 
 
 @pytest.mark.parametrize("run", RUNS["runs"], ids=lambda run: f"{run['sampler']}-{run['eta']}-{run['timesteps'][0]}")
-def test_samplers_are_those_of_diffusers(run):
-    """On uneven steps from pure noise and from an early start; see data/schedulers.py."""
+@pytest.mark.parametrize("clip", [True, False])
+def test_samplers_are_those_of_diffusers(run, clip):
+    """On uneven steps from pure noise and from an early start, which need no clipping; see data/schedulers.py."""
     alpha_bars = cosine_alpha_bar(1000)
 
     def eps(x_t, t):
@@ -121,7 +131,7 @@ def test_samplers_are_those_of_diffusers(run):
         return torch.cos(t * torch.arange(1, 5, dtype=torch.float64))
 
     start, schedule = torch.tensor(RUNS["start"], dtype=torch.float64), through(alpha_bars, [*run["timesteps"], 0])
-    found = path(start, schedule, eps, noise, run["sampler"], run["eta"])
+    found = path(start, schedule, eps, noise, run["sampler"], run["eta"], clip=clip)
     tolerance = 1e-6 if run["sampler"] == "dpm-solver++" else 1e-12  # the solver of diffusers rounds x_t to float32
     np.testing.assert_allclose(found, run["path"], rtol=0, atol=tolerance)
 
@@ -147,9 +157,51 @@ def test_one_step_against_the_posterior(x_0, t, before):
     for noise in (torch.zeros(3), torch.tensor([-1.0, 2.0, 0.5])):
         one = (x_t, schedule, lambda x_t, t: eps, lambda t, noise=noise: noise)
         fixed_large = mean + (1 - alpha_bar / alpha_bar_prev) ** 0.5 * noise
-        torch.testing.assert_close(p_sample_loop(*one, "ddpm", eta=0), fixed_large, atol=1e-7, rtol=1e-7)
+        torch.testing.assert_close(sample(*one, "ddpm", eta=0), fixed_large, atol=1e-7, rtol=1e-7)
         fixed_small = mean + variance**0.5 * noise
-        torch.testing.assert_close(p_sample_loop(*one, "ddim", eta=1), fixed_small, atol=1e-7, rtol=1e-7)
+        torch.testing.assert_close(sample(*one, "ddim", eta=1), fixed_small, atol=1e-7, rtol=1e-7)
+
+
+def steps_from_eps(x_t, schedule, eps, noise):
+    """x_t after every ancestral step in float64, with the mean of Ho et al. 2020, eq. 11: it has no clean image."""
+    found = []
+    for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
+        alpha = alpha_bar / alpha_bar_prev
+        mean = (x_t - (1 - alpha) / np.sqrt(1 - alpha_bar) * eps(x_t, t)) / np.sqrt(alpha)
+        x_t = mean + (np.sqrt(1 - alpha) * noise(t) if alpha_bar_prev < 1 else 0)
+        found.append(x_t)
+    return np.stack(found)
+
+
+@pytest.mark.parametrize("chosen", [[1000, 999, 998], [400, 399, 398, 397], [400, 380, 7, 0], [2, 1, 0]])
+def test_unclipped_ancestral_steps_have_the_mean_of_the_predicted_noise(chosen):
+    """Clean images far outside [-1, 1] count as they are; clipped, every step would be another one."""
+    alpha_bars = cosine_alpha_bar(1000)
+    start, schedule = np.array([-40.0, 0.3, 2.5, 9.0]), through(alpha_bars, chosen)
+
+    def eps(x_t, t):
+        return 0.3 * x_t + t / 1000
+
+    def noise(t):
+        return torch.cos(t * torch.arange(1, 5, dtype=torch.float64))
+
+    unclipped, clipped = (
+        path(torch.from_numpy(start), schedule, eps, noise, "ddpm", 0.0, clip=clip).numpy() for clip in (False, True)
+    )
+    expected = steps_from_eps(start, schedule, eps, lambda t: noise(t).numpy())
+    np.testing.assert_allclose(unclipped, expected, rtol=1e-10, atol=1e-9)
+    assert (abs(clipped[:, 0] - expected[:, 0]) > 1e-3).all()
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm-solver++"])
+def test_unclipped_deterministic_steps_keep_the_predicted_noise(sampler):
+    """Where the same noise is predicted at each step, all steps stay on the line through it and the clean image."""
+    alpha_bars, chosen = cosine_alpha_bar(1000), [400, 300, 100, 20, 0]
+    x_0, eps = torch.tensor([-3.0, 0.2, 5.0], dtype=torch.float64), torch.tensor([0.5, -1.0, 2.0])
+    start = q_sample(x_0, eps, alpha_bars[400])
+    found = path(start, through(alpha_bars, chosen), lambda x_t, t: eps, None, sampler, 0.0, clip=False)
+    for x_t, t in zip(found, chosen[1:], strict=True):
+        torch.testing.assert_close(x_t, q_sample(x_0, eps.double(), alpha_bars[t]))
 
 
 @pytest.mark.parametrize(("t", "before"), [(1000, 999), (400, 350), (2, 1), (1, 0)])
@@ -172,8 +224,9 @@ def test_the_last_step_gives_the_clean_image_without_noise(chosen, sampler, eta)
     def noise(t):
         return torch.full((9,), 100.0 if t == chosen[-2] else 0.5)
 
-    clean = p_sample_loop(torch.linspace(-2, 2, 9), through(alpha_bars, chosen), eps, noise, sampler, eta)
-    torch.testing.assert_close(clean, predict_x_0(seen[-1], torch.tanh(seen[-1]), alpha_bars[chosen[-2]]))
+    clean = sample(torch.linspace(-2, 2, 9), through(alpha_bars, chosen), eps, noise, sampler, eta)
+    expected = predict_x_0(seen[-1], torch.tanh(seen[-1]), alpha_bars[chosen[-2]], clip=True)
+    torch.testing.assert_close(clean, expected)
     assert len(clean.unique()) > 3
 
 
@@ -195,7 +248,7 @@ def test_an_unknown_sampler_is_named_with_those_that_there_are():
     schedule = respace(cosine_alpha_bar(100), 40, 4)
     message = r"generation.sampler is 'dpm-solver'; allowed is ddim, ddpm, dpm-solver\+\+$"
     with pytest.raises(InputError, match=message):
-        p_sample_loop(torch.zeros(3), schedule, lambda x_t, t: x_t, lambda t: torch.zeros(3), "dpm-solver", eta=0.0)
+        sample(torch.zeros(3), schedule, lambda x_t, t: x_t, lambda t: torch.zeros(3), "dpm-solver", eta=0.0)
 
 
 def test_samplers_are_those_of_the_schema():

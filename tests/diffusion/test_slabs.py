@@ -83,7 +83,7 @@ def network():
 
 def prepared(network, batch_size=4):
     """Everything that is the same for all slabs."""
-    schedule, sampler = respace(cosine_alpha_bar(100), 40, 4), Sampler("ddim", 40, 4, eta=0.5)
+    schedule, sampler = respace(cosine_alpha_bar(100), 40, 4), Sampler("ddim", 40, 4, eta=0.5, clip=True)
     tiling = Tiling((16, 16), (4, 4), batch_size)
     return VolumeGenerator(network, schedule, sampler, tiling, torch.device("cpu"), torch.float32)
 

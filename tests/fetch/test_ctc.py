@@ -140,6 +140,56 @@ def test_frames_that_are_not_in_the_archive(server, huge_archive, tmp_path):
         datasets.fetch_dataset(entry, "x", tmp_path / "dataset.json", mirror=server.url)
 
 
+def sparse_members(name, digits, annotated):
+    """A 3D training archive whose gold labels are single planes: {sequence: {frame: planes}}; 40 frames in all."""
+    members = {}
+    for sequence, planes_of in annotated.items():
+        for frame in range(40):
+            members[f"{name}/{sequence}/t{frame:0{digits}d}.tif"] = f"{sequence} {frame}".encode() + NOISE
+            members[f"{name}/{sequence}_GT/TRA/man_track{frame:0{digits}d}.tif"] = b"markers"
+        for frame, planes in planes_of.items():
+            for plane in planes:
+                label = f"{name}/{sequence}_GT/SEG/man_seg_{frame:0{digits}d}_{plane:0{digits}d}.tif"
+                members[label] = f"gold {frame} {plane}".encode()
+    return members
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4])
+def test_frames_with_gold_labels_of_single_planes(server, serve_ctc, tmp_path, monkeypatch, digits):
+    """Only the archive knows which they are; these frames alone are fetched, each with all of its planes."""
+    monkeypatch.setattr(http_ranges, "FETCH_BYTES", 4096)
+    name, fifth = "Fluo-N3DL-X", {frame: [3] for frame in range(0, 40, 5)}
+    archive = serve_ctc(sparse_members(name, digits, {"01": {7: [4, 11], 31: [0]}, "02": fifth}), name)
+    entry = {"kind": "ctc", "name": name, "truth": "gold", "frames": "gold", "most": 3, **COMMON}
+    record = datasets.fetch_dataset(entry, "x", tmp_path / "dataset.json", mirror=server.url)
+    wanted = [("01", 7), ("01", 31), ("02", 0), ("02", 20), ("02", 35)]
+    assert record["images"] == [f"{name}/{sequence}/t{frame:0{digits}d}.tif" for sequence, frame in wanted]
+    assert record["labels"] == [None] * 5
+    assert [list(planes.values()) for planes in record["planes"]] == [[4, 11], [0], [3], [3], [3]]
+    second = [*record["planes"][0]][1]
+    assert second == f"{name}/01_GT/SEG/man_seg_{7:0{digits}d}_{11:0{digits}d}.tif"
+    assert (tmp_path / second).read_bytes() == b"gold 7 11"
+    assert names(tmp_path) == sorted(["dataset.json", *record["images"], *(f for p in record["planes"] for f in p)])
+    assert server.sent < 0.1 * len(archive)
+    every = datasets.fetch_dataset({**entry, "most": None}, "x", tmp_path / "dataset.json", mirror=server.url)
+    assert len(every["images"]) == 2 + 8
+
+
+@pytest.mark.parametrize(
+    ("frames", "sentence"),
+    [
+        ("gold", r"Fluo-N3DL-X\.zip: holds no gold labels in Fluo-N3DL-X/02_GT/SEG$"),
+        ("all", r"frames is 'all'; allowed"),
+    ],
+)
+def test_no_frames_are_fetched(server, serve_ctc, tmp_path, frames, sentence):
+    serve_ctc(sparse_members("Fluo-N3DL-X", 3, {"01": {7: [4]}, "02": {}}), "Fluo-N3DL-X")
+    entry = {"kind": "ctc", "name": "Fluo-N3DL-X", "truth": "gold", "frames": frames, **COMMON}
+    with pytest.raises(InputError, match=sentence):
+        datasets.fetch_dataset(entry, "x", tmp_path / "x/dataset.json", mirror=server.url)
+    assert names(tmp_path) == []
+
+
 def test_ctc_is_resumed_in_the_next_run_and_not_fetched_again_after(server, serve_ctc, tmp_path):
     name, path = "Fluo-N2DL-X", "/training-datasets/Fluo-N2DL-X.zip"
     archive = serve_ctc({**ctc_members(name), "pad": os.urandom(200000)})

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, stats
 from sketchscope.geometry import sigma_in_voxels
 from sketchscope.sketches.depth import Measured
 from sketchscope.sketches.draw import (
@@ -42,7 +42,8 @@ GREY = np.array([-0.5, 0.0, 0.75], np.float32)
 
 def sketch_cells(labels, grey_values, background, voxel_size, sigma):
     """Painted, blurred and clipped, without fading."""
-    return finish_sketch(paint_cells(labels, grey_values, background), background, voxel_size, sigma, None)
+    widths = sigma_in_voxels(sigma, voxel_size)
+    return finish_sketch(paint_cells(labels, grey_values, background), background, voxel_size, widths, None)
 
 
 def test_unblurred_each_cell_has_its_value(labels):
@@ -155,9 +156,9 @@ def test_nucleoli_are_darker_than_their_nucleus_and_brighter_than_the_background
 
 def test_contrast_decays_along_z():
     image = np.full((9, 4, 4), 0.5, np.float32)
-    sketch = finish_sketch(image, -0.5, (2.0, 0.5, 0.5), 0.0, 8.0)
+    sketch = finish_sketch(image, -0.5, (2.0, 0.5, 0.5), (0, 0, 0), 8.0)
     np.testing.assert_allclose(sketch[:, 0, 0], -0.5 + np.exp(-np.arange(9) / 4), rtol=1e-5)
-    np.testing.assert_array_equal(finish_sketch(image[0], -0.5, (0.5, 0.5), 0.0, 8.0), image[0])
+    np.testing.assert_array_equal(finish_sketch(image[0], -0.5, (0.5, 0.5), (0, 0), 8.0), image[0])
 
 
 @pytest.fixture
@@ -214,8 +215,11 @@ def test_one_cell_that_fills_the_image_has_no_membrane(geometry):
 
 
 MEASURED = Measured(np.array([0.0, 0.5]), -0.8)
-NUCLEI = NucleusSketch(1.0, None, 0.2, nucleoli=[0.5, 0.5], nucleolus_um=(1.0, 2.0), decay_um=8.0)
-MEMBRANES = MembraneSketch(1.0, None, 0.2, membrane_um=1.0, decay_um=8.0)
+NUCLEI = NucleusSketch(
+    1.0, None, 0.2, nucleoli=[0.5, 0.5], nucleolus_um=(1.0, 2.0), decay_um=8.0, sigma_unit="finest", grey="measured"
+)
+MEMBRANES = MembraneSketch(1.0, None, 0.2, membrane_um=1.0, decay_um=8.0, sigma_unit="finest")
+AS_PUBLISHED = NUCLEI._replace(background=-1.0, nucleoli=[1.0], decay_um=None, sigma_unit="voxel", grey="uniform")
 
 
 @pytest.mark.parametrize(("draw", "settings"), [(draw_nuclei, NUCLEI), (draw_membranes, MEMBRANES)])
@@ -229,8 +233,38 @@ def test_draw(tissue, geometry, draw, settings):
     assert -0.81 < first.min() < first.max() <= 1
 
 
+@pytest.mark.parametrize("voxel_size", [(0.5, 0.5), (4.0, 0.25, 0.5)])
+@pytest.mark.parametrize(("draw", "settings"), [(draw_nuclei, NUCLEI), (draw_membranes, MEMBRANES)])
+def test_blur_of_the_paper_is_one_voxel_along_every_axis(draw, settings, voxel_size):
+    """Also where voxels are long: scipy's filter with one sigma for all axes makes the same of the sharp sketch."""
+    labels = np.zeros((24, 30, 30)[-len(voxel_size) :], np.uint16)
+    labels[(slice(8, 16),) * labels.ndim] = 1
+    plain = settings._replace(decay_um=None, background=-1.0)
+    sharp, finest, voxel = (
+        draw(labels, voxel_size, plain._replace(**changes), MEASURED, np.random.default_rng(1))
+        for changes in ({"sigma": 0.0}, {"sigma": 1.5}, {"sigma": 1.5, "sigma_unit": "voxel"})
+    )
+    np.testing.assert_allclose(voxel, ndimage.gaussian_filter(sharp, 1.5), atol=1e-6)
+    assert np.allclose(finest, voxel) == (len(set(voxel_size)) == 1)
+
+
+def test_grey_values_of_the_paper_are_uniform():
+    """From -0.7, which is left out, to 1, whatever was measured; where values are given, these are drawn."""
+    labels = np.arange(4001, dtype=np.int32).reshape(1, -1)
+    sharp = AS_PUBLISHED._replace(sigma=0.0)
+    grey = draw_nuclei(labels, (1.0, 1.0), sharp, MEASURED, np.random.default_rng(1))[0]
+    assert grey[0] == -1
+    assert -0.7 < grey[1:].min() < -0.69
+    assert 0.99 < grey[1:].max() <= 1
+    assert stats.kstest(grey[1:], stats.uniform(-0.7, 1.7).cdf).pvalue > 0.01
+    given = draw_nuclei(
+        labels, (1.0, 1.0), sharp, MEASURED, np.random.default_rng(1), grey_values=np.linspace(-0.5, 0.5, 4000)
+    )
+    np.testing.assert_allclose(given[0, 1:], np.linspace(-0.5, 0.5, 4000), atol=1e-6)
+
+
 def test_lost_nuclei_are_drawn_as_bright_as_usual(labels, geometry):
-    settings = NucleusSketch(0.0, None, 0.1, nucleoli=[1.0], nucleolus_um=(1, 2), decay_um=None)
+    settings = NUCLEI._replace(sigma=0.0, min_contrast=0.1, nucleoli=[1.0], decay_um=None)
     measured = Measured(np.array([-0.6, 0.2, 0.9]), -0.8)
 
     def drawn(lost):

@@ -224,7 +224,7 @@ def sweep_masks(wildcards):
 
 def sampler(wildcards):
     """How noise is removed, but for where that starts, which the sweep tries."""
-    names = {"name": "sampler", "steps": "steps", "eta": "eta"}
+    names = {"name": "sampler", "steps": "steps", "eta": "eta", "clip": "clip"}
     generation = ORGANISMS[wildcards.organism]["generation"]
     return {name: generation[key] for name, key in names.items()}
 

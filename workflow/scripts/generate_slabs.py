@@ -21,7 +21,7 @@ def main(snakemake, device):
     settings = fill_auto(snakemake.params.settings, inputs.choice)
     part, parts, slab_shape = int(snakemake.wildcards.part), snakemake.params.parts, snakemake.params.slab_shape
     torch.set_num_threads(snakemake.threads)
-    sampler = Sampler(settings["sampler"], settings["t_start"], settings["steps"], settings["eta"])
+    sampler = Sampler(*(settings[key] for key in ("sampler", "t_start", "steps", "eta", "clip")))
     tiling = Tiling(settings["tile_shape"], settings["overlap"], snakemake.resources.batch_size or None)
     generator = load_generator(inputs.model, device, sampler, tiling)
     key = stream_key(seed, snakemake.wildcards.organism, "images")

@@ -20,7 +20,7 @@ def main(snakemake, device):
     settings = fill_auto(snakemake.params.settings, inputs.choice)
     torch.set_num_threads(snakemake.threads)
     rows = manifest.select_training(manifest.read_manifest(inputs.manifest))
-    sampler = Sampler(settings["sampler"], settings["t_start"], settings["steps"], settings["eta"])
+    sampler = Sampler(*(settings[key] for key in ("sampler", "t_start", "steps", "eta", "clip")))
     tiling = Tiling(settings["tile_shape"], settings["overlap"], snakemake.resources.batch_size or None)
     generator = load_generator(inputs.model, device, sampler, tiling)
     key = stream_key(seed, snakemake.wildcards.organism, "images")

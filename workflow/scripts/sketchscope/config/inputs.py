@@ -89,7 +89,8 @@ def find_masks(settings: Settings, key: str, sources: Mapping[str, Any]) -> Sett
         raise InputError(f"{key}.labels: are allowed only with source: files; found source: {source}")
     if source == "silver" and dataset is None:
         raise InputError(f"{key}.source: found silver, which only a dataset brings; take files for labels of your own")
-    if source == "silver" and sources["datasets"][dataset]["truth"] == "none":
+    entry = sources["datasets"][dataset] if source == "silver" else {}
+    if entry.get("truth") == "none" or entry.get("sparse"):
         raise InputError(f"{key}.source: found silver, but the data set {dataset} brings no labels of whole images")
     return masks | {"labels": match_files(labels, f"{key}.labels")}
 
@@ -106,10 +107,12 @@ def check_sweep_masks(settings: Settings, key: str, datasets: Mapping[str, Any])
     if masks == "files" and settings["labels"] is None:
         raise InputError(f"{key}.sweep.masks: found files; that needs {key}.labels, the labels of your images")
     if masks in ("gold", "silver"):
-        truth = "none" if dataset is None else datasets[dataset]["truth"]
-        if truth != masks:
+        source = {"truth": "none"} if dataset is None else datasets[dataset]
+        if source["truth"] != masks:
             of = "your own files" if dataset is None else f"the data set {dataset}"
             raise InputError(f"{key}.sweep.masks: found {masks}, but the labels of {of} are not {masks}")
+        if source.get("sparse"):
+            raise InputError(f"{key}.sweep.masks: found {masks}, but {dataset} has labels of single planes; take rough")
 
 
 def check_model_file(model: str, key: str, sources: Mapping[str, Any]) -> None:

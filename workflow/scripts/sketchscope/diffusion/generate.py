@@ -156,7 +156,7 @@ def generate_volume(
 
     fixed = [draw_noise(FIXED, channel) for channel in range(network.in_channels - 1)]
     x_t = q_sample(to_device(padded, device), draw_noise(START, 0), float(schedule.alpha_bar[0]))
-    image = p_sample_loop(x_t, schedule, predict, partial(draw_noise, REVERSE), sampler.name, sampler.eta)
+    image = p_sample_loop(x_t, schedule, predict, partial(draw_noise, REVERSE), sampler)
     return image[tuple(slice(n) for n in sketch.shape)].clamp(-1, 1).cpu().numpy()
 
 
@@ -267,7 +267,9 @@ def sample_from_noise(
         In [-1, 1].
     """
     device = next(network.parameters()).device
-    schedule = respace(alpha_bar, len(alpha_bar) - 1, min(steps, len(alpha_bar) - 1))
+    last = len(alpha_bar) - 1
+    sampler = Sampler("ddim", last, min(steps, last), eta=1.0, clip=True)
+    schedule = respace(alpha_bar, last, sampler.steps)
     rng = np.random.default_rng(key)
 
     def draw_noise() -> torch.Tensor:
@@ -277,4 +279,4 @@ def sample_from_noise(
         with autocast(device, dtype):
             return network(x_t, torch.full((count,), t, device=device)).float()
 
-    return p_sample_loop(draw_noise(), schedule, predict, lambda t: draw_noise(), "ddim", eta=1)[:, 0].cpu().numpy()
+    return p_sample_loop(draw_noise(), schedule, predict, lambda t: draw_noise(), sampler)[:, 0].cpu().numpy()

@@ -25,22 +25,25 @@ class Sampler(NamedTuple):
         Number of steps from t_start to the clean image; None takes every step.
     eta : float
         Fresh noise in each step of DDIM and DPM-Solver++, from 0 (none) to 1.
+    clip : bool
+        Whether the clean image predicted at each step is clipped to [-1, 1] before the step is taken from it.
     """
 
     name: str
     t_start: int
     steps: int | None
     eta: float
+    clip: bool
 
 
-def name_sampler(name: str, steps: int | None, eta: float) -> str:
+def name_sampler(name: str, steps: int | None, eta: float, clip: bool) -> str:
     """Name a sampler for people.
 
-    >>> name_sampler("dpm-solver++", 10, 0.5), name_sampler("ddpm", None, 0.0)
-    ('dpm-solver++, 10 steps, eta 0.5', 'ddpm, every step')
+    >>> name_sampler("dpm-solver++", 10, 0.5, True), name_sampler("ddpm", None, 0.0, False)
+    ('dpm-solver++, 10 steps, eta 0.5', 'ddpm, every step, not clipped')
     """
     noise = f", eta {eta:g}" if eta and name != "ddpm" else ""
-    return f"{name}, {'every step' if steps is None else f'{steps} steps'}{noise}"
+    return f"{name}, {'every step' if steps is None else f'{steps} steps'}{noise}{'' if clip else ', not clipped'}"
 
 
 class Prediction(NamedTuple):
@@ -50,9 +53,10 @@ class Prediction(NamedTuple):
     alpha_bar: float
 
 
-def predict_x_0(x_t: torch.Tensor, eps: torch.Tensor, alpha_bar: float) -> torch.Tensor:
-    """Clean image that x_t and the predicted noise imply, clipped to the image range [-1, 1]."""
-    return ((x_t - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5).clamp(-1, 1)
+def predict_x_0(x_t: torch.Tensor, eps: torch.Tensor, alpha_bar: float, *, clip: bool) -> torch.Tensor:
+    """Clean image that x_t and the predicted noise imply, clipped to the image range [-1, 1] if `clip` says so."""
+    x_0 = (x_t - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5
+    return x_0.clamp(-1, 1) if clip else x_0
 
 
 def ddim_step(
@@ -80,7 +84,7 @@ def ddim_step(
     -------
     tensor like x_t
     """
-    eps = (x_t - alpha_bar**0.5 * x_0) / (1 - alpha_bar) ** 0.5  # consistent with the clipped x_0
+    eps = (x_t - alpha_bar**0.5 * x_0) / (1 - alpha_bar) ** 0.5  # consistent with x_0, which may be clipped
     variance = eta**2 * (1 - alpha_bar_prev) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_prev)
     direction = (1 - alpha_bar_prev - variance) ** 0.5 * eps
     return alpha_bar_prev**0.5 * x_0 + direction + variance**0.5 * noise
@@ -145,8 +149,7 @@ def p_sample_loop(
     schedule: Schedule,
     predict_eps: Callable[[torch.Tensor, int], torch.Tensor],
     noise: Callable[[int], torch.Tensor],
-    sampler: str,
-    eta: float,
+    sampler: Sampler,
 ) -> torch.Tensor:
     """Run the reverse process, from x_t at the first step of a schedule to the clean image.
 
@@ -159,28 +162,27 @@ def p_sample_loop(
         From x_t and the step number to the predicted noise, like x_t.
     noise : callable
         From the step number to standard normal noise like x_t; called only where the sampler needs it.
-    sampler : {'ddim', 'ddpm', 'dpm-solver++'}
-    eta : float
-        Randomness of DDIM and DPM-Solver++, from 0 to 1.
+    sampler : Sampler
+        Which kind of step is taken; its t_start and steps are those of the schedule.
 
     Returns
     -------
     tensor like x_t
-        The clean image.
+        The clean image; it may leave [-1, 1] where the sampler does not clip.
 
     Raises
     ------
     InputError
         If there is no sampler of that name.
     """
-    check_sampler(sampler)
-    before = None
+    check_sampler(sampler.name)
+    before, eta = None, sampler.eta
     for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
-        x_0 = predict_x_0(x_t, predict_eps(x_t, t), alpha_bar)
-        fresh = noise(t) if sampler == "ddpm" or eta > 0 else 0.0
-        if sampler == "ddpm":
+        x_0 = predict_x_0(x_t, predict_eps(x_t, t), alpha_bar, clip=sampler.clip)
+        fresh = noise(t) if sampler.name == "ddpm" or eta > 0 else 0.0
+        if sampler.name == "ddpm":
             x_t = ddpm_step(x_t, x_0, fresh, alpha_bar, alpha_bar_prev)
-        elif sampler == "ddim":
+        elif sampler.name == "ddim":
             x_t = ddim_step(x_t, x_0, fresh, alpha_bar, alpha_bar_prev, eta)
         else:
             x_t = dpm_solver_step(x_t, x_0, before, fresh, alpha_bar, alpha_bar_prev, eta)

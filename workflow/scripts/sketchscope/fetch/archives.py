@@ -93,6 +93,19 @@ def extract(
     return dict(sorted(digests.items()))
 
 
+def list_members(archive: PathLike | RangeFile) -> list[str]:
+    """List the members of a zip or tar archive that are no folders; of one on a server, only its directory is read.
+
+    Raises
+    ------
+    InputError
+        If the archive is damaged or truncated.
+    """
+    source = archive if isinstance(archive, RangeFile) else Path(archive)
+    with _explain_damage(source), _open_members(source) as members:
+        return [member.name for member in members]
+
+
 def match_names(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     """Select the names that match any of the shell patterns, sorted; * also matches /."""
     return sorted(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))

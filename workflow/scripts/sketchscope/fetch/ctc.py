@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
 from ..io.atomic import PathLike
-from .archives import extract
+from ..sequences import spread_out
+from .archives import extract, list_members
 from .download import download
 from .entries import CTC_URL, Entry, Fetched
 from .http_ranges import RangeFile
@@ -21,8 +23,9 @@ def fetch_ctc(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetc
     ----------
     entry : mapping
         `name` in the challenge; `sha256` of the archive if it is known; `truth` (silver, gold or none);
-        `sequences`, ["01", "02"] unless given; `frames`, numbers of the wanted frames of each sequence. With `frames`,
-        these alone are fetched by HTTP ranges and the archive is not stored.
+        `sequences`, ["01", "02"] unless given; `frames`, numbers of the wanted frames of each sequence, or gold for
+        those with gold labels; `most`, how many of these at most, spread evenly over a sequence. With `frames`, these
+        alone are fetched by HTTP ranges and the archive is not stored.
     folder : path
         Where the archive and its members are put.
     mirror : str, optional
@@ -31,37 +34,76 @@ def fetch_ctc(entry: Entry, folder: PathLike, mirror: str | None = None) -> Fetc
     Raises
     ------
     InputError
-        If the archive cannot be fetched or holds none of the frames.
+        If the archive cannot be fetched or holds none of the frames, or no frame of a sequence has gold labels where
+        these are asked for.
     """
     name, truth = entry["name"], entry.get("truth", "none")
     sequences = entry.get("sequences") or ["01", "02"]
-    frames = entry.get("frames")
+    in_parts = entry.get("frames") is not None
     url, file = CTC_URL.format(name=name), Path(folder) / f"{name}.zip"
-    archive: Path | RangeFile = file if frames is None else RangeFile(url, mirror)
-    whole = {} if frames is not None else {file.name: download(url, file, sha256=entry.get("sha256"), mirror=mirror)}
-    patterns = list_patterns(name, sequences, truth, frames)
-    digests = extract(archive, folder, patterns, all_patterns=False)
+    archive: Path | RangeFile = RangeFile(url, mirror) if in_parts else file
+    whole = {} if in_parts else {file.name: download(url, file, sha256=entry.get("sha256"), mirror=mirror)}
+    wanted = find_frames(archive, entry, sequences)
+    patterns = [list_patterns(name, sequence, truth, wanted[sequence]) for sequence in sequences]
+    digests = extract(archive, folder, list(chain(*patterns)), all_patterns=False)
     images, labels = pair_frames(digests, sequences, truth)
     if not images:
-        first = frames[0] if frames else 0
+        first = (wanted[sequences[0]] or [0])[0]
         raise InputError(f"{archive}: holds no frame named like {name}/{sequences[0]}/t{first:03d}.tif")
     planes = pair_planes(digests, sequences)
     movies = [PurePosixPath(image).parent.name for image in images]
     return Fetched(images, labels, {**whole, **digests}, planes if any(planes) else None, movies)
 
 
-def list_patterns(name: str, sequences: Sequence[str], truth: str, frames: Sequence[int] | None = None) -> list[str]:
+def find_frames(
+    archive: PathLike | RangeFile, entry: Entry, sequences: Sequence[str]
+) -> dict[str, Sequence[int] | None]:
+    """Find out which frames of each sequence an entry wants: numbers, or None for all.
+
+    Raises
+    ------
+    InputError
+        If frames with gold labels are wanted and a sequence has none; or if it is something else that is wanted.
+    """
+    name, frames = entry["name"], entry.get("frames")
+    if not isinstance(frames, str):
+        return dict.fromkeys(sequences, frames)
+    if frames != "gold":
+        raise InputError(f"data set {name}: frames is {frames!r}; allowed is gold or a list of numbers")
+    members = list_members(archive)
+    found = {sequence: find_annotated(members, name, sequence) for sequence in sequences}
+    for sequence, annotated in found.items():
+        if not annotated:
+            raise InputError(f"{archive}: holds no gold labels in {name}/{sequence}_{CTC_TRUTH['gold']}/SEG")
+        print(f"{name}, sequence {sequence}: {len(annotated)} frames have gold labels")
+    return {sequence: spread_out(numbers, entry.get("most") or len(numbers)) for sequence, numbers in found.items()}
+
+
+def find_annotated(members: Iterable[str], name: str, sequence: str) -> list[int]:
+    """Find the frames of a sequence that have gold labels, of all cells or of some in single planes.
+
+    >>> find_annotated(["X/01_GT/SEG/man_seg_012_007.tif", "X/01_GT/SEG/man_seg003.tif"], "X", "01")
+    [3, 12]
+    """
+    folder = re.escape(f"{name}/{sequence}_{CTC_TRUTH['gold']}/SEG")
+    pattern = re.compile(rf"{folder}/man_seg(?:(\d+)|_(\d+)_\d+)\.tif")
+    matches = [match for member in members if (match := pattern.fullmatch(member))]
+    return sorted({int(match[1] or match[2]) for match in matches})
+
+
+def list_patterns(name: str, sequence: str, truth: str, frames: Sequence[int] | None = None) -> list[str]:
     """List patterns of the file names of frames and their truth; the number of digits in a name is free.
 
-    >>> list_patterns("X", ["01"], "none", [7])
+    >>> list_patterns("X", "01", "none", [7])
     ['X/01/t7.tif', 'X/01/t07.tif', 'X/01/t007.tif', 'X/01/t0007.tif']
     """
     numbers = ["[0-9]*"] if frames is None else [f"{frame:0{digits}d}" for frame in frames for digits in (1, 2, 3, 4)]
-    prefixes = [f"{name}/{sequence}/t" for sequence in sequences]
-    masks = [f"{name}/{sequence}_{CTC_TRUTH[truth]}/SEG/man_seg" for sequence in sequences if truth in CTC_TRUTH]
-    patterns = [f"{prefix}{number}.tif" for prefix in prefixes + masks for number in numbers]
-    if truth == "gold":  # labels of single planes, numbered by frame and plane
-        patterns += [f"{mask}_{number}_[0-9]*.tif" for mask in masks for number in numbers]
+    patterns = [f"{name}/{sequence}/t{number}.tif" for number in numbers]
+    if truth in CTC_TRUTH:
+        mask = f"{name}/{sequence}_{CTC_TRUTH[truth]}/SEG/man_seg"
+        patterns += [f"{mask}{number}.tif" for number in numbers]
+        if truth == "gold":  # labels of single planes, numbered by frame and plane
+            patterns += [f"{mask}_{number}_[0-9]*.tif" for number in numbers]
     return list(dict.fromkeys(patterns))
 
 

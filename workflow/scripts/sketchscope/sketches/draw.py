@@ -11,6 +11,7 @@ from ..geometry import Slices, sigma_in_voxels
 from ..labels import cell_boxes
 from .depth import Measured, fade
 
+UNIFORM_GREY = (-0.7, 1.0)  # grey values of nuclei in the code of Eschweiler et al. 2024; the first is left out
 NUCLEOLUS_DEPTH = 0.6  # of a nucleus' contrast to the background that a nucleolus takes away
 
 
@@ -18,7 +19,7 @@ class NucleusSketch(NamedTuple):
     """How nuclei are drawn; intensities are normalised."""
 
     sigma: float
-    """Standard deviation of the Gaussian blur, voxels of the finest axis."""
+    """Standard deviation of the Gaussian blur, in `sigma_unit`."""
     background: float | None
     """Grey value outside the nuclei; None takes that of the real images."""
     min_contrast: float
@@ -29,6 +30,10 @@ class NucleusSketch(NamedTuple):
     """Smallest and largest diameter of a nucleolus, micrometres."""
     decay_um: float | None
     """Depth along z at which the contrast has fallen to 1/e, micrometres; None if it does not fall."""
+    sigma_unit: str
+    """finest: voxels of the finest axis, one length along all axes; voxel: voxels of each axis."""
+    grey: str
+    """measured: values are drawn from those of real nuclei; uniform: from `UNIFORM_GREY`."""
 
 
 class MembraneSketch(NamedTuple):
@@ -40,6 +45,7 @@ class MembraneSketch(NamedTuple):
     membrane_um: float
     """Thickness of a membrane, micrometres."""
     decay_um: float | None
+    sigma_unit: str
 
 
 def draw_nuclei(
@@ -76,15 +82,16 @@ def draw_nuclei(
     """
     background = measured.background if settings.background is None else settings.background
     darkest = background + settings.min_contrast
-    if grey_values is None:
+    if grey_values is None and settings.grey == "uniform":
+        grey_values = draw_uniform_grey(labels.max(), rng)
+    elif grey_values is None:
         grey_values = draw_grey_values(measured.grey, labels.max(), darkest, rng)
-    else:
-        grey_values = np.maximum(grey_values, darkest).astype(np.float32)
+    grey_values = np.maximum(grey_values, darkest).astype(np.float32)
     faint = np.asarray(lost, int) - 1
     grey_values[faint] = np.maximum(grey_values[faint], np.median(measured.grey))
     spots = draw_nucleoli(labels, settings.nucleoli, settings.nucleolus_um, voxel_size, rng)
     image = paint_cells(labels, grey_values, background, spots)
-    return finish_sketch(image, background, voxel_size, settings.sigma, settings.decay_um)
+    return finish_sketch(image, background, voxel_size, blur_widths(settings, voxel_size), settings.decay_um)
 
 
 def draw_membranes(
@@ -107,7 +114,7 @@ def draw_membranes(
         return draw_grey_values(measured.grey, count, background + settings.min_contrast, rng)
 
     image = paint_membranes(labels, draw_grey, background, settings.membrane_um, voxel_size)
-    return finish_sketch(image, background, voxel_size, settings.sigma, settings.decay_um)
+    return finish_sketch(image, background, voxel_size, blur_widths(settings, voxel_size), settings.decay_um)
 
 
 def draw_grey_values(grey_values: np.ndarray, labels: int, darkest: float, rng: np.random.Generator) -> np.ndarray:
@@ -128,6 +135,17 @@ def draw_grey_values(grey_values: np.ndarray, labels: int, darkest: float, rng: 
     float32 array (labels,)
     """
     return np.maximum(rng.choice(grey_values, labels), darkest).astype(np.float32)
+
+
+def draw_uniform_grey(labels: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a grey value for each label, uniform in `UNIFORM_GREY` without its lower end.
+
+    Returns
+    -------
+    float64 array (labels,)
+    """
+    low, high = UNIFORM_GREY
+    return high - (high - low) * rng.random(labels)
 
 
 def draw_nucleoli(
@@ -231,8 +249,26 @@ def paint_membranes(
     return image
 
 
+def blur_widths(settings: NucleusSketch | MembraneSketch, voxel_size: Sequence[float]) -> tuple[float, ...]:
+    """Standard deviations of the blur along each axis, voxels of that axis.
+
+    >>> nuclei = NucleusSketch(2.0, None, 0.1, [1.0], (1.0, 2.0), None, sigma_unit="finest", grey="measured")
+    >>> blur_widths(nuclei, (1.0, 0.25, 0.5))
+    (0.5, 2.0, 1.0)
+    >>> blur_widths(nuclei._replace(sigma_unit="voxel"), (1.0, 0.25, 0.5))
+    (2.0, 2.0, 2.0)
+    """
+    if settings.sigma_unit == "voxel":
+        return (settings.sigma,) * len(voxel_size)
+    return sigma_in_voxels(settings.sigma, voxel_size)
+
+
 def finish_sketch(
-    image: np.ndarray, background: float, voxel_size: Sequence[float], sigma: float, decay_um: float | None
+    image: np.ndarray,
+    background: float,
+    voxel_size: Sequence[float],
+    widths: Sequence[float],
+    decay_um: float | None,
 ) -> np.ndarray:
     """Let the contrast fade with depth, blur the whole volume and clip to [-1, 1].
 
@@ -244,13 +280,13 @@ def finish_sketch(
         Normalised intensity.
     voxel_size : sequence of float
         Micrometres along each axis.
-    sigma : float
-        Standard deviation of the Gaussian blur, voxels of the finest axis.
+    widths : sequence of float
+        Standard deviations of the Gaussian blur, from `blur_widths`.
     decay_um : float or None
         Depth at which the contrast has fallen to 1/e, micrometres; None keeps it. 3D only.
     """
     faded = fade(image, background, decay_um, voxel_size)
-    return np.clip(gaussian_filter(faded, sigma_in_voxels(sigma, voxel_size)), -1, 1)
+    return np.clip(gaussian_filter(faded, widths), -1, 1)
 
 
 def find_nearest_other(labels: np.ndarray, distance_um: float, voxel_size: Sequence[float]) -> np.ndarray:
