@@ -152,6 +152,7 @@ def test_the_experiment_with_segmented_images(tmp_path, monkeypatch):
         assert (organism["generation"]["t_start"], organism["sketch"]["sigma"]) == ("auto", "auto"), "the whole grid"
         assert organism["sweep"]["t_start"] == list(range(100, 1000, 100))
         assert organism["sweep"]["sigma"] == [0, 1, 2]
+        assert organism["sweep"]["masks"] == ("silver" if organism["masks"]["source"] == "silver" else "rough")
         assert organism["generation"]["sampler"] == "ddpm"
         assert organism["generation"]["clip"] is False
         assert organism["gamma"] == 1, "PSNR of other intensities is no PSNR of the paper"
