@@ -219,7 +219,9 @@ def sweep_masks(wildcards):
     if masks == "rough":
         return {"rough": f"results/{wildcards.organism}/rough/labels"}
     raw = raw_images(wildcards)
-    return {key if key == "dataset" else f"raw_{key}": value for key, value in raw.items()}
+    return {
+        key if key == "dataset" else f"raw_{key}": value for key, value in raw.items()
+    }
 
 
 def sampler(wildcards):

@@ -17,6 +17,7 @@ PURPOSES = (
     "samples",
     "sweep sketches",
     "sweep noise",
+    "sweep windows",
     "cellpose",
     "bootstrap",
 )

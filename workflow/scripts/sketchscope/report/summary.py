@@ -143,8 +143,8 @@ def format_summary(summary: dict[str, Any]) -> str:
     lines += _align(_tabulate_scores(summary))
     lines += [f"{model}: not fetched ({reason})" for model, reason in summary["not_available"].items()]
     lines += [comparison["sentence"] for comparison in summary["comparisons"]]
-    lines += [f"diffusion model: {summary['training']['sentence']}"]
     lines += [f"warning: {warning}" for warning in summary["groups"]["warnings"]]
+    lines += [f"diffusion model: {summary['training']['sentence']}"]
     seconds = summary["seconds"]
     if seconds:
         slowest = sorted(seconds.items(), key=lambda item: -item[1])
