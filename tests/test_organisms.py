@@ -87,7 +87,7 @@ def test_scripts(tmp_path, preset):
         "simulate_masks",
         tmp_path,
         inputs={"manifest": manifest, "fit": []},
-        outputs={"masks": tmp_path / "masks"},
+        outputs={"masks": tmp_path / "masks", "census": tmp_path / "census.json"},
         params=common
         | volumes
         | {"settings": simulation_settings(settings), "simulator": settings["simulation"]["simulator"]},

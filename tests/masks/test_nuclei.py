@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 from simulating import PLAIN, nuclei
 from sketchscope.labels import keep_labels, label_type
-from sketchscope.masks.nuclei import NucleiSettings, draw_cell, rasterise
+from sketchscope.masks.cells import NucleiSettings, draw_cell, rasterise
 from sketchscope.masks.specimen import SpecimenSettings
 from skimage.measure import regionprops
 

@@ -196,7 +196,7 @@ def test_scripts_fit_and_simulate(tmp_path):
             "simulate_masks",
             tmp_path,
             inputs={"manifest": inputs["manifest"], "fit": [str(tmp_path / f"{name}.json")]},
-            outputs={"masks": str(tmp_path / name)},
+            outputs={"masks": str(tmp_path / name), "census": str(tmp_path / f"{name}-census.json")},
             params=keywords,
         )
     log = (tmp_path / "logs/simulate_masks.log").read_text()

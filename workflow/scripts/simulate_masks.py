@@ -7,8 +7,9 @@ def main(snakemake):
     import numpy as np
     from sketchscope.diffusion.noise import hash_name
     from sketchscope.images.manifest import read_manifest
-    from sketchscope.io.atomic import atomic_folder, read_json
+    from sketchscope.io.atomic import atomic_folder, read_json, write_json
     from sketchscope.io.images import SUFFIXES, write_image
+    from sketchscope.masks.census import describe
     from sketchscope.masks.simulators import SIMULATORS, read_settings
 
     params = snakemake.params
@@ -18,12 +19,15 @@ def main(snakemake):
         values |= read_json(path)["simulation"]
     simulate, settings = SIMULATORS[params.simulator].simulate, read_settings(params.simulator, values)
     key = [params.seed, hash_name(snakemake.wildcards.organism)]
+    census = {}
     with atomic_folder(snakemake.output.masks) as folder:
         for volume, index in params.volumes.items():
             rng = np.random.default_rng([*key, index])
-            labels = simulate(params.volume_shape or first.shape, first.voxel_size, settings, rng)
+            labels, count = simulate(params.volume_shape or first.shape, first.voxel_size, settings, rng)
             write_image(folder / f"{volume}{SUFFIXES[params.volume_format]}", labels, first.voxel_size)
-            print(f"{volume}: {labels.max()} cells")
+            print(f"{volume}: {labels.max()} cells; {describe(count)}")
+            census |= {volume: count._asdict()} if count else {}
+    write_json(snakemake.output.census, census)
 
 
 with job(snakemake.log[0], seed=snakemake.params.seed):

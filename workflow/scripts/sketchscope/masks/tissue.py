@@ -9,13 +9,15 @@ from scipy.spatial import cKDTree
 
 from ..geometry import Slices, VoxelSize, ball_volume
 from ..labels import cell_boxes, keep_labels, label_type
-from .specimen import Region, Specimen, SpecimenSettings, draw_specimen, find_region
+from .census import Simulated
+from .specimen import Region, Specimen, SpecimenSettings, draw_specimen, find_boxes
 
 LEAST_SIZE = 0.1  # of a mean cell; what is smaller, at borders for example, falls to the neighbours
-SAMPLES = 30  # points per cell by which its size and centre are estimated
-ROUNDS = 6  # in which centres move to the middle of their cells
+SAMPLES = {2: 100, 3: 30}  # points per cell by which its size and centre are estimated, by dimension
+ROUNDS = 6  # in which centres move to the middle of their cells, and weights change
+LAST_ROUNDS = 10  # in which only weights change
+GAIN = 1.3  # of the weights; less than what a cell alone would need, since its neighbours change as well
 BEYOND = 0.75  # diameters that the tissue goes on beyond the volume, which cuts its cells
-REGION_STEP = 0.25  # of a specimen's places, in diameters
 FAR = 100  # diameters by which layers are kept apart while their cells are placed
 FIRST_CANDIDATES = 16  # nearest cells a block of voxels is compared with
 MERGING_ROUNDS = 10  # after which what is still loose becomes background
@@ -38,7 +40,7 @@ class TissueSettings(NamedTuple):
 
 def simulate_tissue(
     shape: Sequence[int], voxel_size: Sequence[float], settings: TissueSettings, rng: np.random.Generator
-) -> np.ndarray:
+) -> Simulated:
     """Simulate the mask of one volume of tissue, as its membranes show it.
 
     The cells are a power diagram (Aurenhammer 1987, SIAM J. Comput. 16) of centres that lie evenly in the specimen,
@@ -55,19 +57,21 @@ def simulate_tissue(
 
     Returns
     -------
-    uint16 array of `shape`, uint32 if it holds more cells than that can number
-        Labels 1, 2, ... without gaps, each one face-connected piece; 0 is outside the specimen.
+    Simulated
+        Each label is one face-connected piece; 0 is outside the specimen.
     """
     spacing, diameter = np.asarray(voxel_size, float), settings.diameter
     extent, beyond = np.asarray(shape) * spacing, BEYOND * diameter
     body = draw_specimen(0 * extent, extent, settings.specimen, diameter, rng)
-    places = find_region(body, 0 * extent - beyond, extent + beyond, REGION_STEP * diameter, 0.0)
+    step = (ball_volume(diameter / 2, len(shape)) / SAMPLES[len(shape)]) ** (1 / len(shape))
+    places = find_boxes(body, 0 * extent - beyond, extent + beyond, step, 0.0)
     centres, weights = place_cells(places, body, settings, rng)
     if not len(centres):
-        return np.zeros(shape, np.uint16)
+        return Simulated(np.zeros(shape, np.uint16))
     labels = power_diagram(shape, spacing, centres, weights, body)
     merge_loose_pieces(labels, LEAST_SIZE * ball_volume(diameter / 2, len(shape)) / spacing.prod(), spacing)
-    return keep_labels(labels, np.array([box is not None for box in ndimage.find_objects(labels)], bool))
+    shows = np.array([box is not None for box in ndimage.find_objects(labels)], bool)
+    return Simulated(keep_labels(labels, shows))
 
 
 def place_cells(
@@ -88,39 +92,49 @@ def place_cells(
     diameter, layers = settings.diameter, settings.layers
     ndim, spread = len(places.step), np.sqrt(np.log1p(settings.diameter_cv**2))
     mean_size = ball_volume(diameter / 2, ndim) * np.exp(ndim * (ndim - 1) / 2 * spread**2)
-    points, number = _draw_points(places, body, mean_size, settings.size_gradient, rng)
+    points, share, number = _draw_points(places, body, mean_size, settings.size_gradient, rng)
     if not number:
         return points[:0], np.zeros(0)
     wanted = np.exp(spread * rng.standard_normal(number))
-    wanted /= np.mean(wanted**ndim) ** (1 / ndim)
+    wanted *= (number / np.sum(wanted**ndim)) ** (1 / ndim)
     layer = _layer(body.depth(points), diameter, layers)
     centres, weights = points[:number], np.zeros(number)
     radius = diameter / 2 * _growth(body.depth(centres), settings.size_gradient)
     apart = layer[:, None] * FAR * diameter if layers else np.zeros((len(points), 0))
     lifted = np.column_stack([points, np.zeros(len(points)), apart])
-    for _ in range(ROUNDS):
+    for round in range(ROUNDS + LAST_ROUNDS):
         sites = np.column_stack([centres, np.sqrt(weights.max() - weights), apart[:number]])
         owner = cKDTree(sites).query(lifted)[1]
-        count = np.bincount(owner, minlength=number)
-        total = np.stack([np.bincount(owner, axis, number) for axis in points.T], axis=1)
-        centres = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], centres)
-        found = (count * number / len(points)) ** (1 / ndim)
-        weights += (wanted**2 - found**2) * radius**2
+        size = np.bincount(owner, share, number)
+        if round < ROUNDS:
+            total = np.stack([np.bincount(owner, axis * share, number) for axis in points.T], axis=1)
+            centres = np.where(size[:, None] > 0, total / np.maximum(size, 1e-9)[:, None], centres)
+        found = (size * number / share.sum()) ** (1 / ndim)
+        weights += GAIN * (wanted**2 - found**2) * radius**2
     layered = layer[:number] < layers
     off = (layer[:number] + 0.5) * diameter - body.depth(centres)
-    return _move_down(centres, np.where(layered, off, 0), body, diameter), weights
+    return body.move_down(centres, np.where(layered, off, 0), diameter / 100), weights
 
 
 def _draw_points(
     places: Region, body: Specimen, mean_size: float, size_gradient: float, rng: np.random.Generator
-) -> tuple[np.ndarray, int]:
-    """Draw points in random order, about `SAMPLES` for a cell wherever it is; and the number of cells."""
-    ndim = len(places.step)
-    crowding = _growth(body.depth(places.centres), size_gradient) ** -ndim
-    number = rng.poisson(places.volume / mean_size * crowding.mean()) if len(crowding) else 0
-    points = places.draw(int(SAMPLES * number / crowding.mean()) if number else 0, rng)
-    points = points[rng.random(len(points)) < _growth(body.depth(points), size_gradient) ** -ndim]
-    return points, min(number, len(points))
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Draw a point from each box of a region, in random order.
+
+    Returns
+    -------
+    points : array (n, ndim)
+        The first ones are fit to be centres: the smaller the cells there are, the more there are.
+    share : array (n,)
+        Cells that the box of each point holds, up to a factor.
+    number : int
+        Of cells in the region.
+    """
+    points = places.corners + rng.random(places.corners.shape) * places.step
+    share = _growth(body.depth(points), size_gradient) ** -len(places.step)
+    number = rng.poisson(np.prod(places.step) / mean_size * share.sum())
+    order = np.argsort(rng.exponential(size=len(points)) / share)  # drawn without replacement, by their shares
+    return points[order], share[order], min(number, len(points))
 
 
 def _growth(depth: np.ndarray, size_gradient: float) -> np.ndarray:
@@ -131,17 +145,6 @@ def _growth(depth: np.ndarray, size_gradient: float) -> np.ndarray:
 def _layer(depth: np.ndarray, diameter: float, layers: int) -> np.ndarray:
     """Number of the layer at a depth, from 0; `layers` below them all."""
     return np.clip(np.minimum(depth, layers * diameter) // diameter, 0, layers)
-
-
-def _move_down(points: np.ndarray, distance: np.ndarray, body: Specimen, diameter: float) -> np.ndarray:
-    """Move points down by a distance, along the gradient of the depth."""
-    moving = distance != 0
-    shifts = np.eye(points.shape[1]) * diameter / 100
-    slope = np.stack([body.depth(points[moving] + s) - body.depth(points[moving] - s) for s in shifts], axis=1)
-    slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-12)
-    moved = points.copy()
-    moved[moving] += slope * distance[moving, None]
-    return moved
 
 
 def power_diagram(

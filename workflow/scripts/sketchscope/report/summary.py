@@ -48,6 +48,8 @@ class Findings(NamedTuple):
     """What each rule took, from `cost.sum_costs`."""
     held_out: bool
     """Whether no scored image was trained on."""
+    masks: dict[str, Any] | None = None
+    """Of `census.summarise_census`: the density of simulated nuclei, asked and reached."""
 
 
 def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> dict[str, Any]:
@@ -71,6 +73,7 @@ def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> 
         "comparisons": [row[list(COMPARISON)].to_dict() | {"sentence": explain(row)} for row in compared],
         "fidelity": findings.fidelity,
         "audit": findings.audit.to_dict("index"),
+        "masks": findings.masks,
         "shapes": findings.shapes[list(SHAPE_COLUMNS)].to_dict("index"),
         **tabulate_costs(findings.costs),
         "versions": collect_all_versions(),
@@ -111,6 +114,8 @@ def format_summary(summary: dict[str, Any]) -> str:
     lines += _align(_tabulate_scores(summary))
     lines += [f"{model}: not fetched ({reason})" for model, reason in summary["not_available"].items()]
     lines += [comparison["sentence"] for comparison in summary["comparisons"]]
+    if summary["masks"] and not summary["masks"]["enough"]:
+        lines.append(f"warning: only {summary['masks']['share']:.0%} of the simulated nuclei found a place")
     seconds = summary["seconds"]
     if seconds:
         slowest = sorted(seconds.items(), key=lambda item: -item[1])
