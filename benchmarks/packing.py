@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-REPOSITORY = Path(__file__).parents[1]
-sys.path.insert(0, str(REPOSITORY / "workflow/scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope.masks import nuclei
 from sketchscope.masks.cells import NucleiSettings
 from sketchscope.masks.crowding import describe_crowd, largest_density
@@ -73,7 +72,9 @@ def measure(shape: tuple[int, ...], changes: dict[str, Any]) -> dict[str, Any]:
         started, masks = time.process_time(), []
         for seed in SEEDS:
             rng = np.random.default_rng(seed)
-            masks.append(nuclei.simulate_nuclei(shape, [1.0] * len(shape), settings._replace(density=factor * largest), rng))
+            masks.append(
+                nuclei.simulate_nuclei(shape, [1.0] * len(shape), settings._replace(density=factor * largest), rng)
+            )
         shares = [mask.census.placed / mask.census.drawn for mask in masks]
         found[f"{factor:g}"] = {
             "share": round(float(np.mean(shares)), 3),

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 from simulating import tissue
+from sketchscope.masks.power_diagram import power_diagram
 from sketchscope.masks.specimen import Box, Ellipsoid, Specimen, SpecimenSettings
-from sketchscope.masks.tissue import merge_loose_pieces, power_diagram
+from sketchscope.masks.tissue import merge_loose_pieces
 
 GEOMETRY = {"2d": ((130, 150), (0.5, 0.5)), "3d": ((20, 50, 60), (1.0, 0.5, 0.5))}
 BASE = {"diameter": 6.0, "diameter_cv": 0.15}

@@ -111,7 +111,7 @@ def check_crowd(settings: Settings, key: str) -> None:
     if spacing is not None and spacing > beside and simulation["cluster_fraction"] > 0:
         raise InputError(
             f"{key}.simulation.spacing_um: found {spacing:g}; with cluster_fraction: {simulation['cluster_fraction']:g}"
-            f" allowed is at most cell_diameter and cluster_gap_um together, which is {beside:g}, or cluster_fraction: 0"
+            f" allowed is at most cell_diameter plus cluster_gap_um, which is {beside:g}; else set cluster_fraction: 0"
         )
     shape, voxel_size = settings["volume_shape"], settings["voxel_size"]
     if settings["dimensions"] == 2 or (shape and voxel_size):

@@ -42,7 +42,7 @@ def describe(census: Census | None) -> str:
     return f"density {census.density:.4g} asked; {census.placed} of {census.drawn} nuclei placed"
 
 
-def summarise_census(volumes: Iterable[Mapping[str, float]], ndim: int) -> dict[str, Any] | None:
+def summarise_census(volumes: Iterable[Mapping[str, Any]], ndim: int) -> dict[str, Any] | None:
     """Compare the density of many volumes with what was asked for.
 
     Parameters

@@ -9,7 +9,7 @@ from .cells import Cell, NucleiSettings, Place, draw_cell, rasterise
 from .census import Census, Simulated
 from .crowding import check_density, scale_diameter
 from .packing import make_bodies, push_apart
-from .places import Room, Scene, find_place
+from .places import Centres, Room, Scene, find_place
 from .specimen import draw_specimen, find_region
 
 FULL = 10  # cells in a row without a place, after which no more are sought by chance
@@ -49,31 +49,31 @@ def simulate_nuclei(
     InputError
         If the density is higher than nuclei can be packed.
     """
-    spacing, settings = np.asarray(voxel_size, float), draw_stage(settings, rng)
+    spacing, (settings, density) = np.asarray(voxel_size, float), draw_stage(settings, rng)
     height = shape[0] * spacing[0] if len(shape) == 3 else None
     check_density(settings._asdict() | {"specimen": settings.specimen._asdict()}, height, "simulation")
     margin = np.ceil(settings.diameter / spacing).astype(int)  # cells around the volume, so that its borders cut some
     margin[:-2] = 0
     inner = tuple(slice(m, m + n) for m, n in zip(margin, shape, strict=True))
     room, size = _find_room(np.asarray(shape), margin, spacing, settings, rng)
-    number = rng.poisson(settings.density * size / 10 ** (2 * len(shape)))
+    number = rng.poisson(density * size / 10 ** (2 * len(shape)))
     canvas = np.asarray(shape) + 2 * margin
-    scene = Scene(room, np.zeros(canvas, label_type(min(number, np.prod(canvas)))), [])
+    scene = Scene(room, np.zeros(canvas, label_type(min(number, np.prod(canvas)))), Centres(len(shape)))
     cells = _place_all(scene, number, settings, rng)
     seen = _count_voxels(scene.labels[inner], len(cells))
     whole = np.array([cell.voxels(spacing) for cell in cells])
     kept = seen >= np.maximum(min_fraction * whole, 1)
-    return Simulated(keep_labels(scene.labels[inner], kept), Census(settings.density, size, number, len(cells)))
+    return Simulated(keep_labels(scene.labels[inner], kept), Census(density, size, number, len(cells)))
 
 
-def draw_stage(settings: NucleiSettings, rng: np.random.Generator) -> NucleiSettings:
-    """Draw the density of one volume, evenly on a logarithmic scale, and the size of nuclei that belongs to it."""
+def draw_stage(settings: NucleiSettings, rng: np.random.Generator) -> tuple[NucleiSettings, float]:
+    """Draw the density of one volume from a range, evenly on a logarithmic scale; returns the settings for it."""
     if isinstance(settings.density, float | int):
-        return settings
+        return settings, settings.density
     density = float(np.exp(rng.uniform(*np.log(settings.density))))
     scale = scale_diameter(density, settings.density, settings.size_exponent)
     spacing = settings.spacing_um and settings.spacing_um * scale
-    return settings._replace(density=density, diameter=settings.diameter * scale, spacing_um=spacing)
+    return settings._replace(density=density, diameter=settings.diameter * scale, spacing_um=spacing), density
 
 
 def _find_room(
@@ -84,7 +84,8 @@ def _find_room(
     specimen = draw_specimen(margin * voxel_size, (shape + margin) * voxel_size, settings.specimen, diameter, rng)
     whole = find_region(specimen, 0 * extent, extent, REGION_STEP * diameter, 0.0)
     places = whole.keep_within(specimen, diameter / 2 - REGION_STEP * diameter / 2)
-    room = Room(voxel_size, extent, specimen, places, diameter, settings.layer_um, settings.spacing_um or 0.0)
+    layer = settings.layer_um if len(shape) == 3 else None
+    room = Room(voxel_size, extent, specimen, places, diameter, layer, settings.spacing_um or 0.0)
     return room, whole.volume
 
 
@@ -95,7 +96,7 @@ def _place_all(scene: Scene, number: int, settings: NucleiSettings, rng: np.rand
     misses = 0
     for _ in range(number):
         cell, gap, place = draw_cell(scene.labels.ndim, settings, rng), None, None
-        if scene.centres and rng.random() < settings.cluster_fraction:
+        if len(scene.centres) and rng.random() < settings.cluster_fraction:
             gap = rng.exponential(settings.cluster_gap_um)
         if misses < FULL:
             place = find_place(scene, cell, gap, rng)
@@ -113,14 +114,14 @@ def _place_all(scene: Scene, number: int, settings: NucleiSettings, rng: np.rand
 def _pack(scene: Scene, cells: list[Cell], rng: np.random.Generator) -> list[Cell]:
     """Place all cells of a crowd anew, those that have no place yet anywhere; returns those that found one."""
     room, ndim = scene.room, scene.labels.ndim
-    start = np.concatenate([np.reshape(scene.centres, (-1, ndim)), room.draw(len(cells) - len(scene.centres), rng)])
+    start = np.concatenate([scene.centres.points, room.draw(len(cells) - len(scene.centres), rng)])
     bodies = make_bodies(np.stack([cell.semi_axes for cell in cells]), np.stack([cell.rotation for cell in cells]))
-    heights = start[:, 0] if room.is_layered else None
+    heights = None if room.layer is None else start[:, 0]
     centres, kept = push_apart(
         start, bodies, room.spacing, lambda centres: room.keep_within(centres, bodies.reach, heights)
     )
     scene.labels[:] = 0
-    scene.centres.clear()
+    scene = scene._replace(centres=Centres(ndim))
     placed = [cell for cell, stays in zip(cells, kept, strict=True) if stays]
     for cell, centre in zip(placed, centres[kept], strict=True):
         scene.add(_cut_free(scene, rasterise(cell, centre, room.voxel_size, scene.labels.shape)))

@@ -70,9 +70,7 @@ def contact_scale(away: np.ndarray, first: Bodies, second: Bodies) -> np.ndarray
     return np.sqrt(share * (1 - share) * form)
 
 
-def push_apart(
-    centres: np.ndarray, bodies: Bodies, spacing: float, bounds: Bounds
-) -> tuple[np.ndarray, np.ndarray]:
+def push_apart(centres: np.ndarray, bodies: Bodies, spacing: float, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
     """Push bodies apart until none overlaps another and no two centres are nearer than `spacing`.
 
     In each round every pair that is too near moves apart along the line of its centres (as in the packings of Jodrey
@@ -117,9 +115,7 @@ def _list_near(centres: np.ndarray, bodies: Bodies, spacing: float, skin: float)
     return pairs[distance <= np.maximum(bodies.reach[pairs].sum(axis=1), spacing) + skin]
 
 
-def _lack(
-    centres: np.ndarray, bodies: Bodies, pairs: np.ndarray, spacing: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _lack(centres: np.ndarray, bodies: Bodies, pairs: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors (n, ndim) from the first to the second of each pair, and micrometres that they are too near."""
     away = centres[pairs[:, 1]] - centres[pairs[:, 0]]
     distance = np.maximum(np.linalg.norm(away, axis=1), 1e-9)

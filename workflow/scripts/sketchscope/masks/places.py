@@ -1,9 +1,10 @@
 """Places for nuclei, found by chance one after another: anywhere in a specimen, or beside an earlier nucleus."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from .cells import Cell, Place, covers, find_box, rasterise
@@ -11,6 +12,7 @@ from .specimen import Region, Specimen
 
 PLACEMENT_TRIES = 60
 TOGETHER = 10  # places that are looked at together
+RECENT = 64  # centres that are compared one by one
 DIRECTIONS = 3  # in which a place beside a neighbour is sought
 DISTANCES = np.arange(0.5, 2, 0.05)  # from the neighbour's centre, in diameters
 
@@ -37,21 +39,16 @@ class Room(NamedTuple):
     diameter: float
     """Mean diameter of the nuclei, micrometres."""
     layer: tuple[float, float] | None
-    """Mean and standard deviation of the height of centres, micrometres; None spreads them evenly."""
+    """Mean and standard deviation of the height of centres, micrometres; None spreads them evenly, as in 2D."""
     spacing: float
     """Smallest distance between two centres, micrometres; 0 for none."""
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw centres (count, ndim) anywhere in the specimen, in 3D at the height of a layer if there is one."""
         centres = self.places.draw(count, rng)
-        if self.is_layered:
+        if self.layer is not None:
             centres[:, 0] = rng.normal(*self.layer, count)
         return centres
-
-    @property
-    def is_layered(self) -> bool:
-        """Whether the height of the centres is drawn."""
-        return self.layer is not None and len(self.extent) == 3
 
     def keep_within(self, centres: np.ndarray, reach: np.ndarray, heights: np.ndarray | None) -> np.ndarray:
         """Bring centres (n, ndim) of cells that reach so far (n,) back into volume, specimen and heights (if any)."""
@@ -61,14 +58,45 @@ class Room(NamedTuple):
         return within
 
 
+class Centres:
+    """Centres of the cells that have a place; they grow in number, and are asked for the nearest."""
+
+    def __init__(self, ndim: int) -> None:
+        self._points = np.empty((RECENT, ndim))
+        self._count = 0
+        self._tree, self._grown = None, 0  # of the first centres; the few that came later are compared one by one
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def points(self) -> np.ndarray:
+        """All centres (n, ndim), micrometres."""
+        return self._points[: self._count]
+
+    def append(self, centre: np.ndarray) -> None:
+        """Add one centre (ndim,)."""
+        if self._count == len(self._points):
+            self._points = np.concatenate([self._points, np.empty_like(self._points)])
+        self._points[self._count] = centre
+        self._count += 1
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Distance of points (n, ndim) to the nearest centre, micrometres (n,); infinite without one."""
+        if self._count - self._grown >= RECENT:
+            self._tree, self._grown = cKDTree(self.points), self._count
+        recent = cdist(points, self.points[self._grown :]).min(axis=1, initial=np.inf)
+        return recent if self._tree is None else np.minimum(recent, self._tree.query(points)[0])
+
+
 class Scene(NamedTuple):
     """What has been placed so far."""
 
     room: Room
     labels: np.ndarray
     """Int array (Z, Y, X) or (Y, X), changed in place; 0 is free."""
-    centres: list[np.ndarray]
-    """Of labels 1, 2, ..., micrometres; grows."""
+    centres: Centres
+    """Of labels 1, 2, ...; grows."""
 
     def add(self, place: Place) -> None:
         """Give the next label to a place."""
@@ -78,16 +106,14 @@ class Scene(NamedTuple):
 
 def find_place(scene: Scene, cell: Cell, gap: float | None, rng: np.random.Generator) -> Place | None:
     """Find a free place by chance: beside an earlier cell with a gap (micrometres) if one is given, or anywhere."""
-    if gap is not None and scene.centres:
-        beside = _place_beside(scene, cell, _draw_rays(scene.centres, scene.room.diameter, rng), gap)
+    if gap is not None:
+        beside = _place_beside(scene, cell, _draw_rays(scene.centres.points, scene.room.diameter, rng), gap)
         if beside is not None:
             return beside
     return _find_free_place(scene, cell, scene.room.draw(PLACEMENT_TRIES, rng))
 
 
-def _place_beside(
-    scene: Scene, cell: Cell, rays: Iterator[tuple[np.ndarray, np.ndarray]], gap: float
-) -> Place | None:
+def _place_beside(scene: Scene, cell: Cell, rays: Iterator[tuple[np.ndarray, np.ndarray]], gap: float) -> Place | None:
     """Find the free place nearest to a neighbour along one of the rays, moved on by the gap if that is free."""
     for direction, ray in rays:
         touching = _find_free_place(scene, cell, ray)
@@ -98,7 +124,7 @@ def _place_beside(
 
 
 def _draw_rays(
-    neighbours: Sequence[np.ndarray], diameter: float, rng: np.random.Generator
+    neighbours: np.ndarray, diameter: float, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Draw directions in the plane (ndim,), and for each the centres (n, ndim) along it."""
     for _ in range(DIRECTIONS):
@@ -126,8 +152,8 @@ def _choose_possible(scene: Scene, cell: Cell, centres: np.ndarray) -> np.ndarra
     plane = scene.room.extent[-2:]
     centres = centres[((centres[:, -2:] >= 0) & (centres[:, -2:] <= plane)).all(axis=1)]
     centres = centres[scene.room.specimen.contains(centres, cell.reach)]
-    if scene.room.spacing and scene.centres and len(centres):
-        centres = centres[cdist(centres, np.stack(scene.centres)).min(axis=1) >= scene.room.spacing]
+    if scene.room.spacing and len(centres):
+        centres = centres[scene.centres.distance(centres) >= scene.room.spacing]
     return centres
 
 

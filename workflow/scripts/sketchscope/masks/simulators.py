@@ -18,7 +18,7 @@ class Simulator(NamedTuple):
     """Named tuple of its numbers; the section simulation of the configuration has keys of the same names."""
     simulate: Callable[..., Simulated]
     """From shape (voxels), voxel_size (micrometres), settings and a numpy Generator to an instance mask."""
-    fit: Callable[[list[Population]], dict[str, float]]
+    fit: Callable[[list[Population]], Mapping[str, float | None]]
     """Some of the numbers, from the cells of segmented images."""
 
 
