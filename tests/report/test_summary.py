@@ -63,11 +63,18 @@ def summarised(trained=None, baseline=None, replicates=(), **changes):
     return summary.summarise("hela", "demo", scored, FINDINGS._replace(**changes))
 
 
+def test_nuclei_that_found_no_place_are_a_warning():
+    masks = {"asked": 900.0, "reached": 700.0, "share": 0.78, "enough": False, "unit": "nuclei per 10⁶ µm³"}
+    assert "warning: only 78% of the simulated nuclei found a place" in summary.format_summary(summarised(masks=masks))
+    assert "warning" not in summary.format_summary(summarised(masks=masks | {"enough": True}))
+    assert summarised(masks=masks)["masks"] == masks
+
+
 def test_summary_has_the_agreed_keys():
     result = summarised()
     assert set(result) == {
         *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out"),
-        *("models", "not_available", "trainings", "comparisons", "fidelity", "audit", "shapes", "versions"),
+        *("models", "not_available", "trainings", "comparisons", "fidelity", "audit", "masks", "shapes", "versions"),
         *("jobs", "seconds", "peak_memory_mb", "gpu_hours"),
     }
     assert list(result["models"]) == [TRAINED, "classical", "cyto3"]
@@ -199,6 +206,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
             "audit": tmp_path / "audit.csv",
             "choice": tmp_path / "choice.json",
             "shapes": tmp_path / "shapes.csv",
+            "census": [],
             "manifest": tmp_path / "manifest.csv",
             "replicates": [str(tmp_path / "classical/scores.json")],
         },

@@ -41,8 +41,8 @@ class NucleiSettings(NamedTuple):
     size_exponent: float
     """The diameter falls with this power of a density that is drawn; that of the middle of the range is `diameter`."""
     spacing_um: float | None
-    """Smallest distance between the centres of two nuclei, micrometres; as large in proportion to the diameter where
-    that falls with the density. None leaves it to the sizes."""
+    """Smallest distance between the centres of two nuclei, micrometres; in a range of densities that of the middle, and
+    elsewhere as large in proportion to their mean distance. None leaves it to the sizes."""
     cluster_fraction: float
     """Share of the nuclei that are placed beside an earlier one."""
     cluster_gap_um: float

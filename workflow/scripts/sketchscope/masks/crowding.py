@@ -79,10 +79,12 @@ def largest_density(crowd: Crowd) -> float:
     return share * crowd.room / crowd.size * 10 ** (2 * crowd.ndim)
 
 
-def scale_diameter(density: float, limits: Sequence[float], exponent: float) -> float:
-    """Compute the diameter at a density over that at the middle (geometric mean) of a range of densities.
+def scale_length(density: float, limits: Sequence[float], exponent: float) -> float:
+    """Compute a length that goes with a density to a negative power, over that at the middle of a range.
 
-    >>> scale_diameter(4.0, [1.0, 4.0], 1.0)
+    The middle is the geometric mean.
+
+    >>> scale_length(4.0, [1.0, 4.0], 1.0)
     0.5
     """
     return (density / math.sqrt(limits[0] * limits[-1])) ** -exponent
@@ -105,9 +107,9 @@ def check_density(values: Mapping[str, Any], height: float | None, key: str) -> 
     """
     densities = values["density"] if isinstance(values["density"], Sequence) else [values["density"]]
     for density in densities:
-        scale = scale_diameter(density, densities, values["size_exponent"])
-        spacing = values["spacing_um"] and scale * values["spacing_um"]
-        scaled = {**values, "diameter": scale * values["diameter"], "spacing_um": spacing}
+        diameter = values["diameter"] * scale_length(density, densities, values["size_exponent"])
+        apart = scale_length(density, densities, 1 / (2 if height is None else 3))
+        scaled = {**values, "diameter": diameter, "spacing_um": values["spacing_um"] and apart * values["spacing_um"]}
         largest = largest_density(describe_crowd(scaled, height))
         if density > largest:
             unit = "10,000 um^2" if height is None else "1,000,000 um^3"

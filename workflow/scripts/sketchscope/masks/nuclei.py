@@ -7,7 +7,7 @@ import numpy as np
 from ..labels import keep_labels, label_type, largest_component
 from .cells import Cell, NucleiSettings, Place, draw_cell, rasterise
 from .census import Census, Simulated
-from .crowding import check_density, scale_diameter
+from .crowding import check_density, scale_length
 from .packing import make_bodies, push_apart
 from .places import Centres, Room, Scene, find_place
 from .specimen import draw_specimen, find_region
@@ -49,7 +49,7 @@ def simulate_nuclei(
     InputError
         If the density is higher than nuclei can be packed.
     """
-    spacing, (settings, density) = np.asarray(voxel_size, float), draw_stage(settings, rng)
+    spacing, (settings, density) = np.asarray(voxel_size, float), draw_stage(settings, len(shape), rng)
     height = shape[0] * spacing[0] if len(shape) == 3 else None
     check_density(settings._asdict() | {"specimen": settings.specimen._asdict()}, height, "simulation")
     margin = np.ceil(settings.diameter / spacing).astype(int)  # cells around the volume, so that its borders cut some
@@ -66,13 +66,13 @@ def simulate_nuclei(
     return Simulated(keep_labels(scene.labels[inner], kept), Census(density, size, number, len(cells)))
 
 
-def draw_stage(settings: NucleiSettings, rng: np.random.Generator) -> tuple[NucleiSettings, float]:
+def draw_stage(settings: NucleiSettings, ndim: int, rng: np.random.Generator) -> tuple[NucleiSettings, float]:
     """Draw the density of one volume from a range, evenly on a logarithmic scale; returns the settings for it."""
     if isinstance(settings.density, float | int):
         return settings, settings.density
     density = float(np.exp(rng.uniform(*np.log(settings.density))))
-    scale = scale_diameter(density, settings.density, settings.size_exponent)
-    spacing = settings.spacing_um and settings.spacing_um * scale
+    scale = scale_length(density, settings.density, settings.size_exponent)
+    spacing = settings.spacing_um and settings.spacing_um * scale_length(density, settings.density, 1 / ndim)
     return settings._replace(density=density, diameter=settings.diameter * scale, spacing_um=spacing), density
 
 
