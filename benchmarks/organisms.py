@@ -32,7 +32,7 @@ def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
     rng, simulator, stain = np.random.default_rng(1), settings["simulation"]["simulator"], STAINS[settings["stain"]]
     shape, voxel_size = settings["volume_shape"] or (700, 700), settings["voxel_size"]
     numbers = read_settings(simulator, {"diameter": settings["cell_diameter"], **simulation_settings(settings)})
-    mask = SIMULATORS[simulator].simulate(shape, voxel_size, numbers, rng)
+    mask = SIMULATORS[simulator].simulate(shape, voxel_size, numbers, rng).labels
     measured = Measured(rng.normal(0.2, 0.3, 200).clip(-0.7, 1), background=-0.9)
     sketch = stain.sketch(**settings["sketch"] | {"sigma": 1.0, "decay_um": DECAY_UM})
     drawn = stain.draw(mask, voxel_size, sketch, measured, rng)

@@ -49,7 +49,7 @@ def draw_stack(shape: tuple[int, ...], seed: int) -> tuple:
     rng = np.random.default_rng(seed)
     settings = resolve_organism("benchmark", {"preset": "nuclei-3d", "images": __file__}, "demo", REPOSITORY)
     numbers = read_settings("nuclei", {"diameter": DIAMETER, **simulation_settings(settings)})
-    labels = simulate_nuclei(shape, VOXEL_SIZE, numbers, rng)
+    labels = simulate_nuclei(shape, VOXEL_SIZE, numbers, rng).labels
     sketch = NucleusSketch(**settings["sketch"] | {"decay_um": None})
     image = draw_nuclei(labels, VOXEL_SIZE, sketch, Measured(np.full(1, 0.5), -0.8), rng)
     return (1000 * (image + rng.normal(0, 0.1, shape) + 2)).astype(np.uint16), labels

@@ -61,7 +61,7 @@ def measure(case: Case) -> dict:
     seconds, clock, cells = [], [], []
     for seed in SEEDS:
         started, started_clock = time.process_time(), time.perf_counter()
-        labels = SIMULATORS[simulator].simulate(case.shape, voxel_size, numbers, np.random.default_rng(seed))
+        labels = SIMULATORS[simulator].simulate(case.shape, voxel_size, numbers, np.random.default_rng(seed)).labels
         seconds.append(time.process_time() - started)
         clock.append(time.perf_counter() - started_clock)
         cells.append(int(labels.max()))

@@ -29,7 +29,10 @@ def small_geometry(settings):
     """A volume of a few cells along each axis."""
     voxel_size = np.array(settings["voxel_size"] or [0.5] * settings["dimensions"])
     wanted = np.array([5, 5, 5])[-len(voxel_size) :] * settings["cell_diameter"]
-    return np.clip(np.rint(wanted / voxel_size), 3, 200).astype(int), voxel_size
+    shape = np.clip(np.rint(wanted / voxel_size), 3, 200).astype(int)
+    if settings["simulation"].get("layer_um") and settings["volume_shape"]:
+        shape[0] = settings["volume_shape"][0]  # the density of a layer is that of a stack of this height
+    return shape, voxel_size
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -87,7 +90,7 @@ def test_scripts(tmp_path, preset):
         "simulate_masks",
         tmp_path,
         inputs={"manifest": manifest, "fit": []},
-        outputs={"masks": tmp_path / "masks"},
+        outputs={"masks": tmp_path / "masks", "census": tmp_path / "census.json"},
         params=common
         | volumes
         | {"settings": simulation_settings(settings), "simulator": settings["simulation"]["simulator"]},

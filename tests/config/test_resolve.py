@@ -144,6 +144,18 @@ def test_mistakes_at_the_top(config, start):
             "audit.lost: found redraw; with stain: membranes allowed is keep or drop",
         ),
         (
+            {"simulation": {"density": [5, 3]}},
+            "simulation.density: found [5, 3]; the first must not be larger",
+        ),
+        (
+            {"cell_diameter": 15, "simulation": {"density": 60}},
+            "simulation.density: found 60; nuclei of this size, shape and spacing can be packed up to",
+        ),
+        (
+            {"cell_diameter": 15, "simulation": {"spacing_um": 20, "cluster_fraction": 0.2}},
+            "simulation.spacing_um: found 20; with cluster_fraction: 0.2 allowed is at most",
+        ),
+        (
             {"simulation": {"fit": True, "specimen": {"shape": "ellipsoid"}}},
             "simulation.fit: found true; with specimen.shape: ellipsoid allowed is false",
         ),

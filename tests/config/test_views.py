@@ -15,7 +15,9 @@ def test_settings_to_read_leave_out_what_means_nothing(folder, own):
         key: simulated[key] for key in simulated.keys() - others
     }
     fitted = effective_settings(resolve_one(own | {"simulation": {"fit": True}}))["simulation"]
-    assert shown["simulation"].keys() - fitted.keys() == {"diameter_cv", "elongation", "elongation_sd", "density"}
+    assert shown["simulation"].keys() - fitted.keys() == {
+        *("diameter_cv", "elongation", "elongation_sd", "density", "spacing_um"),
+    }
     segmented = resolve_one(own | {"masks": {"source": "classical"}})
     assert effective_settings(segmented).keys() == segmented.keys() - {"simulation"}
 

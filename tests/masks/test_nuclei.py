@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from simulating import PLAIN, nuclei
+from scipy.spatial import KDTree
+from scipy.stats import kstest
+from simulating import PLAIN, counted_nuclei, nuclei
 from sketchscope.labels import keep_labels, label_type
-from sketchscope.masks.nuclei import NucleiSettings, draw_cell, rasterise
+from sketchscope.masks.cells import NucleiSettings, draw_cell, rasterise
+from sketchscope.masks.nuclei import draw_stage
 from sketchscope.masks.specimen import SpecimenSettings
 from skimage.measure import regionprops
 
@@ -225,11 +228,6 @@ def test_min_fraction(geometry):
     assert 0.3 * ball <= border_sizes(0.3).min() < 0.7 * ball
 
 
-def test_a_full_volume_ends(geometry):
-    labels = simulate(((20, 40, 40)[-len(geometry[0]) :], (1.0,) * len(geometry[0]), 1e12), **ROUND)
-    assert 0.3 < (labels > 0).mean() < 0.75
-
-
 EXTREMES = {
     "round": ROUND,
     "rough": {"roughness": 0.5},
@@ -240,7 +238,7 @@ EXTREMES = {
     "all in clusters": {"cluster_fraction": 1.0, "cluster_gap_um": 0.0},
     "far apart": {"cluster_fraction": 1.0, "cluster_gap_um": 1000.0},
     "smaller than a voxel": {"diameter": 0.1, "density": 100.0},
-    "larger than the volume": {"diameter": 50.0, "density": 10.0},
+    "larger than the volume": {"diameter": 50.0, "density": 2.0},
     "above the stack": {"layer_um": (1000.0, 1.0)},
     "no cell": {"density": 1e-9},
 }
@@ -260,7 +258,7 @@ def test_smallest_volumes(shape):
 
 
 def test_one_voxel_in_a_crowd_is_covered():
-    covered = [simulate(((1, 1), (0.5, 0.5), 1e4), seed, min_fraction=0.0).max() for seed in range(10)]
+    covered = [simulate(((1, 1), (0.5, 0.5), 90.0), seed, min_fraction=0.0).max() for seed in range(10)]
     assert set(covered) == {0, 1}
 
 
@@ -295,12 +293,59 @@ def test_dividing_cells_are_a_share_and_have_axes_of_their_own(geometry):
 
 
 def test_a_specimen_keeps_cells_within_it(geometry):
-    """Centres lie half a diameter below the surface of a ball of 30 micrometres, in boxes of 2 by their centres."""
+    """All voxels lie in a ball of 30 micrometres, but for half a voxel; the count refers to that whole ball."""
     shape, voxel_size = {2: ((120, 120), (0.5, 0.5)), 3: ((48, 64, 64), (1.0, 0.8, 0.8))}[len(geometry[0])]
     ball = SpecimenSettings(shape="ellipsoid", size_um=[30.0] * len(shape), thickness_um=None, roughness=0.0)
-    crowd = geometry[2] * 40
-    labels = simulate((shape, voxel_size, crowd), specimen=ball, **ROUND, cluster_fraction=0.0)
-    assert labels.max() >= 5
+    crowd, found, numbers = {2: 70.0, 3: 700.0}[len(shape)], [], []
+    for seed in range(8):
+        settings = BASE | ROUND | {"specimen": ball, "density": crowd, "cluster_fraction": 0.3}
+        labels, census = counted_nuclei(shape, voxel_size, np.random.default_rng(seed), **settings)
+        numbers.append(labels.max())
+        found.append(np.linalg.norm(np.argwhere(labels) * voxel_size - np.multiply(shape, voxel_size) / 2, axis=1))
+        assert census.placed == census.drawn == labels.max()
+    assert np.concatenate(found).max() < 15 + np.linalg.norm(voxel_size) / 2
+    volume = np.pi * 15**2 if len(shape) == 2 else 4 / 3 * np.pi * 15**3
+    expected = 8 * crowd * volume / 10 ** (2 * len(shape))
+    assert sum(numbers) == pytest.approx(expected, abs=2.5 * np.sqrt(expected))
+
+
+def centre_distances(labels, voxel_size, border):
+    """Distance of each cell to the nearest other one, of those whose centre lies far from the border."""
     centres = np.array(ndimage.center_of_mass(labels > 0, labels, range(1, labels.max() + 1))) * voxel_size
-    middle = np.multiply(shape, voxel_size) / 2
-    assert np.linalg.norm(centres - middle, axis=1).max() < 15 - 8 / 2 + np.sqrt(len(shape)) + max(voxel_size)
+    inner = (centres > border).all(axis=1) & (centres < np.multiply(labels.shape, voxel_size) - border).all(axis=1)
+    return KDTree(centres).query(centres[inner], 2)[0][:, 1]
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_spacing_is_a_hard_core(geometry, crowded):
+    """Also in a crowd, in which nuclei are pushed apart; without it they are nearer."""
+    shape, voxel_size = {2: ((300, 300), (0.4, 0.4)), 3: ((65, 65, 65), (0.9, 0.9, 0.9))}[len(geometry[0])]
+    density = {2: (20.0, 50.0), 3: (200.0, 480.0)}[len(shape)][crowded]
+    settings = BASE | ROUND | {"cluster_fraction": 0.0, "density": density}
+    nearest = [
+        centre_distances(nuclei(shape, voxel_size, np.random.default_rng(2), **settings, **spacing), voxel_size, 13.0)
+        for spacing in ({"spacing_um": 11.0}, {})
+    ]
+    assert len(nearest[0]) > 5
+    assert nearest[0].min() > 11.0 - 0.45, "the rounding of voxels"
+    assert nearest[1].min() < 10.0
+
+
+def test_a_range_of_densities_and_sizes(geometry):
+    """Evenly drawn on a logarithmic scale; the diameter goes with the density to a power."""
+    low, high = geometry[2] / 4, geometry[2] * 2
+    settings = NucleiSettings(**PLAIN | BASE | {"density": [low, high], "size_exponent": 0.3, "spacing_um": 9.0})
+    drawn = [draw_stage(settings, len(geometry[0]), np.random.default_rng(seed)) for seed in range(400)]
+    logarithms = np.log([density / low for _, density in drawn]) / np.log(high / low)
+    assert kstest(logarithms, "uniform").pvalue > 0.01
+    for stage, density in drawn[:5]:
+        relative = density / np.sqrt(low * high)
+        assert stage.diameter == pytest.approx(8.0 * relative**-0.3)
+        assert stage.spacing_um == pytest.approx(9.0 * relative ** (-1 / len(geometry[0])))
+
+
+def test_one_density_draws_nothing(geometry):
+    rng = np.random.default_rng(0)
+    settings = one_cell(size_exponent=0.3)
+    assert draw_stage(settings, len(geometry[0]), rng) == (settings, 1.0)
+    assert rng.random() == np.random.default_rng(0).random()

@@ -112,6 +112,25 @@ def test_fit_finds_the_numbers_of_the_simulation(ndim):
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("spacing", [None, 12.0])
+def test_fit_finds_the_spacing(ndim, spacing):
+    shape, density = {2: ((250, 250), 30.0), 3: ((40, 120, 120), 200.0)}[ndim]
+    numbers = NUCLEI | {"diameter": 8.0, "density": density, "cluster_fraction": 0.0, "spacing_um": spacing}
+    masks = [nuclei(shape, SPACING[ndim], np.random.default_rng(seed), **numbers) for seed in range(5)]
+    fit = shapes.fit_nuclei([shapes.measure_population(labels, SPACING[ndim], 4.0) for labels in masks])
+    assert fit["spacing_um"] == (None if spacing is None else pytest.approx(spacing, rel=0.12))
+    assert ("cluster_fraction" in fit) == (spacing is not None)
+
+
+def test_a_few_cells_that_lie_apart_by_chance_have_no_spacing():
+    """Twenty cells in 400,000 square micrometres: none is near to another, as one would expect."""
+    places = np.random.default_rng(0).exponential(20.0, 20) + 25
+    assert shapes.fit_spacing(pd.Series(places), 8.0, 5e-5, 2) is None
+    assert shapes.fit_spacing(pd.Series(places[:9]), 8.0, 5e-3, 2) is None
+    assert shapes.fit_spacing(pd.Series(places), 8.0, 5e-3, 2) == pytest.approx(25, rel=0.15)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
 def test_fit_of_tissue(ndim):
     shape, diameter = {2: ((300, 300), 10.0), 3: ((40, 120, 120), 10.0)}[ndim]
     labels = tissue(shape, SPACING[ndim], np.random.default_rng(1), diameter=diameter, diameter_cv=0.1)
@@ -196,7 +215,7 @@ def test_scripts_fit_and_simulate(tmp_path):
             "simulate_masks",
             tmp_path,
             inputs={"manifest": inputs["manifest"], "fit": [str(tmp_path / f"{name}.json")]},
-            outputs={"masks": str(tmp_path / name)},
+            outputs={"masks": str(tmp_path / name), "census": str(tmp_path / f"{name}-census.json")},
             params=keywords,
         )
     log = (tmp_path / "logs/simulate_masks.log").read_text()

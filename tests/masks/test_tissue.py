@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.stats import skew
 from simulating import tissue
+from sketchscope.masks.power_diagram import power_diagram
 from sketchscope.masks.specimen import Box, Ellipsoid, Specimen, SpecimenSettings
-from sketchscope.masks.tissue import merge_loose_pieces, power_diagram
+from sketchscope.masks.tissue import merge_loose_pieces
 
 GEOMETRY = {"2d": ((130, 150), (0.5, 0.5)), "3d": ((20, 50, 60), (1.0, 0.5, 0.5))}
 BASE = {"diameter": 6.0, "diameter_cv": 0.15}
@@ -92,14 +94,17 @@ def test_same_generator_same_mask(geometry):
     assert (first != simulate(geometry, seed=4)).any()
 
 
-@pytest.mark.parametrize("cv", [0.1, 0.3])
-def test_size_and_its_spread(cv):
-    geometry = ((24, 80, 80), (1.0, 0.5, 0.5))
-    found = [inner_diameters(simulate(geometry, seed, diameter_cv=cv), geometry[1]) for seed in (0, 1)]
+@pytest.mark.parametrize("cv", [0.1, 0.2, 0.3])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_sizes_are_log_normal(ndim, cv):
+    """Their spread is the asked one, and their logarithms are not skewed."""
+    geometry = {2: ((340, 340), (0.35, 0.35)), 3: ((70, 90, 90), (0.5, 0.5, 0.5))}[ndim]
+    found = [inner_diameters(simulate(geometry, seed, diameter_cv=cv), geometry[1]) for seed in range(3)]
     diameters = np.concatenate(found)
-    assert len(diameters) > 60
-    assert diameters.mean() == pytest.approx(6.0, rel=0.07)
-    assert diameters.std() / diameters.mean() == pytest.approx(cv, abs=0.08)
+    assert len(diameters) > 250
+    assert diameters.mean() == pytest.approx(6.0, rel=0.05)
+    assert diameters.std() / diameters.mean() == pytest.approx(cv, abs=0.02)
+    assert abs(skew(np.log(diameters))) < 0.35
 
 
 def depths_of_cells(labels, voxel_size):

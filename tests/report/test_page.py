@@ -170,6 +170,13 @@ def test_what_is_not_known_is_a_dash_and_what_is_not_held_out_is_told(tmp_path):
     assert "The test images were also learnt from" in page.text
 
 
+def test_the_density_of_the_masks_is_told_and_little_of_it_is_a_warning(tmp_path):
+    masks = {"asked": 900.0, "reached": 700.0, "share": 0.78, "enough": False, "unit": "nuclei per 10⁶ µm³"}
+    text = Page(write_report(tmp_path, masks=masks)[1]).text
+    assert "The simulated masks hold 700.0 nuclei per 10⁶ µm³ of the specimen; 900.0 were asked for." in text
+    assert "Warning: only 78 % of the nuclei found a place." in text
+
+
 def test_everything_is_escaped(tmp_path):
     evil = '"><script>alert(1)</script>&'
     changes = {"organism": evil, "scale": evil, "versions": {"sketchscope": evil, evil: evil}}

@@ -78,12 +78,19 @@ def summarised(trained=None, baseline=None, replicates=(), **changes):
     return summary.summarise("hela", "demo", scored, FINDINGS._replace(**changes))
 
 
+def test_nuclei_that_found_no_place_are_a_warning():
+    masks = {"asked": 900.0, "reached": 700.0, "share": 0.78, "enough": False, "unit": "nuclei per 10⁶ µm³"}
+    assert "warning: only 78% of the simulated nuclei found a place" in summary.format_summary(summarised(masks=masks))
+    assert "warning" not in summary.format_summary(summarised(masks=masks | {"enough": True}))
+    assert summarised(masks=masks)["masks"] == masks
+
+
 def test_summary_has_the_agreed_keys():
     result = summarised()
     assert set(result) == {
         *("organism", "scale", "n_images_scored", "n_cells", "border", "held_out", "groups"),
         *("models", "not_available", "trainings", "comparisons", "fidelity", "audit", "shapes", "versions"),
-        *("training", "jobs", "seconds", "peak_memory_mb", "gpu_hours"),
+        *("masks", "training", "jobs", "seconds", "peak_memory_mb", "gpu_hours"),
     }
     assert list(result["models"]) == [TRAINED, "classical", "cyto3"]
     assert all(set(figures) == FIGURES for figures in result["models"].values())
@@ -228,6 +235,7 @@ def test_scripts_from_predictions_to_summary(tmp_path, capsys, shape, labelled):
             "choice": tmp_path / "choice.json",
             "shapes": tmp_path / "shapes.csv",
             "training": tmp_path / "training.json",
+            "census": [],
             "manifest": tmp_path / "manifest.csv",
             "groups": tmp_path / "groups.json",
             "replicates": [str(tmp_path / "classical/scores.json")],

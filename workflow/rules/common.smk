@@ -156,6 +156,12 @@ def fitted(wildcards):
     return [f"results/{wildcards.organism}/masks/fit.json"] if wanted else []
 
 
+def mask_census(wildcards):
+    """How many nuclei every batch of simulated masks was to have and has; none where masks are segmented."""
+    batches = [] if wildcards.organism in SEGMENTED else organism_batches(wildcards)
+    return [f"results/{wildcards.organism}/masks/{batch}.json" for batch in batches]
+
+
 def lost_cells(wildcards):
     """The audit, where the training leaves out cells that do not show."""
     dropped = ORGANISMS[wildcards.organism]["audit"]["lost"] == "drop"

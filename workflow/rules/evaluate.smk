@@ -76,6 +76,7 @@ rule summarise_organism:
         audit="results/{organism}/audit/summary.csv",
         choice="results/{organism}/sweep/choice.json",
         shapes="results/{organism}/shapes/comparison.csv",
+        census=mask_census,
         # read by nobody, but they make this the last job, which lists the cost of all others
         figures=figures,
         card="results/{organism}/synthetic/README.md",

@@ -34,6 +34,7 @@ rule simulate_masks:
         fit=fitted,
     output:
         masks=directory("results/{organism}/masks/{batch}"),
+        census="results/{organism}/masks/{batch}.json",
     log:
         "results/{organism}/logs/simulate_masks.{batch}.log",
     benchmark:

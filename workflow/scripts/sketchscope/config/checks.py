@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError
+from ..masks.crowding import check_density
 from .layers import Settings
 from .schema import join_words
 
@@ -91,6 +92,29 @@ def check_fit(settings: Settings, key: str) -> None:
     shape = simulation["specimen"]["shape"]
     if simulation["fit"] and simulation["simulator"] == "nuclei" and shape != "box":
         raise InputError(f"{key}.simulation.fit: found true; with specimen.shape: {shape} allowed is false")
+
+
+def check_crowd(settings: Settings, key: str) -> None:
+    """Check that simulated nuclei can lie as densely, and as far apart, as the settings ask for.
+
+    Stacks of unknown height are checked when their masks are simulated.
+    """
+    simulation, diameter = settings["simulation"], settings["cell_diameter"]
+    if settings["masks"]["source"] != "simulated" or simulation["simulator"] != "nuclei" or simulation["fit"]:
+        return
+    density, spacing = simulation["density"], simulation["spacing_um"]
+    if isinstance(density, list) and density[0] > density[1]:
+        raise InputError(f"{key}.simulation.density: found {density}; the first must not be larger")
+    beside = diameter + simulation["cluster_gap_um"]
+    if spacing is not None and spacing > beside and simulation["cluster_fraction"] > 0:
+        raise InputError(
+            f"{key}.simulation.spacing_um: found {spacing:g}; with cluster_fraction: {simulation['cluster_fraction']:g}"
+            f" allowed is at most cell_diameter plus cluster_gap_um, which is {beside:g}; else set cluster_fraction: 0"
+        )
+    shape, voxel_size = settings["volume_shape"], settings["voxel_size"]
+    if settings["dimensions"] == 2 or (shape and voxel_size):
+        height = shape[0] * voxel_size[0] if settings["dimensions"] == 3 else None
+        check_density({"diameter": diameter, **simulation}, height, f"{key}.simulation")
 
 
 def _look_up(settings: Mapping, name: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..io.atomic import PathLike
-from .checks import check_fit, check_generation, check_redrawing, check_selections, check_shapes
+from .checks import check_crowd, check_fit, check_generation, check_redrawing, check_selections, check_shapes
 from .inputs import check_sweep_masks, find_images, find_masks
 from .layers import Settings, collect_defaults, list_preset_layers, merge, read_yaml, sort_keys
 from .meaning import choose_simulator, drop_meaningless
@@ -96,6 +96,7 @@ def _complete(settings: Settings, key: str, sources: Mapping[str, Any]) -> Setti
     check_generation(settings, key)
     check_redrawing(settings, key)
     check_fit(settings, key)
+    check_crowd(settings, key)
     models = ["classical", *sources.get("models", {})]
     for index, baseline in enumerate(settings["baselines"]):
         if baseline not in models:

@@ -6,7 +6,7 @@ from pathlib import Path
 from .layers import Settings
 
 # keys of the section simulation that are fitted to the images if simulation.fit is true
-FITTED = ("diameter_cv", "elongation", "elongation_sd", "density")
+FITTED = ("diameter_cv", "elongation", "elongation_sd", "density", "spacing_um")
 
 # keys that change no result; a report of the settings leaves them out, so that a change repeats nothing
 IDLE = {"diffusion": ("report_every", "checkpoint_seconds"), "generation": ("batch_size",)}

@@ -6,13 +6,17 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.spatial import KDTree
-from scipy.stats import ks_2samp, wasserstein_distance
+from scipy.stats import binom, ks_2samp, wasserstein_distance
 
 from ..errors import InputError
+from ..geometry import ball_volume
 from ..labels import cell_boxes, outline_shape
 
 QUARTILE_SIGMAS = 1.3489795  # standard deviations between the quartiles of a normal distribution
 FEWEST = 10  # cells of which a distribution is fitted
+NEAREST = 0.05  # share of the cells that have another one nearest, by which a spacing is found
+APART = 1.15  # diameters from which on a spacing is more than what sizes force
+CHANCE = 0.01  # probability of so few near neighbours, below which a spacing is believed
 
 
 class Population(NamedTuple):
@@ -153,7 +157,7 @@ def _moments(side: str, values: np.ndarray) -> dict[str, float]:
     return {count: len(values), median: np.median(values), mean: values.mean(), sd: spread}
 
 
-def fit_nuclei(populations: Iterable[Population]) -> dict[str, float]:
+def fit_nuclei(populations: Iterable[Population]) -> dict[str, float | None]:
     """Find the numbers to simulate nuclei with, from segmented ones.
 
     Medians and quartiles, so that a few fragments and clumps of a rough segmentation do not count.
@@ -167,7 +171,7 @@ def fit_nuclei(populations: Iterable[Population]) -> dict[str, float]:
     -------
     dict
         diameter (mean, micrometres) and diameter_cv of a log-normal distribution; elongation and elongation_sd;
-        density, the mean over the images.
+        density, the mean over the images; spacing_um as `fit_spacing` finds it, and if it finds one cluster_fraction 0.
 
     Raises
     ------
@@ -176,11 +180,52 @@ def fit_nuclei(populations: Iterable[Population]) -> dict[str, float]:
     """
     populations = list(populations)
     cells = _pool_cells(populations)
-    return _fit_diameter(cells["diameter"]) | {
+    size = _fit_diameter(cells["diameter"])
+    density = float(np.nanmean([population.density for population in populations]))
+    ndim = 3 if "volume" in cells else 2
+    spacing = fit_spacing(cells["neighbour"].dropna(), size["diameter"], density / 10 ** (2 * ndim), ndim)
+    return {
+        **size,
         "elongation": float(cells["elongation"].median()),
         "elongation_sd": _robust_sd(cells["elongation"]),
-        "density": float(np.nanmean([population.density for population in populations])),
+        "density": density,
+        "spacing_um": spacing,
+        **({} if spacing is None else {"cluster_fraction": 0.0}),
     }
+
+
+def fit_spacing(neighbours: pd.Series, diameter: float, density: float, ndim: int) -> float | None:
+    """Find the smallest distance that cells keep from each other beyond what their sizes force.
+
+    If cells lay at random but never nearer than a distance s, one in twenty would have another within
+    (s^ndim + d)^(1 / ndim), where d is the size of the ball that holds a twentieth of a cell. That is solved for s, and
+    taken only if it is well above the diameter, and if cells that keep a diameter apart would hardly ever have so few
+    neighbours within s by chance: two neighbours count as one case.
+
+    Parameters
+    ----------
+    neighbours : Series
+        Distance of each cell to the nearest other one, micrometres.
+    diameter : float
+        Mean, micrometres.
+    density : float
+        Cells per square or cubic micrometre.
+    ndim : int
+
+    Returns
+    -------
+    float or None
+        Micrometres.
+    """
+    if len(neighbours) < FEWEST:
+        return None
+    by_chance = -np.log(1 - NEAREST) / (density * ball_volume(1.0, ndim))
+    spacing = float(max(neighbours.quantile(NEAREST) ** ndim - by_chance, 0) ** (1 / ndim))
+    if spacing <= APART * diameter:
+        return None
+    expected = -np.expm1(-density * ball_volume(1.0, ndim) * (spacing**ndim - diameter**ndim))
+    few = binom.cdf((neighbours < spacing).sum() // 2, len(neighbours) // 2, expected)
+    return spacing if few < CHANCE else None
 
 
 def fit_tissue(populations: Iterable[Population]) -> dict[str, float]:

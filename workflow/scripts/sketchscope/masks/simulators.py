@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from .nuclei import NucleiSettings, simulate_nuclei
+from .cells import NucleiSettings
+from .census import Simulated
+from .nuclei import simulate_nuclei
 from .shapes import Population, fit_nuclei, fit_tissue
 from .specimen import SpecimenSettings
 from .tissue import TissueSettings, simulate_tissue
@@ -16,9 +16,9 @@ class Simulator(NamedTuple):
 
     settings: Callable[..., Any]
     """Named tuple of its numbers; the section simulation of the configuration has keys of the same names."""
-    simulate: Callable[..., np.ndarray]
+    simulate: Callable[..., Simulated]
     """From shape (voxels), voxel_size (micrometres), settings and a numpy Generator to an instance mask."""
-    fit: Callable[[list[Population]], dict[str, float]]
+    fit: Callable[[list[Population]], Mapping[str, float | None]]
     """Some of the numbers, from the cells of segmented images."""
 
 

@@ -68,6 +68,24 @@ class Specimen(NamedTuple):
         depth = self.depth(points)
         return depth if self.thickness is None else np.minimum(depth, self.thickness - depth)
 
+    def bring_within(self, points: np.ndarray, margin: np.ndarray) -> np.ndarray:
+        """Move points (n, ndim) so that they lie at least `margin` (n,) micrometres from the surfaces, if they can."""
+        if isinstance(self.outline, Box):
+            return points
+        depth = self.depth(points)
+        deepest = np.inf if self.thickness is None else self.thickness - margin
+        return self.move_down(points, np.clip(depth, margin, deepest) - depth, margin.mean() / 50)
+
+    def move_down(self, points: np.ndarray, distance: np.ndarray, step: float) -> np.ndarray:
+        """Move points (n, ndim) down by a distance (n,), along the gradient of the depth over `step` micrometres."""
+        moving = distance != 0
+        shifts = np.eye(points.shape[1]) * step
+        slope = np.stack([self.depth(points[moving] + s) - self.depth(points[moving] - s) for s in shifts], axis=1)
+        slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-12)
+        moved = points.copy()
+        moved[moving] += slope * distance[moving, None]
+        return moved
+
 
 class Region(NamedTuple):
     """Boxes on a regular grid from which points are drawn evenly; micrometres."""
@@ -84,6 +102,10 @@ class Region(NamedTuple):
     def centres(self) -> np.ndarray:
         """Centres (n, ndim) of the boxes."""
         return self.corners + self.step / 2
+
+    def keep_within(self, specimen: "Specimen", margin: float) -> "Region":
+        """Keep the boxes whose centres lie at least `margin` micrometres from the surfaces of a specimen."""
+        return self._replace(corners=self.corners[specimen.contains(self.centres, margin)])
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw points (count, ndim)."""
@@ -122,6 +144,13 @@ def draw_specimen(
 
 
 def find_region(specimen: Specimen, lower: np.ndarray, upper: np.ndarray, step: float, margin: float) -> Region:
+    """Find where in a box the specimen is: the box itself, or parts of it as by `find_boxes`."""
+    if isinstance(specimen.outline, Box):
+        return Region(np.atleast_2d(lower), upper - lower)
+    return find_boxes(specimen, lower, upper, step, margin)
+
+
+def find_boxes(specimen: Specimen, lower: np.ndarray, upper: np.ndarray, step: float, margin: float) -> Region:
     """Find where in a box the specimen is, on a grid of about `step` micrometres.
 
     Parameters
@@ -134,8 +163,6 @@ def find_region(specimen: Specimen, lower: np.ndarray, upper: np.ndarray, step: 
     margin : float
         Distance from the specimen's surfaces that is kept, micrometres.
     """
-    if isinstance(specimen.outline, Box):
-        return Region(np.atleast_2d(lower), upper - lower)
     parts = np.maximum(np.rint((upper - lower) / step), 1).astype(int)
     size = (upper - lower) / parts
     corners = lower + np.stack(np.unravel_index(np.arange(parts.prod()), parts), axis=1) * size

@@ -1,6 +1,6 @@
 """Simulated instance masks of tissue: cells that touch, each a weighted Voronoi cell inside a specimen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,18 +8,19 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from ..geometry import Slices, VoxelSize, ball_volume
-from ..labels import cell_boxes, keep_labels, label_type
-from .specimen import Region, Specimen, SpecimenSettings, draw_specimen, find_region
+from ..labels import cell_boxes, keep_labels
+from .census import Simulated
+from .power_diagram import power_diagram
+from .specimen import Region, Specimen, SpecimenSettings, draw_specimen, find_boxes
 
 LEAST_SIZE = 0.1  # of a mean cell; what is smaller, at borders for example, falls to the neighbours
-SAMPLES = 30  # points per cell by which its size and centre are estimated
-ROUNDS = 6  # in which centres move to the middle of their cells
+SAMPLES = {2: 100, 3: 30}  # points per cell by which its size and centre are estimated, by dimension
+ROUNDS = 6  # in which centres move to the middle of their cells, and weights change
+LAST_ROUNDS = 10  # in which only weights change
+GAIN = 1.3  # of the weights; less than what a cell alone would need, since its neighbours change as well
 BEYOND = 0.75  # diameters that the tissue goes on beyond the volume, which cuts its cells
-REGION_STEP = 0.25  # of a specimen's places, in diameters
 FAR = 100  # diameters by which layers are kept apart while their cells are placed
-FIRST_CANDIDATES = 16  # nearest cells a block of voxels is compared with
 MERGING_ROUNDS = 10  # after which what is still loose becomes background
-PART_VOXELS = 2**18  # voxels that are worked on at a time, few enough for the processor's cache
 
 
 class TissueSettings(NamedTuple):
@@ -38,7 +39,7 @@ class TissueSettings(NamedTuple):
 
 def simulate_tissue(
     shape: Sequence[int], voxel_size: Sequence[float], settings: TissueSettings, rng: np.random.Generator
-) -> np.ndarray:
+) -> Simulated:
     """Simulate the mask of one volume of tissue, as its membranes show it.
 
     The cells are a power diagram (Aurenhammer 1987, SIAM J. Comput. 16) of centres that lie evenly in the specimen,
@@ -55,19 +56,21 @@ def simulate_tissue(
 
     Returns
     -------
-    uint16 array of `shape`, uint32 if it holds more cells than that can number
-        Labels 1, 2, ... without gaps, each one face-connected piece; 0 is outside the specimen.
+    Simulated
+        Each label is one face-connected piece; 0 is outside the specimen.
     """
     spacing, diameter = np.asarray(voxel_size, float), settings.diameter
     extent, beyond = np.asarray(shape) * spacing, BEYOND * diameter
     body = draw_specimen(0 * extent, extent, settings.specimen, diameter, rng)
-    places = find_region(body, 0 * extent - beyond, extent + beyond, REGION_STEP * diameter, 0.0)
+    step = (ball_volume(diameter / 2, len(shape)) / SAMPLES[len(shape)]) ** (1 / len(shape))
+    places = find_boxes(body, 0 * extent - beyond, extent + beyond, step, 0.0)
     centres, weights = place_cells(places, body, settings, rng)
     if not len(centres):
-        return np.zeros(shape, np.uint16)
+        return Simulated(np.zeros(shape, np.uint16))
     labels = power_diagram(shape, spacing, centres, weights, body)
     merge_loose_pieces(labels, LEAST_SIZE * ball_volume(diameter / 2, len(shape)) / spacing.prod(), spacing)
-    return keep_labels(labels, np.array([box is not None for box in ndimage.find_objects(labels)], bool))
+    shows = np.array([box is not None for box in ndimage.find_objects(labels)], bool)
+    return Simulated(keep_labels(labels, shows))
 
 
 def place_cells(
@@ -88,39 +91,49 @@ def place_cells(
     diameter, layers = settings.diameter, settings.layers
     ndim, spread = len(places.step), np.sqrt(np.log1p(settings.diameter_cv**2))
     mean_size = ball_volume(diameter / 2, ndim) * np.exp(ndim * (ndim - 1) / 2 * spread**2)
-    points, number = _draw_points(places, body, mean_size, settings.size_gradient, rng)
+    points, share, number = _draw_points(places, body, mean_size, settings.size_gradient, rng)
     if not number:
         return points[:0], np.zeros(0)
     wanted = np.exp(spread * rng.standard_normal(number))
-    wanted /= np.mean(wanted**ndim) ** (1 / ndim)
+    wanted *= (number / np.sum(wanted**ndim)) ** (1 / ndim)
     layer = _layer(body.depth(points), diameter, layers)
     centres, weights = points[:number], np.zeros(number)
     radius = diameter / 2 * _growth(body.depth(centres), settings.size_gradient)
     apart = layer[:, None] * FAR * diameter if layers else np.zeros((len(points), 0))
     lifted = np.column_stack([points, np.zeros(len(points)), apart])
-    for _ in range(ROUNDS):
+    for round in range(ROUNDS + LAST_ROUNDS):
         sites = np.column_stack([centres, np.sqrt(weights.max() - weights), apart[:number]])
         owner = cKDTree(sites).query(lifted)[1]
-        count = np.bincount(owner, minlength=number)
-        total = np.stack([np.bincount(owner, axis, number) for axis in points.T], axis=1)
-        centres = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], centres)
-        found = (count * number / len(points)) ** (1 / ndim)
-        weights += (wanted**2 - found**2) * radius**2
+        size = np.bincount(owner, share, number)
+        if round < ROUNDS:
+            total = np.stack([np.bincount(owner, axis * share, number) for axis in points.T], axis=1)
+            centres = np.where(size[:, None] > 0, total / np.maximum(size, 1e-9)[:, None], centres)
+        found = (size * number / share.sum()) ** (1 / ndim)
+        weights += GAIN * (wanted**2 - found**2) * radius**2
     layered = layer[:number] < layers
     off = (layer[:number] + 0.5) * diameter - body.depth(centres)
-    return _move_down(centres, np.where(layered, off, 0), body, diameter), weights
+    return body.move_down(centres, np.where(layered, off, 0), diameter / 100), weights
 
 
 def _draw_points(
     places: Region, body: Specimen, mean_size: float, size_gradient: float, rng: np.random.Generator
-) -> tuple[np.ndarray, int]:
-    """Draw points in random order, about `SAMPLES` for a cell wherever it is; and the number of cells."""
-    ndim = len(places.step)
-    crowding = _growth(body.depth(places.centres), size_gradient) ** -ndim
-    number = rng.poisson(places.volume / mean_size * crowding.mean()) if len(crowding) else 0
-    points = places.draw(int(SAMPLES * number / crowding.mean()) if number else 0, rng)
-    points = points[rng.random(len(points)) < _growth(body.depth(points), size_gradient) ** -ndim]
-    return points, min(number, len(points))
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Draw a point from each box of a region, in random order.
+
+    Returns
+    -------
+    points : array (n, ndim)
+        The first ones are fit to be centres: the smaller the cells there are, the more there are.
+    share : array (n,)
+        Cells that the box of each point holds, up to a factor.
+    number : int
+        Of cells in the region.
+    """
+    points = places.corners + rng.random(places.corners.shape) * places.step
+    share = _growth(body.depth(points), size_gradient) ** -len(places.step)
+    number = rng.poisson(np.prod(places.step) / mean_size * share.sum())
+    order = np.argsort(rng.exponential(size=len(points)) / share)  # drawn without replacement, by their shares
+    return points[order], share[order], min(number, len(points))
 
 
 def _growth(depth: np.ndarray, size_gradient: float) -> np.ndarray:
@@ -131,145 +144,6 @@ def _growth(depth: np.ndarray, size_gradient: float) -> np.ndarray:
 def _layer(depth: np.ndarray, diameter: float, layers: int) -> np.ndarray:
     """Number of the layer at a depth, from 0; `layers` below them all."""
     return np.clip(np.minimum(depth, layers * diameter) // diameter, 0, layers)
-
-
-def _move_down(points: np.ndarray, distance: np.ndarray, body: Specimen, diameter: float) -> np.ndarray:
-    """Move points down by a distance, along the gradient of the depth."""
-    moving = distance != 0
-    shifts = np.eye(points.shape[1]) * diameter / 100
-    slope = np.stack([body.depth(points[moving] + s) - body.depth(points[moving] - s) for s in shifts], axis=1)
-    slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-12)
-    moved = points.copy()
-    moved[moving] += slope * distance[moving, None]
-    return moved
-
-
-def power_diagram(
-    shape: Sequence[int],
-    voxel_size: np.ndarray,
-    centres: np.ndarray,
-    weights: np.ndarray,
-    body: Specimen,
-) -> np.ndarray:
-    """Label each voxel of the specimen with the cell of least power, the squared distance less the weight.
-
-    Worked out for blocks of voxels: the difference of two powers is linear in place, so that most cells are ruled
-    out for a block as a whole.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Voxels along each axis.
-    voxel_size : array (ndim,)
-        Micrometres.
-    centres : array (n, ndim)
-        Micrometres; voxel 0 is at 0.
-    weights : array (n,)
-        Square micrometres.
-    body : Specimen
-
-    Returns
-    -------
-    uint array of `shape`
-        1, 2, ... for the first, second, ... centre; 0 outside the specimen.
-    """
-    spacing = np.sqrt(np.prod(np.ptp(centres, axis=0) + 1e-9) ** (2 / len(shape))) / len(centres) ** (1 / len(shape))
-    block = np.clip(np.rint(spacing / 2 / voxel_size), 2, 8).astype(int)
-    counts = -(-np.array(shape) // block)
-    blocked = np.zeros((counts.prod(), *block), label_type(len(centres)))
-    local = [(np.arange(size) - (size - 1) / 2) * step for size, step in zip(block, voxel_size, strict=True)]
-    corners = np.stack(np.unravel_index(np.arange(counts.prod()), counts), axis=1) * block
-    middles = (corners + (block - 1) / 2) * voxel_size
-    half = (block - 1) / 2 * voxel_size
-    clearance = body.clearance(middles)
-    reach = 2 * np.linalg.norm(half)  # twice as far as the corners, as the depth is only right to first order
-    inside = np.flatnonzero(clearance > -reach)
-    for rows, found in _least_power(middles[inside], half, local, centres, weights):
-        blocked[inside[rows]] = found + 1
-    for rows in _split_rows(np.flatnonzero(np.abs(clearance) <= reach), block):
-        blocked[rows] *= _contained(body, middles[rows], local)
-    return _unblock(blocked, counts, block)[tuple(slice(size) for size in shape)]
-
-
-def _split_rows(rows: np.ndarray, block: np.ndarray) -> list[np.ndarray]:
-    """Cut rows of blocks into parts of about `PART_VOXELS` voxels."""
-    size = max(1, PART_VOXELS // int(block.prod()))
-    return np.split(rows, range(size, len(rows), size))
-
-
-def _contained(body: Specimen, middles: np.ndarray, local: Sequence[np.ndarray]) -> np.ndarray:
-    """Whether each voxel of some blocks is in the specimen, bool (rows, *block)."""
-    ndim, size = len(local), [len(positions) for positions in local]
-    grid = np.stack(np.broadcast_arrays(*np.ix_(*local)), axis=-1)
-    points = middles.reshape(-1, *[1] * ndim, ndim) + grid
-    return body.contains(points.reshape(-1, ndim)).reshape(-1, *size)
-
-
-def _unblock(blocked: np.ndarray, counts: np.ndarray, block: np.ndarray) -> np.ndarray:
-    """From (blocks, *block) to an array of the volume."""
-    ndim = len(block)
-    order = [axis + side * ndim for axis in range(ndim) for side in (0, 1)]
-    return blocked.reshape(*counts, *block).transpose(order).reshape(counts * block)
-
-
-def _least_power(
-    middles: np.ndarray, half: np.ndarray, local: Sequence[np.ndarray], centres: np.ndarray, weights: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows of blocks, and for each of their voxels the cell of least power: int arrays (rows,), (rows, *block)."""
-    candidates, gaps, away, last = _candidates(middles, half, centres, weights)
-    order = np.argsort(last, kind="stable")
-    for rows in _split_rows(order, np.array([len(positions) for positions in local])):
-        shape = (len(rows), *map(len, local))
-        least, winner = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
-        winner += candidates[rows, 0].reshape(-1, *[1] * len(local))
-        for rank in range(1, last[rows].max() + 1 if len(rows) else 1):
-            power = _linear(gaps[rows, rank], -2 * away[rows, rank], local)
-            less = power < least
-            np.copyto(least, power, where=less)
-            np.copyto(winner, candidates[rows, rank].reshape(-1, *[1] * len(local)), where=less)
-        yield rows, winner
-
-
-def _linear(constant: np.ndarray, slope: np.ndarray, local: Sequence[np.ndarray]) -> np.ndarray:
-    """constant + slope . place, float32 (n, *block)."""
-    value = constant
-    for axis, positions in enumerate(local):
-        term = slope[:, axis].reshape(-1, *[1] * (axis + 1)) * positions
-        value = value[..., None] + term.astype(np.float32)
-    return value
-
-
-def _candidates(
-    middles: np.ndarray, half: np.ndarray, centres: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The cells that can have least power somewhere in a block, the one of its middle first.
-
-    Returns
-    -------
-    candidates : int array (blocks, k)
-    gaps : float32 array (blocks, k)
-        Their power in the middle, less that of the first.
-    away : float32 array (blocks, k, ndim)
-        Their centres, seen from the first one's.
-    last : int array (blocks,)
-        How many there are after the first.
-    """
-    sites = np.column_stack([centres, np.sqrt(weights.max() - weights)])
-    tree, asked = cKDTree(sites), np.column_stack([middles, np.zeros(len(middles))])
-    k = min(FIRST_CANDIDATES, len(centres))
-    while True:
-        distance, candidates = (found.reshape(len(asked), k) for found in tree.query(asked, k))
-        gaps = distance**2 - distance[:, :1] ** 2
-        away = centres[candidates] - centres[candidates[:, :1]]
-        possible = gaps <= 2 * np.abs(away) @ half
-        if k == len(centres) or not possible[:, -1].any():
-            break
-        k = min(2 * k, len(centres))
-    order = np.argsort(~possible, axis=1, kind="stable")
-    rows = np.arange(len(asked))[:, None]
-    last = possible.sum(axis=1) - 1
-    kept = order[:, : last.max(initial=0) + 1]
-    return candidates[rows, kept], gaps[rows, kept].astype(np.float32), away[rows, kept].astype(np.float32), last
 
 
 def merge_loose_pieces(labels: np.ndarray, smallest: float, voxel_size: VoxelSize) -> None:

@@ -57,6 +57,8 @@ class Findings(NamedTuple):
     """Of the diffusion model, from `read_training`."""
     groups: dict[str, Any]
     """Of `independence.examine_groups`: what speaks against the independence of the images."""
+    masks: dict[str, Any] | None = None
+    """Of `census.summarise_census`: the density of simulated nuclei, asked and reached."""
 
 
 def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> dict[str, Any]:
@@ -81,6 +83,7 @@ def summarise(organism: str, scale: str, scored: Scored, findings: Findings) -> 
         "comparisons": [row[list(COMPARISON)].to_dict() | {"sentence": explain(row)} for row in compared],
         "fidelity": findings.fidelity,
         "audit": {labels: _list_warnings(row) for labels, row in findings.audit.to_dict("index").items()},
+        "masks": findings.masks,
         "shapes": findings.shapes[list(SHAPE_COLUMNS)].to_dict("index"),
         "training": findings.training | {"sentence": describe_training(findings.training)},
         **tabulate_costs(findings.costs),
@@ -145,6 +148,8 @@ def format_summary(summary: dict[str, Any]) -> str:
     lines += [comparison["sentence"] for comparison in summary["comparisons"]]
     lines += [f"warning: {warning}" for warning in summary["groups"]["warnings"]]
     lines += [f"diffusion model: {summary['training']['sentence']}"]
+    if summary["masks"] and not summary["masks"]["enough"]:
+        lines.append(f"warning: only {summary['masks']['share']:.0%} of the simulated nuclei found a place")
     seconds = summary["seconds"]
     if seconds:
         slowest = sorted(seconds.items(), key=lambda item: -item[1])
