@@ -4,9 +4,9 @@
 
 The reference labels of the test frames are drawn as sketches, each cell with its mean intensity in the frame, and made
 into images. These are compared with the frame for every sampler and number of steps and, with --authors, for the
-authors' recipe (400 ancestral steps, patch by patch). PSNR and ZNCC are taken inside the cells, the Wasserstein
-distance of the histograms and the distance of the radial power spectra over the whole crop. Intervals are 95 %
-bootstrap intervals over crops.
+authors' recipe (400 ancestral steps, patch by patch). The first row is the sketch without any network. PSNR and ZNCC
+are taken inside the cells, the Wasserstein distance of the histograms and the distance of the radial power spectra over
+the whole crop. Intervals are 95 % bootstrap intervals over crops.
 
 Then seams: border and texture index of volumes generated in overlapping tiles, in slabs, and as the authors' code does
 it (patches one by one with their own noise, averaged at the end). They are divided by those of the same volumes
@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope.diffusion import generate, model_file, slabs, tiling
 from sketchscope.diffusion.samplers import Sampler
 from sketchscope.evaluation import image_similarity
-from sketchscope.geometry import Slices
+from sketchscope.geometry import Slices, sigma_in_voxels
 from sketchscope.images import manifest
 from sketchscope.images.windows import crop_typical
 from sketchscope.sketches.draw import finish_sketch, paint_cells
@@ -42,6 +42,7 @@ from sketchscope.sketches.draw import finish_sketch, paint_cells
 CPU = torch.device("cpu")
 T_START, SIGMA = 400, 1.0
 FEW = (50, 20, 10, 5)
+NO_NETWORK = "the sketch itself"
 ETAS = [("ddim", 0.0), ("dpm-solver++", 0.0), ("dpm-solver++", 0.5), ("dpm-solver++", 1.0)]
 SAMPLERS = [("ddpm", 400, 0.0), *((name, n, eta) for name, eta in ETAS for n in FEW)]
 SEAMS_OF = ("dpm-solver++", 10, 0.0)  # the default
@@ -62,14 +63,14 @@ def examples(results: Path, size: int) -> Iterator[Example]:
     for row in manifest.select_held_out(manifest.read_manifest(results / "manifest.csv")):
         image = manifest.load_normalised(row, results / "images")
         labels = manifest.load_image(row, results / "labels")
-        window = crop_typical(image, [*image.shape[:-2], size, size])
+        window, widths = crop_typical(image, [*image.shape[:-2], size, size]), sigma_in_voxels(SIGMA, row.voxel_size)
         real, labels = np.clip(image[window], -1, 1), labels[window]
         numbers, compact = np.unique(np.append(labels, 0), return_inverse=True)  # the background is always there
         compact = compact[:-1].reshape(labels.shape)
         counts = np.maximum(np.bincount(compact.ravel(), minlength=len(numbers)), 1)
         means = np.bincount(compact.ravel(), real.ravel(), len(numbers)) / counts
         painted = paint_cells(compact, means[1:], means[0])
-        yield Example(real, labels > 0, finish_sketch(painted, means[0], row.voxel_size, SIGMA, None))
+        yield Example(real, labels > 0, finish_sketch(painted, means[0], row.voxel_size, widths, None))
 
 
 def interval(values: Sequence[float], draws: int = 2000) -> list[float]:
@@ -131,12 +132,14 @@ def steps_table(maker: Maker, found: Sequence[Example], known: Sequence[dict], *
     """Score every sampler; scores that are known already are kept."""
     rows = {(row["sampler"], row["steps"], row["eta"]): row for row in known}
     table = []
-    for sampler, steps, eta in [("ddpm by the authors' recipe", 400, 0.0)] * authors + SAMPLERS:
+    for sampler, steps, eta in [(NO_NETWORK, 0, 0.0), *[("ddpm by the authors' recipe", 400, 0.0)] * authors, *SAMPLERS]:
         if (sampler, steps, eta) in rows:
             table.append(rows[sampler, steps, eta])
             continue
         started = time.perf_counter()
-        if "authors" in sampler:
+        if sampler == NO_NETWORK:
+            made = [e.drawn for e in found]
+        elif "authors" in sampler:
             made = [authors_recipe(maker, e.drawn, "ddpm", steps, eta, [1, n])[0] for n, e in enumerate(found)]
         else:
             made = [maker.make(e.drawn, sampler, steps, eta, [1, n], maker.tile) for n, e in enumerate(found)]

@@ -10,6 +10,7 @@ from running import REPOSITORY
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
 MADE_BY_A_RUN = ("results/", "resources/downloads/", ".venv/", ".snakemake/")
 EXAMPLES = {"profiles/my-site"}
+SCORES = {"PQ": "pq", "AP at IoU 0.5": "ap50", "0.75": "ap75", "0.9": "ap90", "SEG": "seg", "median IoU": "iou_median"}
 STANDS_FOR_A_NAME = re.compile(r"[{<]|\.\.\.|NAME")
 
 
@@ -99,6 +100,36 @@ def test_list_of_keys_is_that_of_the_schemas():
 
 def read_benchmark(name):
     return json.loads(read(f"benchmarks/{name}.json"))
+
+
+def rows_of(text, first):
+    """Cells of a table in Markdown, below the heading whose first cell is this."""
+    lines = text[text.index(f"| {first} |") :].partition("\n\n")[0].splitlines()
+    heading, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [dict(zip(heading, row, strict=True)) for row in rows]
+
+
+def test_scores_in_the_readme_are_those_of_its_benchmarks():
+    rows = rows_of(read("README.md"), "real test images")
+    compared = [("hela", "sketchscope"), ("hela", "classical"), ("cho", "sketchscope"), ("cho", "classical")]
+    for row, (organism, model) in zip(rows, compared, strict=True):
+        summary = read_benchmark(f"demo-{organism}")
+        found = {title: row[title] for title in SCORES if title in row}
+        assert set(found) == set(SCORES)
+        assert found == {title: f"{summary['models'][model][SCORES[title]]:.2f}" for title in found}
+        if model == "sketchscope":
+            assert f" {summary['n_images_scored']} " in row["real test images"]
+
+
+@pytest.mark.parametrize(
+    ("organism", "pattern"), [("hela", r"it takes (\d+) minutes"), ("cho", r"CHO nuclei in (\d+)\s")]
+)
+def test_minutes_in_the_readme_are_those_of_its_benchmarks(organism, pattern):
+    (minutes,) = re.findall(pattern, read("README.md"))
+    summary = read_benchmark(f"demo-{organism}")
+    assert int(minutes) == round(summary["minutes"])
+    assert "fast at bf16)" in summary["training"]["device"]
+    assert "not fast" not in summary["training"]["device"]
 
 
 def test_factors_of_the_generation_are_those_of_its_benchmark():
