@@ -42,7 +42,7 @@ from sketchscope.sketches.draw import finish_sketch, paint_cells
 CPU = torch.device("cpu")
 T_START, SIGMA = 400, 1.0
 FEW = (50, 20, 10, 5)
-NO_NETWORK = "the sketch itself"
+SKETCH = ("the sketch itself", 0, 0.0)  # without any network
 ETAS = [("ddim", 0.0), ("dpm-solver++", 0.0), ("dpm-solver++", 0.5), ("dpm-solver++", 1.0)]
 SAMPLERS = [("ddpm", 400, 0.0), *((name, n, eta) for name, eta in ETAS for n in FEW)]
 SEAMS_OF = ("dpm-solver++", 10, 0.0)  # the default
@@ -132,12 +132,12 @@ def steps_table(maker: Maker, found: Sequence[Example], known: Sequence[dict], *
     """Score every sampler; scores that are known already are kept."""
     rows = {(row["sampler"], row["steps"], row["eta"]): row for row in known}
     table = []
-    for sampler, steps, eta in [(NO_NETWORK, 0, 0.0), *[("ddpm by the authors' recipe", 400, 0.0)] * authors, *SAMPLERS]:
+    for sampler, steps, eta in [SKETCH, *[("ddpm by the authors' recipe", 400, 0.0)] * authors, *SAMPLERS]:
         if (sampler, steps, eta) in rows:
             table.append(rows[sampler, steps, eta])
             continue
         started = time.perf_counter()
-        if sampler == NO_NETWORK:
+        if sampler == SKETCH[0]:
             made = [e.drawn for e in found]
         elif "authors" in sampler:
             made = [authors_recipe(maker, e.drawn, "ddpm", steps, eta, [1, n])[0] for n, e in enumerate(found)]
