@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sketchscope.errors import InputError
 from sketchscope.evaluation import start_choice
 
 LIMITS = start_choice.Limits(max_divergence=0.001, max_spectrum=0.3)
@@ -11,7 +12,7 @@ LIMITS = start_choice.Limits(max_divergence=0.001, max_spectrum=0.3)
 def scored_grid(**columns):
     """Two blurs, three starts each, and before them the sketches themselves, which have the best of all scores."""
     rows = pd.DataFrame({"t_start": [0, 100, 200, 300] * 2, "sigma": [0.0] * 4 + [1.0] * 4, "sampler": "ddim"})
-    rows = rows.assign(psnr=[30.0, 20, 21, 22, 31, 20, 21, 22], zncc=[0.9, 0.8, 0.8, 0.8] * 2)
+    rows = rows.assign(pixels=5000, psnr=[30.0, 20, 21, 22, 31, 20, 21, 22], zncc=[0.9, 0.8, 0.8, 0.8] * 2)
     values = {"divergence": [0.0] * 6, "spectrum": [1.0] * 6} | columns
     at = rows.index[rows["t_start"] > 0]
     for name, column in values.items():
@@ -27,7 +28,8 @@ def draws_about(scores, scatter=0.0, common=0.0, seed=0):
         *(
             scores[name].to_numpy()[:, None] + rng.normal(0, scatter, shape) + rng.normal(0, common, (1, 1000))
             for name in ("divergence", "spectrum")
-        )
+        ),
+        windows=np.full(len(scores), 40),
     )
 
 
@@ -86,7 +88,38 @@ def test_where_none_is_alike_those_stay_that_may_be_the_nearest():
     assert start_choice.choose_start(scores, draws_about(scores, scatter=0.001), LIMITS)["t_start"] == 300
 
 
-def test_a_missing_score_is_none(tmp_path):
+@pytest.mark.parametrize(("pixels", "windows"), [(4, 1), (999, 8), (5000, 1)])
+def test_too_few_cells_decide_nothing(pixels, windows):
+    """One cell of four pixels had an interval of no width, so its divergence counted as shown."""
+    scores = scored_grid().assign(pixels=pixels)
+    draws = draws_about(scores)._replace(windows=np.full(len(scores), windows))
+    with pytest.raises(InputError, match=f"sweep: found {pixels} voxels of cells in {windows} windows of training"):
+        start_choice.choose_start(scores, draws, LIMITS, sigma=1)
+    assert start_choice.choose_start(scores, draws, LIMITS, t_start=200, sigma=1)["t_start"] == 200
+
+
+@pytest.mark.parametrize("windows", [start_choice.FEWEST_WINDOWS, 8, 20])
+def test_intervals_of_few_windows_hold_the_truth_in_95_of_100(windows):
+    """The plain percentile interval of eight did so in 88."""
+    rng = np.random.default_rng(windows)
+    held = [
+        low <= 0 <= high
+        for values in rng.normal(0, 1, (500, windows))
+        for low, high in [
+            start_choice.find_interval(rng.choice(values, (1000, windows)).mean(1), windows),
+        ]
+    ]
+    assert 0.92 <= np.mean(held) <= 0.99
+
+
+def test_narrow_intervals_are_told(capsys):
+    scores = scored_grid()
+    for windows in (start_choice.FEWEST_WINDOWS - 1, start_choice.FEWEST_WINDOWS):
+        start_choice.choose_start(scores, draws_about(scores)._replace(windows=np.full(len(scores), windows)), LIMITS)
+    assert capsys.readouterr().out == "warning: the intervals rest on 5 windows and are too narrow; give 6 or more\n"
+
+
+def test_a_missing_score_is_none():
     scores = scored_grid().assign(psnr=np.nan)
     choice = start_choice.choose_start(scores, draws_about(scores), LIMITS)
     assert choice["psnr"] is None

@@ -4,6 +4,8 @@ from sketchscope.run.job import job
 
 
 def main(snakemake, device):
+    from functools import partial
+
     import numpy as np
     import torch
     from sketchscope.config import auto
@@ -12,6 +14,7 @@ def main(snakemake, device):
     from sketchscope.diffusion.samplers import Sampler, name_sampler
     from sketchscope.diffusion.tiling import Tiling
     from sketchscope.evaluation import start_sweep
+    from sketchscope.evaluation.audit import audit_cells
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path
     from sketchscope.sequences import spread_out
@@ -37,18 +40,13 @@ def main(snakemake, device):
     def generator_from(t_start):
         return make_generator(network, alpha_bar, device, Sampler(t_start=t_start, **params.sampler), tiling)
 
-    keys = (stream_key(params.seed, organism, "sweep noise"), stream_key(params.seed, organism, "sweep windows"))
-    points = start_sweep.sweep(
-        examples,
-        draw,
-        generator_from,
-        alpha_bar,
-        voxel_size,
-        start_sweep.Grid(params.t_starts, params.sigmas),
-        sampler=name_sampler(**params.sampler),
-        keys=keys,
-        touching=stain.touching,
+    run = start_sweep.Run(draw, generator_from, alpha_bar, name_sampler(**params.sampler))
+    audit = partial(
+        audit_cells, voxel_size=voxel_size, touching=stain.touching, min_contrast=start_sweep.LEAST_CONTRAST
     )
+    grid = start_sweep.Grid(params.t_starts, params.sigmas)
+    keys = (stream_key(params.seed, organism, "sweep noise"), stream_key(params.seed, organism, "sweep windows"))
+    points = start_sweep.sweep(examples, run, grid, keys=keys, audit=audit)
     scores, draws, pictures = start_sweep.collect_points(points, examples[0])
     for path, arrays in ((snakemake.output.examples, pictures), (snakemake.output.draws, draws._asdict())):
         with atomic_path(path) as temporary, open(temporary, "wb") as file:

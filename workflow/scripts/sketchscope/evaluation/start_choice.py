@@ -1,13 +1,17 @@
 """Choose where to start and how much to blur, from the scores of a sweep and from what chance does to them."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
+
+from ..errors import InputError
 
 ALPHA = 0.05  # intervals hold 1 - ALPHA
+FEWEST_PIXELS = 1000  # of cells that a choice may rest on
+FEWEST_WINDOWS = 6  # of which the interval holds what it says; it cannot reach beyond the windows that there are
 
 
 class Draws(NamedTuple):
@@ -20,6 +24,8 @@ class Draws(NamedTuple):
     """(points, draws), bits."""
     spectrum: np.ndarray
     """(points, draws), dB."""
+    windows: np.ndarray
+    """(points,), how many windows hold a cell."""
 
 
 class Limits(NamedTuple):
@@ -31,11 +37,17 @@ class Limits(NamedTuple):
     """dB."""
 
 
-def find_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the 95 % percentile interval over the last axis (Davison & Hinkley 1997, section 5.3)."""
-    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)  # where no window has a cell, there is no interval
-        low, high = np.nanquantile(draws, [ALPHA / 2, 1 - ALPHA / 2], axis=-1)
+def find_interval(draws: np.ndarray, windows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the 95 % interval over the last axis, wide enough for few windows.
+
+    The percentile interval of a bootstrap of n windows is too narrow, since it takes the normal for Student's
+    distribution and n for n - 1. Its percentiles are moved outwards by as much (Hesterberg 2015,
+    doi:10.1080/00031305.2015.1089789). NaN where there are fewer than two windows.
+    """
+    if windows < 2:
+        return np.full(draws.shape[:-1], np.nan), np.full(draws.shape[:-1], np.nan)
+    tail = stats.norm.cdf(np.sqrt(windows / (windows - 1)) * stats.t.ppf(ALPHA / 2, windows - 1))
+    low, high = np.nanquantile(draws, [tail, 1 - tail], axis=-1)
     return low, high
 
 
@@ -67,31 +79,45 @@ def choose_start(
     dict
         t_start, sigma, and all other columns of the row chosen; sketch_psnr and sketch_zncc, of its sketches without a
         network.
+
+    Raises
+    ------
+    InputError
+        If something is to be chosen and there are too few cells to do it by.
     """
+    if t_start is None or sigma is None:
+        _check_evidence(int(scores["pixels"].min()), int(draws.windows.min()))
     kept = scores["t_start"].to_numpy() > 0
     for name, value in (("t_start", t_start), ("sigma", sigma)):
         if value is not None:
             kept &= np.isclose(scores[name], value)
-    alike = _find_alike(scores, draws.divergence, kept, limits.max_divergence)
+    alike = _find_alike(scores, draws, kept, limits.max_divergence)
     best = draws.spectrum[alike][np.argmin(scores["spectrum"][alike])]
-    good = alike & ~(find_interval(draws.spectrum - best)[0] > limits.max_spectrum)
+    good = alike & ~(find_interval(draws.spectrum - best, draws.windows.min())[0] > limits.max_spectrum)
     chosen = scores[good].sort_values(["t_start", "sigma"]).iloc[0]
     sketch = scores[(scores["t_start"] == 0) & (scores["sigma"] == chosen["sigma"])].iloc[0]
-    values = {name: _plain(chosen[name]) for name in scores.columns}
-    return (
-        values
-        | {"t_start": int(chosen["t_start"])}
-        | {f"sketch_{key}": _plain(sketch[key]) for key in ("psnr", "zncc")}
-    )
+    of_sketch = {f"sketch_{name}": _plain(sketch[name]) for name in ("psnr", "zncc")}
+    return {name: _plain(chosen[name]) for name in scores.columns} | {"t_start": int(chosen["t_start"])} | of_sketch
 
 
-def _find_alike(scores: pd.DataFrame, draws: np.ndarray, kept: np.ndarray, limit: float) -> np.ndarray:
+def _check_evidence(pixels: int, windows: int) -> None:
+    if pixels < FEWEST_PIXELS or windows < 2:
+        raise InputError(
+            f"sweep: found {pixels} voxels of cells in {windows} windows of training images; a choice needs"
+            f" {FEWEST_PIXELS} in two: raise sweep.images, or set generation.t_start and sketch.sigma"
+        )
+    if windows < FEWEST_WINDOWS:
+        print(f"warning: the intervals rest on {windows} windows and are too narrow; give {FEWEST_WINDOWS} or more")
+
+
+def _find_alike(scores: pd.DataFrame, draws: Draws, kept: np.ndarray, limit: float) -> np.ndarray:
     """Find the points, bool array (points,), whose sketches look like images, or come nearest to it."""
-    alike = kept & (find_interval(draws)[1] <= limit)
+    windows = draws.windows.min()
+    alike = kept & (find_interval(draws.divergence, windows)[1] <= limit)
     if alike.any():
         return alike
-    nearest = draws[kept][np.argmin(scores["divergence"][kept])]
-    return kept & ~(find_interval(draws - nearest)[0] > 0)
+    nearest = draws.divergence[kept][np.argmin(scores["divergence"][kept])]
+    return kept & ~(find_interval(draws.divergence - nearest, windows)[0] > 0)
 
 
 def _plain(value: Any) -> Any:

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..images.windows import typical_windows
+from ..images.windows import windows_with_cells
 from ..sketches.brightness import measure_cores
 from ..sketches.depth import Measured, undo_fading
-from .audit import audit_cells, summarise_audit
+from .audit import summarise_audit
 from .divergence import add_noise, count_levels, diverge
 from .image_similarity import compare_spectra, histogram_distance, mean_spectrum, psnr, zncc
 from .start_choice import Draws, find_interval
 
-DRAWS = 1000  # of the windows, for the intervals
+DRAWS = 2000  # of the windows, for the intervals
 # contrast to noise below which a cell of an example is lost; not audit.min_contrast, so that this repeats no sweep
 LEAST_CONTRAST = 3.0
 AUDITED = {
@@ -69,6 +69,19 @@ class Grid(NamedTuple):
     """Voxels of the finest axis."""
 
 
+class Run(NamedTuple):
+    """How a run draws sketches and makes images of them."""
+
+    draw: Callable[[Example, float], np.ndarray]
+    """From an example and sigma to its sketch, such as `Drawing`."""
+    make_generator: Callable[[int], Callable[..., np.ndarray]]
+    """From t_start to a generator, as `generate.make_generator` makes it."""
+    alpha_bar: np.ndarray
+    """Of every step."""
+    sampler: str
+    """What to call the sampler in the table."""
+
+
 class Windows(NamedTuple):
     """What is compared of each window, arrays of (windows, ...); what bootstrap draws again."""
 
@@ -95,7 +108,7 @@ class Point(NamedTuple):
 
 
 def cut_examples(images: Iterable[Example], shape: Sequence[int], count: int) -> list[Example]:
-    """Cut windows of typical brightness: one of each image, or several where there are fewer images than `count`.
+    """Cut windows that hold cells: one of each image, or several where there are fewer images than `count`.
 
     Raises
     ------
@@ -104,7 +117,7 @@ def cut_examples(images: Iterable[Example], shape: Sequence[int], count: int) ->
     """
     images = list(images)
     each = -(-count // len(images))
-    windows = [(image, window) for image in images for window in typical_windows(image.image, shape, each)]
+    windows = [(image, window) for image in images for window in windows_with_cells(*image, shape, each)]
     examples = [Example(image.image[window], image.labels[window]) for image, window in windows][:count]
     if not any(example.labels.any() for example in examples):
         raise InputError(f"sweep: none of {len(examples)} windows of training images holds a labelled cell")
@@ -174,40 +187,39 @@ def draw_windows(count: int, key: Sequence[int]) -> np.ndarray:
     return np.apply_along_axis(np.bincount, 1, drawn, minlength=count).astype(np.float64)
 
 
+def count_windows(windows: Windows) -> int:
+    """Count the windows that hold a cell."""
+    return int((windows.levels.sum((1, 2)) > 0).sum())
+
+
 def score_windows(windows: Windows, weights: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Score the windows together: each score with its 95 % interval (_low and _high), and those of the draws."""
     found = average_windows(windows, np.ones(len(windows.levels)))
     draws = average_windows(windows, weights)
+    count = count_windows(windows)
     scores: dict[str, float] = {}
     for name, value in found.items():
-        low, high = find_interval(draws[name])
+        low, high = find_interval(draws[name], count)
         scores |= {name: float(value), f"{name}_low": float(low), f"{name}_high": float(high)}
     return scores, draws
 
 
 def audit_examples(
-    examples: Sequence[Example], generated: Sequence[np.ndarray], voxel_size: Sequence[float], *, touching: bool
+    examples: Sequence[Example], generated: Sequence[np.ndarray], audit: Callable[..., pd.DataFrame]
 ) -> dict[str, float]:
     """Measure how far the cells of generated images keep to their masks, see `audit.summarise_audit`."""
-    cells = [
-        audit_cells(image, example.labels, voxel_size, touching=touching, min_contrast=LEAST_CONTRAST)
-        for example, image in zip(examples, generated, strict=True)
-    ]
-    audited = summarise_audit(pd.concat(cells))
+    pairs = zip(examples, generated, strict=True)
+    audited = summarise_audit(pd.concat([audit(image, example.labels) for example, image in pairs]))
     return {key: audited[name] for key, name in AUDITED.items()}
 
 
 def sweep(
     examples: Sequence[Example],
-    draw: Callable[[Example, float], np.ndarray],
-    make_generator: Callable[[int], Callable[..., np.ndarray]],
-    alpha_bar: np.ndarray,
-    voxel_size: Sequence[float],
+    run: Run,
     grid: Grid,
     *,
-    sampler: str,
     keys: tuple[Sequence[int], Sequence[int]],
-    touching: bool,
+    audit: Callable[..., pd.DataFrame],
 ) -> Iterator[Point]:
     """Score every start and blur of a grid, and for each blur the sketches without any network (t_start 0).
 
@@ -215,36 +227,28 @@ def sweep(
     ----------
     examples : sequence of Example
         Real images, normalised, with labels.
-    draw : callable
-        From an example and sigma to its sketch.
-    make_generator : callable
-        From t_start to a generator, as `generate.make_generator` makes it.
-    alpha_bar : array
-        Of every step.
-    voxel_size : sequence of float
-        Micrometres along each axis.
+    run : Run
+        How sketches are drawn and images made.
     grid : Grid
-    sampler : str
-        What to call that of the generator in the table.
     keys : pair of sequences of int
         For the noise, which is the same at every point of the grid, and for drawing windows again.
-    touching : bool
-        Whether membranes are stained, see `audit.audit_cells`.
+    audit : callable
+        From an image and its labels to the table of `audit.audit_cells`.
     """
     weights = draw_windows(len(examples), keys[1])
     for sigma in grid.sigmas:
-        sketches = [draw(example, sigma) for example in examples]
+        sketches = [run.draw(example, sigma) for example in examples]
         for t_start in (0, *grid.t_starts):
             made = sketches
             if t_start:
-                generator = make_generator(t_start)
+                generator = run.make_generator(t_start)
                 made = [generator(sketch, key=[*keys[0], number]) for number, sketch in enumerate(sketches)]
-            windows = compare_windows(examples, sketches, made, float(alpha_bar[t_start]))
+            windows = compare_windows(examples, sketches, made, float(run.alpha_bar[t_start]))
             scores, draws = score_windows(windows, weights)
-            row = {"t_start": t_start, "sigma": sigma, "sampler": sampler if t_start else NO_NETWORK} | scores
+            row = {"t_start": t_start, "sigma": sigma, "sampler": run.sampler if t_start else NO_NETWORK} | scores
             row["histogram"] = histogram_distance(made, [example.image for example in examples])
-            row |= audit_examples(examples, made, voxel_size, touching=touching)
-            row |= {"windows": len(examples), "pixels": int(sum((example.labels > 0).sum() for example in examples))}
+            row |= audit_examples(examples, made, audit)
+            row |= {"windows": count_windows(windows), "pixels": sum(int((e.labels > 0).sum()) for e in examples)}
             yield Point(row, draws, sketches[0], made[0])
 
 
@@ -273,7 +277,8 @@ def collect_points(points: Iterable[Point], example: Example) -> tuple[pd.DataFr
         name = f"{row['sigma']:g} {row['t_start']}" if row["t_start"] else f"sketch {row['sigma']:g}"
         pictures[name] = point.image
         print({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
-    return pd.DataFrame(table), Draws(*map(np.array, zip(*draws, strict=True))), pictures
+    divergence, spectrum = map(np.array, zip(*draws, strict=True))
+    return pd.DataFrame(table), Draws(divergence, spectrum, np.array([row["windows"] for row in table])), pictures
 
 
 def _average(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -28,15 +28,18 @@ def crop_typical(image: np.ndarray, size: Sequence[int]) -> Slices:
     return windows[len(windows) // 2]
 
 
-def typical_windows(image: np.ndarray, size: Sequence[int], count: int) -> list[Slices]:
-    """Choose windows that do not overlap, at most `count`, the typical one of `crop_typical` if it is one alone.
+def windows_with_cells(image: np.ndarray, labels: np.ndarray, size: Sequence[int], count: int) -> list[Slices]:
+    """Choose windows in which cells are, at most `count`.
 
-    Several are spread over the range of mean intensities.
+    Only windows count whose share of cells is at least that of the image. Of these, a single one is typical like that
+    of `crop_typical`; several do not overlap, and are spread over the range of mean intensities.
     """
-    if count == 1:
-        return [crop_typical(image, size)]
     parts = np.minimum(size, image.shape)
-    return spread_out(_rank_windows(image, parts, parts), count)
+    step = parts if count > 1 else np.maximum(1, parts // 2)
+    share = (labels > 0).mean()
+    windows = [window for window in _rank_windows(image, parts, step) if (labels[window] > 0).mean() >= share]
+    windows = windows or [crop_typical(image, size)]  # a grid may miss what lies at the far border
+    return spread_out(windows, count) if count > 1 else [windows[len(windows) // 2]]
 
 
 def _rank_windows(image: np.ndarray, parts: np.ndarray, step: np.ndarray) -> list[Slices]:
