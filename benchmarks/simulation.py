@@ -38,7 +38,7 @@ class Case(NamedTuple):
 
 CASES = {
     "tribolium, 3,000 nuclei": Case("tribolium", (13, 2450, 1700), None, {}, 5.0, 1.0, 82.0),
-    "elegans, 200 nuclei": Case("elegans", (35, 512, 708), None, {}, 1.0, None, 5.6),
+    "elegans, 200 nuclei": Case("elegans", (35, 512, 708), None, {"density": 10600.0}, 1.0, None, 5.6),
     "hela, 230 nuclei": Case("hela", (700, 1100), None, {"density": 6.8}, 0.5, None, 2.3),
     "membranes, a cube": Case("membranes-3d", (128, 128, 128), (0.5, 0.5, 0.5), {}, 0.5, None, 5.3),
     "membranes, a full block": Case("membranes-3d", (120, 512, 512), (0.5, 0.5, 0.5), {}, 10.0, None, None),
