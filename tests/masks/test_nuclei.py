@@ -4,6 +4,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 from scipy.stats import kstest
 from simulating import PLAIN, counted_nuclei, nuclei
+from sketchscope.errors import InputError
 from sketchscope.labels import keep_labels, label_type
 from sketchscope.masks.cells import NucleiSettings, draw_cell, rasterise
 from sketchscope.masks.nuclei import draw_stage
@@ -349,3 +350,18 @@ def test_one_density_draws_nothing(geometry):
     settings = one_cell(size_exponent=0.3)
     assert draw_stage(settings, len(geometry[0]), rng) == (settings, 1.0)
     assert rng.random() == np.random.default_rng(0).random()
+
+
+def test_a_thickness_means_nothing_to_a_box(geometry):
+    """It has no surface below which it could be measured."""
+    found = simulate(geometry, specimen=SpecimenSettings("box", None, 20.0, 0.0))
+    np.testing.assert_array_equal(found, simulate(geometry, specimen=SpecimenSettings("box", None, None, 0.0)))
+    assert found.max() > 10
+
+
+def test_a_specimen_too_thin_for_a_nucleus_is_refused(geometry):
+    thin = SpecimenSettings("ellipsoid", [3.0] * len(geometry[0]), None, 0.0)
+    with pytest.raises(
+        InputError, match=r"simulation.density: found .*; nuclei of this size, .* can be packed up to 0.0"
+    ):
+        simulate(geometry, specimen=thin)

@@ -91,6 +91,10 @@ def _find_room(
 
 def _place_all(scene: Scene, number: int, settings: NucleiSettings, rng: np.random.Generator) -> list[Cell]:
     """Draw and place cells in a scene; returns those that found a place, in the order of their labels."""
+    if not len(
+        scene.room.places.corners
+    ):  # a specimen, or the part of it in the volume, that is too thin for a nucleus
+        return []
     placed: list[Cell] = []
     waiting: list[Cell] = []
     misses = 0
@@ -106,7 +110,7 @@ def _place_all(scene: Scene, number: int, settings: NucleiSettings, rng: np.rand
         else:
             scene.add(place)
             placed.append(cell)
-    if waiting and len(scene.room.places.corners):
+    if waiting:
         return _pack(scene, placed + waiting, rng)
     return placed
 

@@ -139,7 +139,7 @@ def draw_specimen(
     if settings.shape == "map" and len(size) == 3:
         size[0] = np.inf
     if settings.shape == "box":
-        return Specimen(Box(), settings.thickness_um)
+        return Specimen(Box())  # without a surface, below which a thickness would be measured
     return Specimen(Ellipsoid(centre, size / 2, settings.roughness, draw_harmonics(rng)), settings.thickness_um)
 
 
