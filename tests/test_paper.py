@@ -57,7 +57,7 @@ def weights(tmp_path_factory):
 
 
 # small cells are enlarged before they are segmented, which takes long
-SHAPES = {"arabidopsis": (40, 48, 48), "zebrafish-nuclei": (10, 32, 32), "zebrafish-membranes": (24, 40, 40)}
+SHAPES = {"arabidopsis": (64, 56, 56), "zebrafish-nuclei": (10, 32, 32), "zebrafish-membranes": (24, 40, 40)}
 
 
 def small_shape(preset, settings):
@@ -141,7 +141,7 @@ def test_the_paper_from_data_to_report(server, weights, python, tmp_path):
 
 
 def test_the_experiment_with_segmented_images_from_data_to_report(server, weights, python, tmp_path):
-    grid = {"sweep": {"t_start": [10, 16], "images": 1}}
+    grid = {"sweep": {"t_start": [10, 16], "images": 2}}
     summaries = run_file(server, weights, python, tmp_path, "paper-segmented.yaml", grid)
     assert len(summaries) == 5
     with_cells = 0
