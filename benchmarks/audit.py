@@ -39,7 +39,7 @@ SPECIMEN = {"shape": "box", "size_um": None, "thickness_um": None, "roughness": 
 NUCLEI = {
     **{"diameter_cv": 0.2, "elongation": 1.3, "elongation_sd": 0.2, "flatness": 1.0, "roughness": 0.05},
     **{"surface": "waves", "mitotic_fraction": 0.0, "mitotic_elongation": 2.0, "cluster_fraction": 0.6},
-    **{"cluster_gap_um": 0.0, "layer_um": None, "specimen": SPECIMEN},
+    **{"cluster_gap_um": 0.0, "spacing_um": None, "size_exponent": 0.0, "layer_um": None, "specimen": SPECIMEN},
 }
 TISSUE = {"diameter_cv": 0.2, "layers": 0, "size_gradient": 0.0}
 COLUMNS = {
@@ -121,7 +121,7 @@ class Fault(NamedTuple):
 def plan_clean(case: Case, rng: np.random.Generator) -> Plan:
     """Simulate a mask, and choose the brightness of its cells."""
     numbers = read_settings(case.simulator, case.settings)
-    labels = SIMULATORS[case.simulator].simulate(case.shape, case.voxel_size, numbers, rng)
+    labels = SIMULATORS[case.simulator].simulate(case.shape, case.voxel_size, numbers, rng).labels
     return Plan(labels, labels, np.clip(rng.lognormal(0, 0.3, labels.max() + 1), 0.4, 2.5))
 
 

@@ -110,7 +110,8 @@ def summarise_and_report(folder, models):
         "summarise_organism",
         folder,
         inputs=named
-        | {"scores": scores, "groups": folder / "groups.json", "choice": folder / "choice.json", "replicates": []},
+        | {"scores": scores, "groups": folder / "groups.json", "choice": folder / "choice.json", "replicates": []}
+        | {"census": []},
         outputs={"summary": folder / "summary.json"},
         params={
             **{"models": models, "scale": "demo", "checkpoint": "models/epoch=9.ckpt"},
