@@ -93,7 +93,7 @@ def choose_start(
             kept &= np.isclose(scores[name], value)
     alike = _find_alike(scores, draws, kept, limits.max_divergence)
     best = draws.spectrum[alike][np.argmin(scores["spectrum"][alike])]
-    good = alike & ~(find_interval(draws.spectrum - best, draws.windows.min())[0] > limits.max_spectrum)
+    good = alike & ~(_find_limits(draws.spectrum - best, draws.windows.min())[0] > limits.max_spectrum)
     chosen = scores[good].sort_values(["t_start", "sigma"]).iloc[0]
     sketch = scores[(scores["t_start"] == 0) & (scores["sigma"] == chosen["sigma"])].iloc[0]
     of_sketch = {f"sketch_{name}": _plain(sketch[name]) for name in ("psnr", "zncc")}
@@ -101,10 +101,10 @@ def choose_start(
 
 
 def _check_evidence(pixels: int, windows: int) -> None:
-    if pixels < FEWEST_PIXELS or windows < 2:
+    if pixels < FEWEST_PIXELS:
         raise InputError(
             f"sweep: found {pixels} voxels of cells in {windows} windows of training images; a choice needs"
-            f" {FEWEST_PIXELS} in two: raise sweep.images, or set generation.t_start and sketch.sigma"
+            f" {FEWEST_PIXELS}: raise sweep.images, or set generation.t_start and sketch.sigma"
         )
     if windows < FEWEST_WINDOWS:
         print(f"warning: the intervals rest on {windows} windows and are too narrow; give {FEWEST_WINDOWS} or more")
@@ -113,11 +113,18 @@ def _check_evidence(pixels: int, windows: int) -> None:
 def _find_alike(scores: pd.DataFrame, draws: Draws, kept: np.ndarray, limit: float) -> np.ndarray:
     """Find the points, bool array (points,), whose sketches look like images, or come nearest to it."""
     windows = draws.windows.min()
-    alike = kept & (find_interval(draws.divergence, windows)[1] <= limit)
+    alike = kept & (_find_limits(draws.divergence, windows)[1] <= limit)
     if alike.any():
         return alike
     nearest = draws.divergence[kept][np.argmin(scores["divergence"][kept])]
-    return kept & ~(find_interval(draws.divergence - nearest, windows)[0] > 0)
+    return kept & ~(_find_limits(draws.divergence - nearest, windows)[0] > 0)
+
+
+def _find_limits(draws: np.ndarray, windows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the interval to decide by: of a single window, which has none, the estimate itself."""
+    if windows < 2:
+        return np.nanmedian(draws, axis=-1), np.nanmedian(draws, axis=-1)
+    return find_interval(draws, windows)
 
 
 def _plain(value: Any) -> Any:
