@@ -149,7 +149,7 @@ def test_the_experiment_with_segmented_images_from_data_to_report(server, weight
         results = tmp_path / "results" / name
         scores = pd.read_csv(results / "sweep/scores.csv")
         assert sorted(zip(scores["sigma"], scores["t_start"], strict=True)) == [
-            (sigma, t_start) for sigma in (0, 1, 2) for t_start in (10, 16)
+            (sigma, t_start) for sigma in (0, 1, 2) for t_start in (0, 10, 16)
         ]
         assert (np.isfinite(scores["psnr"]) == (scores["cells"] > 0)).all(), "inside the cells of a small window"
         with_cells += bool(scores["psnr"].notna().all())
