@@ -6,6 +6,7 @@ import runpy
 
 import pytest
 from running import REPOSITORY
+from sketchscope.evaluation.audit import ALARMS
 
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
 MADE_BY_A_RUN = ("results/", "resources/downloads/", ".venv/", ".snakemake/")
@@ -126,6 +127,15 @@ def test_minutes_in_the_readme_are_those_of_its_benchmark():
     summary = read_benchmark("demo-hela")
     assert int(minutes) == round(summary["minutes"])
     assert ", fast at bf16)" in summary["training"]["device"]
+
+
+def test_limits_on_the_page_of_the_audit_are_those_of_its_alarms():
+    rows = rows_of(read("docs/audit.md"), "figure of `summary.csv`")
+    stated = {row["figure of `summary.csv`"].split("`")[1]: row["an alarm beyond"] for row in rows}
+    numbers = {name: text for name, text in stated.items() if text != "none"}
+    assert set(numbers) == set(ALARMS)
+    for name, text in numbers.items():
+        assert float(text.split()[0]) / (100 if text.endswith("%") else 1) == ALARMS[name].limit, name
 
 
 def test_factors_of_the_generation_are_those_of_its_benchmark():

@@ -1,7 +1,5 @@
 """How far the intensities of noised sketches are from those of noised images, exactly: no noise is drawn."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.spatial.distance import jensenshannon
 from scipy.special import ndtr
@@ -35,9 +33,3 @@ def diverge(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     with np.errstate(invalid="ignore"):
         return np.asarray(jensenshannon(first, second, 2, axis=-1)) ** 2
-
-
-def divergence_of(images: Sequence[np.ndarray], sketches: Sequence[np.ndarray], alpha_bar: float) -> float:
-    """Compute the divergence of noised sketches from noised images, of the values given; see `diverge`."""
-    counts = (sum(count_levels(values) for values in group) for group in (images, sketches))
-    return float(diverge(*(add_noise(np.asarray(count), alpha_bar) for count in counts)))

@@ -101,10 +101,8 @@ class Point(NamedTuple):
     """Of the table of scores."""
     draws: dict[str, np.ndarray]
     """divergence and spectrum of windows drawn again, arrays (DRAWS,)."""
-    sketch: np.ndarray
-    """Of the first example."""
     image: np.ndarray
-    """What was made of it."""
+    """What was made of the first example; its sketch where there is no network."""
 
 
 def cut_examples(images: Iterable[Example], shape: Sequence[int], count: int) -> list[Example]:
@@ -249,7 +247,7 @@ def sweep(
             row["histogram"] = histogram_distance(made, [example.image for example in examples])
             row |= audit_examples(examples, made, audit)
             row |= {"windows": count_windows(windows), "pixels": sum(int((e.labels > 0).sum()) for e in examples)}
-            yield Point(row, draws, sketches[0], made[0])
+            yield Point(row, draws, made[0])
 
 
 def collect_points(points: Iterable[Point], example: Example) -> tuple[pd.DataFrame, Draws, dict[str, np.ndarray]]:

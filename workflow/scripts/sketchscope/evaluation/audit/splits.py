@@ -3,13 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-LEVELS = (
-    0.3,
-    0.45,
-    0.6,
-    0.75,
-    0.85,
-)  # of the way from the boundary's intensity to that inside
+LEVELS = (0.3, 0.45, 0.6, 0.75, 0.85)  # of the way from the boundary's intensity to that inside
 LEAST_LOBE = 0.2  # smallest of two parts, as a fraction of all of them
 LEAST_SHARE = 0.05  # the same, as a fraction of the mask
 LEAST_DIP = 0.1  # how far what parts them lies beyond their insides, as a fraction of the same way
