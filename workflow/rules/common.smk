@@ -230,13 +230,6 @@ def sweep_masks(wildcards):
     }
 
 
-def sampler(wildcards):
-    """How noise is removed, but for where that starts, which the sweep tries."""
-    names = {"name": "sampler", "steps": "steps", "eta": "eta", "clip": "clip"}
-    generation = ORGANISMS[wildcards.organism]["generation"]
-    return {name: generation[key] for name, key in names.items()}
-
-
 def rough_images(wildcards):
     """Which training images are segmented roughly: all where masks are made from them, else some."""
     source = ORGANISMS[wildcards.organism]["masks"]["source"]

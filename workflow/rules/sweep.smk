@@ -42,7 +42,7 @@ rule sweep_start:
         images=setting("sweep", "images"),
         masks=setting("sweep", "masks"),
         axes=setting("axes"),
-        sampler=sampler,
+        sampler=some_settings("generation", ["sampler", "steps", "eta", "clip"]),
         tiles=some_settings("generation", ["tile_shape", "overlap"]),
         sketch=other_settings("sketch", ["sigma"]),
         stain=setting("stain"),

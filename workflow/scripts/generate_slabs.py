@@ -11,7 +11,7 @@ def main(snakemake, device):
     from sketchscope.config.auto import fill_auto
     from sketchscope.diffusion import slabs
     from sketchscope.diffusion.generate import load_generator
-    from sketchscope.diffusion.samplers import Sampler
+    from sketchscope.diffusion.samplers import read_sampler
     from sketchscope.diffusion.tiling import Tiling
     from sketchscope.io.atomic import atomic_path, fingerprint_files, resumed_folder
     from sketchscope.io.images import list_image_files, open_image
@@ -21,7 +21,7 @@ def main(snakemake, device):
     settings = fill_auto(snakemake.params.settings, inputs.choice)
     part, parts, slab_shape = int(snakemake.wildcards.part), snakemake.params.parts, snakemake.params.slab_shape
     torch.set_num_threads(snakemake.threads)
-    sampler = Sampler(*(settings[key] for key in ("sampler", "t_start", "steps", "eta", "clip")))
+    sampler = read_sampler(settings, settings["t_start"])
     tiling = Tiling(settings["tile_shape"], settings["overlap"], snakemake.resources.batch_size or None)
     generator = load_generator(inputs.model, device, sampler, tiling)
     key = stream_key(seed, snakemake.wildcards.organism, "images")

@@ -9,7 +9,7 @@ def main(snakemake, device):
     import torch
     from sketchscope.config.auto import fill_auto
     from sketchscope.diffusion.generate import load_generator
-    from sketchscope.diffusion.samplers import Sampler
+    from sketchscope.diffusion.samplers import read_sampler
     from sketchscope.diffusion.tiling import Tiling
     from sketchscope.images import manifest
     from sketchscope.io.atomic import fingerprint_files, resumed_folder
@@ -20,7 +20,7 @@ def main(snakemake, device):
     settings = fill_auto(snakemake.params.settings, inputs.choice)
     torch.set_num_threads(snakemake.threads)
     rows = manifest.select_training(manifest.read_manifest(inputs.manifest))
-    sampler = Sampler(*(settings[key] for key in ("sampler", "t_start", "steps", "eta", "clip")))
+    sampler = read_sampler(settings, settings["t_start"])
     tiling = Tiling(settings["tile_shape"], settings["overlap"], snakemake.resources.batch_size or None)
     generator = load_generator(inputs.model, device, sampler, tiling)
     key = stream_key(seed, snakemake.wildcards.organism, "images")

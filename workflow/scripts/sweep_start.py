@@ -11,7 +11,7 @@ def main(snakemake, device):
     from sketchscope.config import auto
     from sketchscope.diffusion.generate import make_generator
     from sketchscope.diffusion.model_file import load_network
-    from sketchscope.diffusion.samplers import Sampler, name_sampler
+    from sketchscope.diffusion.samplers import name_sampler, read_sampler
     from sketchscope.diffusion.tiling import Tiling
     from sketchscope.evaluation import start_sweep
     from sketchscope.evaluation.audit import audit_cells
@@ -38,9 +38,11 @@ def main(snakemake, device):
     tiling = Tiling(**params.tiles, batch_size=snakemake.resources.batch_size or None)
 
     def generator_from(t_start):
-        return make_generator(network, alpha_bar, device, Sampler(t_start=t_start, **params.sampler), tiling)
+        return make_generator(network, alpha_bar, device, read_sampler(params.sampler, t_start), tiling)
 
-    run = start_sweep.Run(draw, generator_from, alpha_bar, name_sampler(**params.sampler))
+    run = start_sweep.Run(
+        draw, generator_from, alpha_bar, name_sampler(read_sampler(params.sampler, params.t_starts[0]))
+    )
     audit = partial(
         audit_cells, voxel_size=voxel_size, touching=stain.touching, min_contrast=start_sweep.LEAST_CONTRAST
     )

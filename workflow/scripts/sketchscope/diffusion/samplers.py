@@ -1,8 +1,8 @@
 """One function per step of a sampler, and the loop that takes the steps."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,14 +36,22 @@ class Sampler(NamedTuple):
     clip: bool
 
 
-def name_sampler(name: str, steps: int | None, eta: float, clip: bool) -> str:
-    """Name a sampler for people.
+def read_sampler(settings: Mapping[str, Any], t_start: int) -> Sampler:
+    """Make the sampler of the section generation: its keys sampler, steps, eta and clip; and a start."""
+    return Sampler(settings["sampler"], t_start, settings["steps"], settings["eta"], settings["clip"])
 
-    >>> name_sampler("dpm-solver++", 10, 0.5, True), name_sampler("ddpm", None, 0.0, False)
-    ('dpm-solver++, 10 steps, eta 0.5', 'ddpm, every step, not clipped')
+
+def name_sampler(sampler: Sampler) -> str:
+    """Name a sampler for people, without its start.
+
+    >>> name_sampler(Sampler("dpm-solver++", 400, 10, 0.5, clip=True))
+    'dpm-solver++, 10 steps, eta 0.5'
+    >>> name_sampler(Sampler("ddpm", 400, None, 0.0, clip=False))
+    'ddpm, every step, not clipped'
     """
-    noise = f", eta {eta:g}" if eta and name != "ddpm" else ""
-    return f"{name}, {'every step' if steps is None else f'{steps} steps'}{noise}{'' if clip else ', not clipped'}"
+    steps = "every step" if sampler.steps is None else f"{sampler.steps} steps"
+    noise = f", eta {sampler.eta:g}" if sampler.eta and sampler.name != "ddpm" else ""
+    return f"{sampler.name}, {steps}{noise}{'' if sampler.clip else ', not clipped'}"
 
 
 class Prediction(NamedTuple):
