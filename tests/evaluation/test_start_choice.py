@@ -6,14 +6,14 @@ import pytest
 from sketchscope.errors import InputError
 from sketchscope.evaluation import start_choice
 
-LIMITS = start_choice.Limits(max_divergence=0.001, max_spectrum=0.3)
+LIMITS = start_choice.Limits(max_divergence=0.001, max_spectrum=0.3, max_lost=0.02)
 
 
 def scored_grid(**columns):
     """Two blurs, three starts each, and before them the sketches themselves, which have the best of all scores."""
     rows = pd.DataFrame({"t_start": [0, 100, 200, 300] * 2, "sigma": [0.0] * 4 + [1.0] * 4, "sampler": "ddim"})
-    rows = rows.assign(pixels=5000, psnr=[30.0, 20, 21, 22, 31, 20, 21, 22], zncc=[0.9, 0.8, 0.8, 0.8] * 2)
-    values = {"divergence": [0.0] * 6, "spectrum": [1.0] * 6} | columns
+    rows = rows.assign(pixels=5000, cells=100, psnr=[30.0, 20, 21, 22, 31, 20, 21, 22], zncc=[0.9, 0.8, 0.8, 0.8] * 2)
+    values = {"divergence": [0.0] * 6, "spectrum": [1.0] * 6, "lost": [0] * 6} | columns
     at = rows.index[rows["t_start"] > 0]
     for name, column in values.items():
         rows[name] = 0.0
@@ -41,6 +41,8 @@ def draws_about(scores, scatter=0.0, common=0.0, seed=0):
         ({"divergence": [9, 0, 0, 9, 0, 0]}, {}, (200, 0)),
         ({"spectrum": [3, 2, 1.2, 3, 2, 1]}, {}, (300, 0)),
         ({"spectrum": [0, 2, 1.2, 3, 2, 1], "divergence": [9, 0, 0, 0, 0, 0]}, {}, (300, 0)),  # the best of those left
+        ({"divergence": [9, 0, 0, 9, 0, 0], "lost": [3, 6, 9, 4, 5, 6]}, {}, (200, 1)),  # those that lose more are out
+        ({"lost": [6, 6, 6, 6, 6, 5]}, {}, (100, 0)),
         ({"divergence": [9, 8, 7, 9, 8, 6]}, {}, (300, 1)),  # none is good enough: the nearest
         ({"divergence": [0, 0, 0, 9, 9, 0]}, {"sigma": 1}, (300, 1)),
         ({"divergence": [9, 9, 0, 0, 0, 0]}, {"t_start": 300}, (300, 0)),

@@ -35,6 +35,8 @@ class Limits(NamedTuple):
     """Bits."""
     max_spectrum: float
     """dB."""
+    max_lost: float
+    """Share of the cells, beyond that of the point that loses fewest."""
 
 
 def find_interval(draws: np.ndarray, windows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -56,11 +58,12 @@ def choose_start(
 ) -> dict[str, Any]:
     """Choose the earliest t_start, and for it the smallest sigma, of those that are good enough.
 
-    1. Noised sketches look like noised images inside the cells: the divergence is shown to be at most
+    1. Cells show: no more than `max_lost` of them are lost beyond those of the point that loses fewest.
+    2. Of these, noised sketches look like noised images inside the cells: the divergence is shown to be at most
        `max_divergence`. If it is so nowhere, the points stay whose divergence is not shown to exceed the least.
-    2. Of these, the power spectrum is not shown to be more than `max_spectrum` farther from the real one than that of
+    3. Of these, the power spectrum is not shown to be more than `max_spectrum` farther from the real one than that of
        the best.
-    3. Of these, the earliest start keeps cells closest to their masks.
+    4. Of these, the earliest start keeps cells closest to their masks.
 
     Shown means that the 95 % interval over the windows says so, not the estimate alone.
 
@@ -91,6 +94,8 @@ def choose_start(
     for name, value in (("t_start", t_start), ("sigma", sigma)):
         if value is not None:
             kept &= np.isclose(scores[name], value)
+    lost = (scores["lost"] / scores["cells"].clip(lower=1)).to_numpy()
+    kept &= lost <= lost[kept].min() + limits.max_lost
     alike = _find_alike(scores, draws, kept, limits.max_divergence)
     best = draws.spectrum[alike][np.argmin(scores["spectrum"][alike])]
     good = alike & ~(_find_limits(draws.spectrum - best, draws.windows.min())[0] > limits.max_spectrum)
