@@ -70,7 +70,7 @@ def examples(results: Path, size: int) -> Iterator[Example]:
         counts = np.maximum(np.bincount(compact.ravel(), minlength=len(numbers)), 1)
         means = np.bincount(compact.ravel(), real.ravel(), len(numbers)) / counts
         painted = paint_cells(compact, means[1:], means[0])
-        yield Example(real, labels > 0, finish_sketch(painted, means[0], row.voxel_size, widths, None))
+        yield Example(real, labels > 0, finish_sketch(painted, widths))
 
 
 def interval(values: Sequence[float], draws: int = 2000) -> list[float]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-from sketchscope.config.layers import read_yaml
+from sketchscope.config.layers import list_scales, merge, read_yaml
 from sketchscope.config.schema import LIMITS
 
 REPOSITORY = Path(__file__).parents[1]
-SCALES = ("demo", "paper")
+SCALES = ("demo", "cluster", "paper")
 TYPES = {
     "integer": "whole number",
     "number": "number",
@@ -27,10 +27,10 @@ Every key of `config.yaml`: what is allowed, its default and its meaning. This p
 `python docs/make_configuration.py` from [workflow/schemas](../workflow/schemas) and
 [resources/scales](../resources/scales); change those, not this page.
 
-Settings are merged in this order, and later ones win: the defaults below, the scale (`demo` or `paper`), the preset in
-[resources/organisms](../resources/organisms), your `config.yaml`. Where a scale changes a default, its value stands
-beside the default; where there is none, every scale sets the value. A preset may change any value, also for one scale
-only.
+Settings are merged in this order, and later ones win: the defaults below, the scale (`demo`, `cluster` or `paper`), the
+preset in [resources/organisms](../resources/organisms), your `config.yaml`. Where a scale changes a default, its value
+stands beside the default; where there is none, every scale sets the value. A preset may change any value, also for one
+scale only.
 
 Lists with one entry per axis are in the order z, y, x, or y, x in 2D. Units are part of the meaning. All settings are
 checked before any job starts, and a mistake is reported in one sentence.
@@ -39,7 +39,7 @@ checked before any job starts, and a mistake is reported in one sentence.
 
 def make_page() -> str:
     """Make the whole page."""
-    scales = {scale: read_yaml(REPOSITORY / f"resources/scales/{scale}.yaml") for scale in SCALES}
+    scales = {scale: merge(*list_scales(scale, REPOSITORY / "resources/scales").values()) for scale in SCALES}
     shared = section("## Top level", "", read_yaml(REPOSITORY / "workflow/schemas/config.yaml"), {})
     organism = section("## One organism", "", read_yaml(REPOSITORY / "workflow/schemas/organism.yaml"), scales)
     return "\n".join([HEAD.rstrip(), *shared, *organism]) + "\n"

@@ -41,7 +41,7 @@ def write_config(folder, organisms, **top):
             (folder / name).touch()
 
 
-@pytest.mark.parametrize("scale", ["demo", "paper"])
+@pytest.mark.parametrize("scale", ["demo", "cluster", "paper"])
 def test_every_preset_and_an_organism_of_ones_own_are_planned(tmp_path, scale):
     organisms = {
         **{name: {} for name in FETCHED},
@@ -65,7 +65,7 @@ def test_every_preset_and_an_organism_of_ones_own_are_planned(tmp_path, scale):
     assert jobs["fetch_weights"] == 1
     assert jobs["segment_published"] == len(ON_CYTO3)
     assert jobs["segment_classical"] == len(organisms) - len(ON_CYTO3)
-    batches = {"demo": 2, "paper": 10}[scale] * (len(organisms) - 1) + 3
+    batches = {"demo": 2, "cluster": 10, "paper": 10}[scale] * (len(organisms) - 1) + 3
     for rule in ("simulate_masks", "draw_sketches", "generate_volumes"):
         assert jobs[rule] == batches
 
@@ -243,6 +243,8 @@ def finished(tmp_path_factory):
             {"collect_labels", "segment_masks"},
             {"simulate_masks", "train_diffusion"},
         ),
+        ({"sketch": {"min_contrast": 0.3}}, {"draw_sketches"}, {"draw_training_sketches", "train_diffusion"}),
+        ({"sketch": {"background": -1.0}}, {"draw_training_sketches", "train_diffusion"}, {"segment_rough"}),
         ({"diffusion": {"steps": 7}}, {"train_diffusion"}, {"prepare_images", "measure_cells", "simulate_masks"}),
         ({"volumes": 24}, {"train_cellpose"}, {"train_diffusion", "prepare_images"}),
     ],
@@ -275,6 +277,9 @@ AUDITED = {"audit_labels", "summarise_audit", "plot_audit", "write_card"} | REPO
 SCORED = {"score_segmentation", "compare_models", "compare_organisms"}
 SCORED |= {"plot_iou", "plot_overlays", "plot_verdict", "plot_comparison"} | REPORTED
 GENERATED = {"generate_volumes", "train_cellpose", "segment_images", "plot_pairs", "plot_contact"} | AUDITED | SCORED
+SEGMENTED = {"segment_rough", "measure_cells", "segment_classical"}
+LEARNT = {"train_diffusion", "plot_loss"}
+TRAINED = {"draw_training_sketches"} | LEARNT
 SKETCHED = {"draw_sketches", "sweep_start", "choose_start", "plot_sweep"} | GENERATED
 
 
@@ -282,8 +287,9 @@ SKETCHED = {"draw_sketches", "sweep_start", "choose_start", "plot_sweep"} | GENE
 @pytest.mark.parametrize(
     ("change", "planned"),
     [
-        ({"classical": {"edge": 0.5}}, {"segment_rough", "measure_cells", "segment_classical"} | SKETCHED),
-        ({"classical": {"min_contrast": 6.0}}, {"segment_rough", "measure_cells", "segment_classical"} | SKETCHED),
+        ({"classical": {"edge": 0.5}}, SEGMENTED | TRAINED | SKETCHED),
+        ({"classical": {"min_contrast": 6.0}}, SEGMENTED | TRAINED | SKETCHED),
+        ({"diffusion": {"condition": "none"}}, {"segment_rough", "measure_cells"} | LEARNT | SKETCHED),
         ({"sketch": {"sigma": 2.0}}, SKETCHED),
         ({"sketch": {"membrane_um": 2.0}}, set()),
         ({"diffusion": {"report_every": 7}}, set()),

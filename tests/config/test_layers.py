@@ -2,10 +2,11 @@ import copy
 
 import pytest
 from running import REPOSITORY
-from sketchscope.config.layers import collect_defaults, list_preset_layers, merge, read_yaml, sort_keys
+from sketchscope.config.layers import collect_defaults, list_preset_layers, list_scales, merge, read_yaml, sort_keys
 from sketchscope.errors import InputError
 
-SCALES = {path.stem: read_yaml(path) for path in (REPOSITORY / "resources/scales").glob("*.yaml")}
+FOLDER = REPOSITORY / "resources/scales"
+SCALES = {path.stem: merge(*list_scales(path.stem, FOLDER).values()) for path in FOLDER.glob("*.yaml")}
 
 
 def test_merge_goes_key_by_key_and_replaces_lists():
@@ -37,16 +38,17 @@ def test_preset_layers_run_from_the_base_to_the_preset_each_with_its_scale():
         "base": {"a": 1, "scales": {"demo": {"a": 2}, "paper": {"a": 3}}},
         "child": {"preset": "base", "a": 4, "scales": {"demo": {"a": 5}}},
     }
-    assert list_preset_layers("child", {}, presets, "demo") == [{"a": 1}, {"a": 2}, {"a": 4}, {"a": 5}]
-    assert list_preset_layers("mine", {"preset": "base"}, presets, "paper") == [{"a": 1}, {"a": 3}]
-    assert list_preset_layers("child", {"preset": "base"}, presets, "demo") == [{"a": 1}, {"a": 2}]
+    assert list_preset_layers("child", {}, presets, ["demo"]) == [{"a": 1}, {"a": 2}, {"a": 4}, {"a": 5}]
+    assert list_preset_layers("mine", {"preset": "base"}, presets, ["paper"]) == [{"a": 1}, {"a": 3}]
+    assert list_preset_layers("mine", {"preset": "base"}, presets, ["paper", "demo"]) == [{"a": 1}, {"a": 3}, {"a": 2}]
+    assert list_preset_layers("child", {"preset": "base"}, presets, ["demo"]) == [{"a": 1}, {"a": 2}]
     assert "scales" in presets["base"], "presets are not changed"
 
 
 def test_presets_that_build_on_each_other_in_a_circle():
     presets = {"a": {"preset": "b"}, "b": {"preset": "a"}}
     with pytest.raises(InputError, match=r"^organisms\.a\.preset: .* in a circle: a -> b -> a$"):
-        list_preset_layers("a", {}, presets, "demo")
+        list_preset_layers("a", {}, presets, ["demo"])
 
 
 @pytest.mark.parametrize(
@@ -84,12 +86,13 @@ def test_every_default_has_one_home():
     """The schema, or every scale; a scale on its own may only change a default of the schema."""
     schema = read_yaml(REPOSITORY / "workflow/schemas/organism.yaml")
     defaults, scales = flatten(collect_defaults(schema)), {name: flatten(scale) for name, scale in SCALES.items()}
-    assert set(scales) == {"demo", "paper"}
+    assert set(scales) == {"demo", "cluster", "paper"}
     in_every_scale = set.intersection(*map(set, scales.values()))
     assert in_every_scale.isdisjoint(defaults), "a default that every scale overrides"
     assert set(list_keys(schema)) == in_every_scale | defaults.keys(), "a key has neither, or a scale sets no key"
     for name, scale in scales.items():
-        repeated = {key for key, value in scale.items() if key in defaults and value == defaults[key]}
+        undone = scales["paper"].keys() if name == "cluster" else set()  # back to what another scale changes
+        repeated = {key for key, value in scale.items() if key in defaults and value == defaults[key]} - undone
         assert not repeated, f"the scale {name} repeats defaults of the schema"
     for key in in_every_scale:
         assert len({str(scale[key]) for scale in scales.values()}) > 1, f"{key} is the same in every scale"
@@ -119,3 +122,10 @@ def test_sorting_keeps_every_value():
     found = sort_keys(merged, schema)
     assert found == merged
     assert list(flatten(found)) == list_keys(schema)
+
+
+def test_a_scale_comes_after_the_one_that_it_builds_on(tmp_path):
+    (tmp_path / "large.yaml").write_text("{a: 1, b: 1}")
+    (tmp_path / "larger.yaml").write_text("{builds_on: large, b: 2}")
+    scales = list_scales("larger", tmp_path)
+    assert list(scales.items()) == [("large", {"a": 1, "b": 1}), ("larger", {"b": 2})]

@@ -118,7 +118,7 @@ def test_positions_become_plain_text(folder, own, given, kept):
         ({"organisms": ["hela"]}, 'organisms: found ["hela"]; allowed is a mapping'),
         ({"organisms": {"My Cell": {}}}, 'organisms: found "My Cell"; allowed is a text (lower-case letters'),
         ({"organisms": {"hela": "x"}}, 'organisms.hela: found "x"; allowed is a mapping'),
-        ({"scale": "huge"}, 'scale: found "huge"; allowed is demo or paper'),
+        ({"scale": "huge"}, 'scale: found "huge"; allowed is demo, cluster or paper'),
         ({"device": "gpu"}, 'device: found "gpu"; allowed is auto, cpu or cuda'),
         ({"seed": -1}, "seed: found -1; allowed is a whole number (at least 0)"),
         ({"downloads": {"foldr": "x"}}, "downloads.foldr: unknown key; did you mean folder?"),

@@ -48,7 +48,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 class Local(torch.nn.Module):
     """Predicts each voxel's noise from that voxel alone: where a tile ends makes no difference."""
 
-    in_channels, first_step = 1, 1
+    in_channels, first_step, sees_sketch = 1, 1, False
 
     def __init__(self, dims):
         super().__init__()
@@ -65,7 +65,7 @@ class Local(torch.nn.Module):
 class Exact(torch.nn.Module):
     """Knows the noise expected where all voxels are N(mean, spread^2)."""
 
-    in_channels, first_step = 1, 1
+    in_channels, first_step, sees_sketch = 1, 1, False
 
     def __init__(self, mean, spread, dims):
         super().__init__()
@@ -258,7 +258,7 @@ def test_fresh_noise_of_every_step_is_its_own(monkeypatch, sampler, eta, draws):
 class Contradicting(torch.nn.Module):
     """Predicts `eps` in the first tile of a batch, twice as much in the next, and so on."""
 
-    in_channels, first_step = 1, 1
+    in_channels, first_step, sees_sketch = 1, 1, False
 
     def __init__(self, eps):
         super().__init__()
@@ -321,18 +321,20 @@ def test_tile_that_the_network_cannot_halve(dims, tile_shape):
 @pytest.mark.parametrize("shape", [(16, 12), (4, 8, 16)])
 def test_samples_from_noise(shape):
     network = unet(len(shape))
-    settings = {"count": 3, "steps": 5, "dtype": FP32}
-    samples = sample_from_noise(network, ALPHA_BAR, shape, key=[1], **settings)
+    settings = {"steps": 5, "dtype": FP32}
+    unseen = np.empty((3, 0, *shape), np.float32)
+    samples = sample_from_noise(network, ALPHA_BAR, unseen, key=[1], **settings)
     assert samples.shape == (3, *shape)
     assert samples.dtype == np.float32
     assert abs(samples).max() <= 1
     assert len({sample.tobytes() for sample in samples}) == 3
-    np.testing.assert_array_equal(samples, sample_from_noise(network, ALPHA_BAR, shape, key=[1], **settings))
-    assert not np.array_equal(samples, sample_from_noise(network, ALPHA_BAR, shape, key=[2], **settings))
+    np.testing.assert_array_equal(samples, sample_from_noise(network, ALPHA_BAR, unseen, key=[1], **settings))
+    assert not np.array_equal(samples, sample_from_noise(network, ALPHA_BAR, unseen, key=[2], **settings))
 
 
 def test_samples_with_fewer_steps_in_the_schedule_than_wanted():
-    samples = sample_from_noise(unet(2), cosine_alpha_bar(3), (8, 8), count=1, steps=25, key=[0], dtype=FP32)
+    unseen = np.empty((1, 0, 8, 8), np.float32)
+    samples = sample_from_noise(unet(2), cosine_alpha_bar(3), unseen, steps=25, key=[0], dtype=FP32)
     assert np.isfinite(samples).all()
 
 
@@ -340,7 +342,8 @@ def test_samples_with_fewer_steps_in_the_schedule_than_wanted():
 def test_samples_of_an_exact_network(shape):
     network = Exact(-0.2, 0.15, len(shape))
     network.register_parameter("unused", torch.nn.Parameter(torch.zeros(1)))
-    samples = sample_from_noise(network, ALPHA_BAR, shape, count=4, steps=500, key=[0], dtype=FP32)
+    unseen = np.empty((4, 0, *shape), np.float32)
+    samples = sample_from_noise(network, ALPHA_BAR, unseen, steps=500, key=[0], dtype=FP32)
     assert samples.mean() == pytest.approx(-0.2, abs=0.01)
     assert samples.std() == pytest.approx(0.15, rel=0.1)
 
@@ -443,3 +446,35 @@ def test_interrupted_script_goes_on_with_another_batch_size(tmp_path, monkeypatc
         attempt(batch_size=0)
     settings["t_start"] = 50
     assert "finished by an earlier attempt" not in attempt(batch_size=0)
+
+
+class Follower(torch.nn.Module):
+    """Knows that the image is the sketch beside x_t, whatever the noise."""
+
+    in_channels, first_step, sees_sketch = 2, 1, True
+
+    def __init__(self, dims):
+        super().__init__()
+        self.total_stride = (1,) * dims
+
+    def forward(self, x, t):
+        alpha_bar = torch.from_numpy(ALPHA_BAR)[t.long()].reshape(-1, *[1] * (x.ndim - 1))
+        return ((x[:, :1] - alpha_bar.sqrt() * x[:, 1:]) / (1 - alpha_bar).sqrt()).float()
+
+
+@pytest.mark.parametrize("shape", [(40, 52), (6, 24, 20)])
+def test_a_network_that_sees_the_sketch_gets_it(shape):
+    """Whatever the start: in all tiles, also those of a part of a volume."""
+    sketch = sketch_of(shape)
+    for t_start in (300, 990):
+        made = generate(Follower(len(shape)), sketch, t_start=t_start, steps=6)
+        np.testing.assert_allclose(made, sketch, atol=2e-2)
+
+
+@pytest.mark.parametrize("shape", [(32, 40), (8, 24, 24)])
+def test_samples_of_a_network_that_sees_sketches(shape):
+    network = Follower(len(shape))
+    network.register_parameter("unused", torch.nn.Parameter(torch.zeros(1)))
+    sketches = np.stack([sketch_of(shape, seed)[None] for seed in range(2)])
+    samples = sample_from_noise(network, ALPHA_BAR, sketches, steps=20, key=[0], dtype=FP32)
+    np.testing.assert_allclose(samples, sketches[:, 0], atol=5e-2)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sketchscope.diffusion import patches
 from sketchscope.diffusion.patches import MAX_POINTS, TrainingImage, draw_patches, find_foreground, open_training_images
 from sketchscope.images.intensity import normalise
 from sketchscope.images.manifest import ManifestRow
@@ -10,7 +11,8 @@ NOWHERE = np.empty((0, 2), int)
 
 
 def made(intensities, low=0.0, high=100.0, gamma=1.0, foreground=NOWHERE):
-    return TrainingImage(intensities, low=low, high=high, gamma=gamma, foreground=foreground)
+    limits = {"low": low, "high": high, "gamma": gamma}
+    return TrainingImage(intensities, **limits, foreground=foreground, voxel_size=(1.0,) * intensities.ndim)
 
 
 def random_image(shape, seed=0):
@@ -187,3 +189,42 @@ def test_image_stays_on_disk(tmp_path, shape, patch_shape):
         [made(intensities, foreground=image.foreground)], patch_shape, 4, 0.5, np.random.default_rng(0)
     )
     np.testing.assert_array_equal(mapped, in_memory)
+
+
+def sketched(shape, seed=0):
+    """An image whose sketch is its negative, normalised."""
+    image = random_image(shape, seed)
+    return image._replace(sketch=-normalise(image.intensities, image.low, image.high, image.gamma))
+
+
+@pytest.mark.parametrize(("shape", "patch_shape"), SHAPES)
+def test_a_sketch_is_cut_and_turned_like_its_image(shape, patch_shape, monkeypatch):
+    monkeypatch.setattr(patches, "MOST_BLUR", 0.0)
+    batch = draw_patches([sketched(shape)], patch_shape, 8, 0.5, np.random.default_rng(0))
+    assert batch.shape == (8, 2, *patch_shape)
+    np.testing.assert_allclose(batch[:, 1], -batch[:, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(("shape", "patch_shape"), SHAPES)
+def test_sketches_are_blurred_and_images_are_not(shape, patch_shape):
+    """Another blur for each patch; the shares of a batch are those of the whole."""
+
+    def draw(images, share=slice(None)):
+        return draw_patches(images, patch_shape, 6, 0.5, np.random.default_rng(1), share)
+
+    batch = draw([sketched(shape)])
+    spread = batch.std(axis=tuple(range(2, batch.ndim)))
+    assert (spread[:, 1] <= spread[:, 0] + 1e-6).all()
+    assert len(set((spread[:, 1] / spread[:, 0]).round(4))) > 3
+    np.testing.assert_array_equal(draw([sketched(shape)], slice(1, None, 2)), batch[1::2])
+
+
+def test_images_are_opened_with_their_sketches(tmp_path):
+    row = ManifestRow("0", "train", "a.tif", 0, (9, 12), "uint16", (1.0, 1.0), 0.0, 9.0, 1.0, False, "a")
+    intensities = (np.arange(108).reshape(9, 12) % 10).astype(np.uint16)
+    write_image(tmp_path / "images/0.ome.tif", intensities, (1.0, 1.0), compress=False)
+    drawn = np.linspace(-1, 1, 108, dtype=np.float32).reshape(9, 12)
+    write_image(tmp_path / "sketches/0.ome.tif", drawn, (1.0, 1.0), compress=False)
+    (image,) = open_training_images([row], tmp_path / "images", [0], tmp_path / "sketches")
+    np.testing.assert_array_equal(image.sketch, drawn)
+    assert open_training_images([row], tmp_path / "images", [0])[0].sketch is None

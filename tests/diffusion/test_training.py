@@ -492,9 +492,10 @@ def at_step(monkeypatch):
         drawn = []
 
         def draw_patches(*arguments):
-            drawn.append(1)
-            if len(drawn) == step:
-                action()
+            if arguments[2] == 2:  # a batch of the training, no examples for samples
+                drawn.append(1)
+                if len(drawn) == step:
+                    action()
             return original(*arguments)
 
         monkeypatch.setattr(patches, "draw_patches", draw_patches)

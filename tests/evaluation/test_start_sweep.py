@@ -8,6 +8,7 @@ from sketchscope.errors import InputError
 from sketchscope.evaluation import divergence, start_choice, start_sweep
 from sketchscope.evaluation.audit import audit_cells
 from sketchscope.evaluation.image_similarity import psnr, spectrum_distance
+from sketchscope.sketches.brightness import grey_at_surface
 from sketchscope.sketches.depth import Measured
 from sketchscope.sketches.draw import NucleusSketch, draw_nuclei
 
@@ -27,21 +28,8 @@ def example(request):
 
 def drawn(example, sigma):
     """A flat sketch, with a shade for sigma."""
-    grey = start_sweep.grey_at_surface(example, SHAPES[example.image.shape], -0.9, None)
+    grey = grey_at_surface(*example, SHAPES[example.image.shape], -0.9, None)
     return np.where(example.labels > 0, grey[example.labels - 1], -0.9 + sigma / 10).astype(np.float32)
-
-
-def test_grey_of_each_cell(example):
-    grey = start_sweep.grey_at_surface(example, SHAPES[example.image.shape], -0.9, None)
-    assert grey.tolist() == pytest.approx([0.1, -0.9, 0.6], abs=0.02)
-
-
-def test_grey_of_each_cell_at_the_surface(example):
-    """A sketch of it that fades is as bright as the cell on average."""
-    voxel_size, decay_um = SHAPES[example.image.shape], 16.0
-    grey = start_sweep.grey_at_surface(example, voxel_size, -0.9, decay_um)
-    middle = (example.image.shape[0] - 1) / 2 if example.image.ndim == 3 else 0
-    assert (grey[[0, 2]] + 0.9) * np.exp(-middle / decay_um) == pytest.approx([1.0, 1.5], rel=0.03)
 
 
 def divergence_of(images, sketches, alpha_bar):

@@ -91,3 +91,28 @@ def test_edge_of_the_image_is_no_boundary():
     assert core[0, 15]
     assert not core[9, 15]
     assert brightness.find_core(np.ones((4, 4), bool), (1.0, 1.0)).all()
+
+
+SHAPES = {(64, 64): (0.5, 0.5), (6, 48, 48): (1.0, 0.5, 0.5)}
+
+
+@pytest.fixture(params=SHAPES)
+def two_boxes(request):
+    """An image of two boxes of unlike brightness, with texture, and their labels."""
+    labels = np.zeros(request.param, int)
+    labels[..., 8:24, 8:24], labels[..., 28:40, 28:44] = 1, 3
+    image = np.array([-0.9, 0.1, np.nan, 0.6])[labels] + np.random.default_rng(0).normal(0, 0.05, request.param)
+    return image.astype(np.float32), labels
+
+
+def test_grey_of_each_cell(two_boxes):
+    grey = brightness.grey_at_surface(*two_boxes, SHAPES[two_boxes[0].shape], -0.9, None)
+    assert grey.tolist() == pytest.approx([0.1, -0.9, 0.6], abs=0.02)
+
+
+def test_grey_of_each_cell_at_the_surface(two_boxes):
+    """A sketch of it that fades is as bright as the cell on average."""
+    shape, decay_um = two_boxes[0].shape, 16.0
+    grey = brightness.grey_at_surface(*two_boxes, SHAPES[shape], -0.9, decay_um)
+    middle = (shape[0] - 1) / 2 if len(shape) == 3 else 0
+    assert (grey[[0, 2]] + 0.9) * np.exp(-middle / decay_um) == pytest.approx([1.0, 1.5], rel=0.03)

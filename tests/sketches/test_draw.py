@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 from sketchscope.geometry import sigma_in_voxels
-from sketchscope.sketches.depth import Measured
+from sketchscope.sketches.depth import Measured, fade
 from sketchscope.sketches.draw import (
     NUCLEOLUS_DEPTH,
     MembraneSketch,
@@ -11,10 +11,10 @@ from sketchscope.sketches.draw import (
     draw_membranes,
     draw_nuclei,
     draw_nucleoli,
+    find_membranes_between,
     find_nearest_other,
     finish_sketch,
     paint_cells,
-    paint_membranes,
 )
 
 GEOMETRY = {"2d": ((40, 50), (0.5, 0.5)), "3d": ((16, 40, 50), (1.0, 0.25, 0.5))}
@@ -43,7 +43,7 @@ GREY = np.array([-0.5, 0.0, 0.75], np.float32)
 def sketch_cells(labels, grey_values, background, voxel_size, sigma):
     """Painted, blurred and clipped, without fading."""
     widths = sigma_in_voxels(sigma, voxel_size)
-    return finish_sketch(paint_cells(labels, grey_values, background), background, voxel_size, widths, None)
+    return finish_sketch(paint_cells(labels, grey_values, background), widths)
 
 
 def test_unblurred_each_cell_has_its_value(labels):
@@ -156,9 +156,9 @@ def test_nucleoli_are_darker_than_their_nucleus_and_brighter_than_the_background
 
 def test_contrast_decays_along_z():
     image = np.full((9, 4, 4), 0.5, np.float32)
-    sketch = finish_sketch(image, -0.5, (2.0, 0.5, 0.5), (0, 0, 0), 8.0)
+    sketch = fade(image, -0.5, 8.0, (2.0, 0.5, 0.5))
     np.testing.assert_allclose(sketch[:, 0, 0], -0.5 + np.exp(-np.arange(9) / 4), rtol=1e-5)
-    np.testing.assert_array_equal(finish_sketch(image[0], -0.5, (0.5, 0.5), (0, 0), 8.0), image[0])
+    np.testing.assert_array_equal(fade(image[0], -0.5, 8.0, (0.5, 0.5)), image[0])
 
 
 @pytest.fixture
@@ -195,8 +195,10 @@ def test_a_membrane_is_as_wide_as_it_should_be():
         assert ((find_nearest_other(labels, width / 2, (0.25, 0.25)) != labels).sum(axis=1) * 0.25 == width).all()
 
 
-def test_each_pair_of_neighbours_has_one_grey_value(tissue, geometry):
-    sketch = paint_membranes(tissue, lambda count: np.linspace(0, 1, count), -0.75, 0.5, geometry[1])
+def test_each_pair_of_neighbours_is_one_membrane(tissue, geometry):
+    membranes = find_membranes_between(tissue, 0.5, geometry[1])
+    sketch = np.full(tissue.shape, -0.75)
+    sketch[membranes.where] = np.linspace(0, 1, membranes.total)[membranes.membrane]
     beyond = find_nearest_other(tissue, 0.25, geometry[1])
     membrane = beyond != tissue
     np.testing.assert_array_equal(sketch >= 0, membrane)
@@ -210,8 +212,14 @@ def test_each_pair_of_neighbours_has_one_grey_value(tissue, geometry):
 
 
 def test_one_cell_that_fills_the_image_has_no_membrane(geometry):
-    sketch = paint_membranes(np.ones(geometry[0], np.uint16), np.zeros, -0.5, 5.0, geometry[1])
-    np.testing.assert_allclose(sketch, -0.5)
+    membranes = find_membranes_between(np.ones(geometry[0], np.uint16), 5.0, geometry[1])
+    assert membranes.total == len(membranes.membrane) == 0
+    sharp = MEMBRANES._replace(sigma=0.0)
+    for like in (None, np.zeros(geometry[0], np.float32)):
+        sketch = draw_membranes(
+            np.ones(geometry[0], np.uint16), geometry[1], sharp, MEASURED, np.random.default_rng(0), like=like
+        )
+        np.testing.assert_allclose(sketch, MEASURED.background)
 
 
 MEASURED = Measured(np.array([0.0, 0.5]), -0.8)
@@ -249,7 +257,7 @@ def test_blur_of_the_paper_is_one_voxel_along_every_axis(draw, settings, voxel_s
 
 
 def test_grey_values_of_the_paper_are_uniform():
-    """From -0.7, which is left out, to 1, whatever was measured; where values are given, these are drawn."""
+    """From -0.7, which is left out, to 1, whatever was measured."""
     labels = np.arange(4001, dtype=np.int32).reshape(1, -1)
     sharp = AS_PUBLISHED._replace(sigma=0.0)
     grey = draw_nuclei(labels, (1.0, 1.0), sharp, MEASURED, np.random.default_rng(1))[0]
@@ -257,10 +265,25 @@ def test_grey_values_of_the_paper_are_uniform():
     assert -0.7 < grey[1:].min() < -0.69
     assert 0.99 < grey[1:].max() <= 1
     assert stats.kstest(grey[1:], stats.uniform(-0.7, 1.7).cdf).pvalue > 0.01
-    given = draw_nuclei(
-        labels, (1.0, 1.0), sharp, MEASURED, np.random.default_rng(1), grey_values=np.linspace(-0.5, 0.5, 4000)
-    )
-    np.testing.assert_allclose(given[0, 1:], np.linspace(-0.5, 0.5, 4000), atol=1e-6)
+
+
+@pytest.mark.parametrize("decay_um", [None, 16.0])
+def test_nuclei_are_as_bright_as_those_of_an_image(labels, geometry, decay_um):
+    """Also where the contrast fades with depth: on average over the core of a nucleus."""
+    image = np.array([-0.8, -0.7, -0.65, -0.5], np.float32)[labels]
+    settings = NUCLEI._replace(sigma=0.0, min_contrast=0.0, nucleoli=[1.0], decay_um=decay_um)
+    sketch = draw_nuclei(labels, geometry[1], settings, MEASURED, np.random.default_rng(1), like=image)
+    for label in (0, 1, 2, 3):
+        assert sketch[labels == label].mean() == pytest.approx(image[labels == label].mean(), abs=0.05)
+
+
+def test_membranes_are_as_bright_as_those_of_an_image(tissue, geometry):
+    membranes = find_membranes_between(tissue, 1.0, geometry[1])
+    image = np.full(tissue.shape, -0.8, np.float32)
+    image[membranes.where] = np.linspace(-0.5, 0.9, membranes.total)[membranes.membrane]
+    settings = MEMBRANES._replace(sigma=0.0, min_contrast=0.0, decay_um=None)
+    sketch = draw_membranes(tissue, geometry[1], settings, MEASURED, np.random.default_rng(0), like=image)
+    np.testing.assert_allclose(sketch, image, atol=1e-6)
 
 
 def test_lost_nuclei_are_drawn_as_bright_as_usual(labels, geometry):

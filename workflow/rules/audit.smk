@@ -163,6 +163,7 @@ use rule audit_labels as audit_drafts with:
 use rule draw_sketches as redraw_sketches with:
     """Draw sketches in which the cells that were lost in the drafts are brighter."""
     input:
+        haze=measured_haze,
         masks="results/{organism}/masks/{batch}",
         manifest="results/{organism}/manifest.csv",
         cells="results/{organism}/rough/cells.csv",

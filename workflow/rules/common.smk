@@ -55,6 +55,14 @@ OF_TRAINING = ["samples", "loss"]
 SLABS = ["slab_shape", "slab_jobs"]
 IN_SLABS = {name for name in ORGANISMS if ORGANISMS[name]["generation"]["slab_shape"]}
 
+# the organisms whose diffusion model sees sketches
+CONDITIONED = {
+    name
+    for name in ORGANISMS
+    if ORGANISMS[name]["diffusion"]["condition"] == "sketch"
+    and ORGANISMS[name]["diffusion"]["checkpoint"] is None
+}
+
 # the organisms whose lost cells are redrawn
 REDRAWN = {name for name in ORGANISMS if ORGANISMS[name]["audit"]["lost"] == "redraw"}
 
@@ -231,9 +239,39 @@ def sweep_masks(wildcards):
 
 
 def rough_images(wildcards):
-    """Which training images are segmented roughly: all where masks are made from them, else some."""
+    """Which training images are segmented roughly: all where masks or sketches are made from them, else some."""
     source = ORGANISMS[wildcards.organism]["masks"]["source"]
-    return "train" if source == "classical" else "typical"
+    return (
+        "train"
+        if source == "classical" or wildcards.organism in CONDITIONED
+        else "typical"
+    )
+
+
+def better_masks(wildcards):
+    """Labels of training images that are better than rough ones, where masks are made from such."""
+    source = ORGANISMS[wildcards.organism]["masks"]["source"]
+    segmented = f"results/{wildcards.organism}/segmented"
+    return [segmented] if source in ("silver", "cellpose") else []
+
+
+def plain_sketch(wildcards):
+    """What sketches of training images share with the others: the background, the fading, the membranes' width."""
+    sketch = ORGANISMS[wildcards.organism]["sketch"]
+    shared = ("background", "decay_um", "membrane_um")
+    return {key: sketch[key] for key in shared if key in sketch}
+
+
+def measured_haze(wildcards):
+    """The background of training images, where sketches are drawn with such a one."""
+    measured = ORGANISMS[wildcards.organism]["sketch"]["field"] == "measured"
+    return [f"results/{wildcards.organism}/rough/haze.npz"] if measured else []
+
+
+def training_sketches(wildcards):
+    """The sketches of the training images, where the diffusion model sees them."""
+    sketches = f"results/{wildcards.organism}/diffusion/sketches"
+    return {"sketches": sketches} if wildcards.organism in CONDITIONED else {}
 
 
 def segmented_images(wildcards):

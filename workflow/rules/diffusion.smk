@@ -1,13 +1,47 @@
-"""The diffusion model learns from the training images to remove noise; no annotation is needed."""
+"""The diffusion model learns from the training images to remove noise; no annotation is needed.
+
+With diffusion.condition: sketch it learns to do so beside a sketch of each image.
+"""
 
 
 localrules:
     plot_loss,
 
 
+rule draw_training_sketches:
+    """Draw a sketch of each training image, from its rough segmentation."""
+    input:
+        images="results/{organism}/images",
+        manifest="results/{organism}/manifest.csv",
+        rough="results/{organism}/rough/labels",
+        better=better_masks,
+        depth="results/{organism}/rough/depth.json",
+    output:
+        sketches=directory("results/{organism}/diffusion/sketches"),
+    log:
+        "results/{organism}/logs/draw_training_sketches.log",
+    benchmark:
+        "results/{organism}/benchmarks/draw_training_sketches.tsv"
+    wildcard_constraints:
+        organism=any_of(CONDITIONED),
+    conda:
+        "../../envs/compute.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        stain=setting("stain"),
+        settings=plain_sketch,
+        field=setting("sketch", "field"),
+        cell_diameter=setting("cell_diameter"),
+    script:
+        "../scripts/draw_training_sketches.py"
+
+
 rule train_diffusion:
     """Train the diffusion model on the training images."""
     input:
+        unpack(training_sketches),
         images="results/{organism}/images",
         manifest="results/{organism}/manifest.csv",
     output:

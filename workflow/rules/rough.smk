@@ -26,6 +26,32 @@ rule segment_rough:
         "../scripts/segment_classical.py"
 
 
+rule measure_haze:
+    """Measure the background of the training images outside the cells, which is not flat."""
+    input:
+        images="results/{organism}/images",
+        manifest="results/{organism}/manifest.csv",
+        rough="results/{organism}/rough/labels",
+        depth="results/{organism}/rough/depth.json",
+    output:
+        haze="results/{organism}/rough/haze.npz",
+    log:
+        "results/{organism}/logs/measure_haze.log",
+    benchmark:
+        "results/{organism}/benchmarks/measure_haze.tsv"
+    conda:
+        "../../envs/compute.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        stain=setting("stain"),
+        settings=plain_sketch,
+        cell_diameter=setting("cell_diameter"),
+    script:
+        "../scripts/measure_haze.py"
+
+
 rule measure_cells:
     """Measure the brightness of cells or membranes in the training images, and how it fades with depth."""
     input:

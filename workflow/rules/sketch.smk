@@ -4,6 +4,7 @@
 rule draw_sketches:
     """Draw the masks of a batch as sketches."""
     input:
+        haze=measured_haze,
         masks="results/{organism}/masks/{batch}",
         manifest="results/{organism}/manifest.csv",
         cells="results/{organism}/rough/cells.csv",
@@ -26,7 +27,7 @@ rule draw_sketches:
         runtime=growing(60),
     params:
         stain=setting("stain"),
-        settings=setting("sketch"),
+        settings=other_settings("sketch", ["field"]),
         volumes=batch_volumes,
         seed=SETTINGS["seed"],
     script:

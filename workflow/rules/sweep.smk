@@ -44,7 +44,7 @@ rule sweep_start:
         axes=setting("axes"),
         sampler=some_settings("generation", ["sampler", "steps", "eta", "clip"]),
         tiles=some_settings("generation", ["tile_shape", "overlap"]),
-        sketch=other_settings("sketch", ["sigma"]),
+        sketch=other_settings("sketch", ["sigma", "field"]),
         stain=setting("stain"),
         seed=SETTINGS["seed"],
     script:
@@ -68,7 +68,7 @@ rule choose_start:
     conda:
         "../../envs/compute.yaml"
     params:
-        limits=some_settings("sweep", ["max_divergence", "max_spectrum"]),
+        limits=some_settings("sweep", ["max_divergence", "max_spectrum", "max_lost"]),
         t_start=setting("generation", "t_start"),
         sigma=setting("sketch", "sigma"),
     script:

@@ -10,7 +10,7 @@ def main(snakemake):
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder
     from sketchscope.io.images import list_image_files, read_image, write_image
-    from sketchscope.sketches import depth
+    from sketchscope.sketches import depth, haze
     from sketchscope.stains import STAINS
     from sketchscope.streams import stream_key
 
@@ -18,14 +18,17 @@ def main(snakemake):
     voxel_size = read_manifest(inputs.manifest)[0].voxel_size
     stain = STAINS[params.stain]
     settings = stain.sketch(**auto.fill_auto(params.settings, [*inputs.choice, inputs.depth]))
+    hazes = [found for path in inputs.get("haze", []) for found in haze.read_haze(path)]
     measured = depth.read_measured(inputs.cells, settings.decay_um)
     print(f"Drawn with {settings}")
     lost = read_lost(filter(None, [inputs.get("audit")]))
-    key = stream_key(params.seed, snakemake.wildcards.organism, "sketches")
+    keys = [stream_key(params.seed, snakemake.wildcards.organism, purpose) for purpose in ("sketches", "haze")]
     with atomic_folder(snakemake.output.sketches) as folder:
         for volume, path in list_image_files(inputs.masks).items():
-            rng, faint = np.random.default_rng([*key, params.volumes[volume]]), lost.get(volume, ())
-            drawn = stain.draw(read_image(path), voxel_size, settings, measured, rng, lost=faint)
+            rng, own_rng = (np.random.default_rng([*key, params.volumes[volume]]) for key in keys)
+            labels, faint = read_image(path), lost.get(volume, ())
+            shading = haze.draw_shading(hazes, labels.shape, voxel_size, own_rng) if hazes else None
+            drawn = stain.draw(labels, voxel_size, settings, measured, rng, lost=faint, shading=shading)
             write_image(folder / path.name, drawn, voxel_size)
 
 

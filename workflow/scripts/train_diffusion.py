@@ -13,11 +13,12 @@ def main(snakemake, device):
     from functools import partial
     from pathlib import Path
 
+    import numpy as np
     import torch
     from sketchscope.diffusion import generate, model_file, patches, schedule, training
     from sketchscope.diffusion.checkpoint import Checkpoint, write_losses
     from sketchscope.images import manifest
-    from sketchscope.io.atomic import write_json
+    from sketchscope.io.atomic import fingerprint_files, write_json
     from sketchscope.report import pictures, style
     from sketchscope.run import devices, distributed
     from sketchscope.streams import stream_key, stream_seed
@@ -29,24 +30,37 @@ def main(snakemake, device):
     torch.set_num_threads(snakemake.threads)
     torch.manual_seed(stream_seed(key_of("weights")))
     rows = manifest.select_training(manifest.read_manifest(inputs.manifest))
-    images = patches.open_training_images(rows, inputs.images, key_of("foreground"))
+    sketches = inputs.get("sketches")
+    images = patches.open_training_images(rows, inputs.images, key_of("foreground"), sketches)
     shape, batch_size, voxel_size = settings["patch_shape"], settings["batch_size"], rows[0].voxel_size
     draw_batch = partial(patches.draw_patches, images, shape, batch_size, settings["foreground_fraction"])
     alpha_bar = schedule.cosine_alpha_bar(settings["timesteps"])
     network, average, description = training.build_networks(
-        settings["channels"], settings["blocks"], shape, voxel_size, settings["timesteps"]
+        settings["channels"],
+        settings["blocks"],
+        shape,
+        voxel_size,
+        settings["timesteps"],
+        sees_sketch=sketches is not None,
     )
+    examples = patches.draw_patches(images, shape, SAMPLES, 1.0, np.random.default_rng(key_of("sample patches")))
 
     def report(losses):
         write_losses(output.loss, losses)
         samples = generate.sample_from_noise(
-            average, alpha_bar, shape, count=SAMPLES, steps=SAMPLE_STEPS, key=key_of("samples"), dtype=dtype
+            average,
+            alpha_bar,
+            examples[:, 1:],
+            steps=SAMPLE_STEPS,
+            key=key_of("samples"),
+            dtype=dtype,
         )
         style.save(pictures.plot_samples(samples, voxel_size), output.samples)
 
     # without what changes no weight (the intervals, the device): an interrupted training goes on after such a change
     made_from = {"settings": settings, "seed": seed, "organism": organism}
     made_from["manifest"] = Path(inputs.manifest).read_text()
+    made_from["sketches"] = fingerprint_files(sorted(Path(sketches).iterdir()) if sketches else [])
     checkpoint = Checkpoint(Path(output.model).with_name("checkpoint.pt"), made_from)
     keys = ("steps", "learning_rate", "ema_decay", "gradient_clip")
     with distributed.join_team(device) as team, note_stop() as stop:

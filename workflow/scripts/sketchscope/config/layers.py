@@ -1,7 +1,7 @@
 """The layers of the configuration and how they merge: schema, scale, preset, config.yaml."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,15 @@ def sort_keys(settings: Mapping[str, Any], schema: Mapping[str, Any]) -> Setting
     }
 
 
+def list_scales(name: str, folder: PathLike) -> dict[str, Settings]:
+    """Read a scale, after the one that it builds on: settings by name, in the order in which they merge."""
+    settings = read_yaml(Path(folder) / f"{name}.yaml")
+    basis = settings.pop("builds_on", None)
+    return {**(list_scales(basis, folder) if basis else {}), name: settings}
+
+
 def list_preset_layers(
-    name: str, section: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]], scale: str
+    name: str, section: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]], scales: Sequence[str]
 ) -> list[Settings]:
     """List the layers of an organism's preset, after those of the presets that it builds on.
 
@@ -95,8 +102,8 @@ def list_preset_layers(
         Section of the organism in config.yaml.
     presets : mapping
         All presets by name.
-    scale : str
-        Each preset is followed by its block `scales` for this scale.
+    scales : sequence of str
+        Each preset is followed by the parts of its block `scales` for these, in this order.
 
     Returns
     -------
@@ -123,6 +130,7 @@ def list_preset_layers(
             raise InputError(f"{key}.preset: {name_unknown(preset, presets)}")
         chain.append(preset)
         layer = dict(presets[preset])
-        layers[:0] = [layer, layer.pop("scales", {}).get(scale, {})]
+        blocks = layer.pop("scales", {})
+        layers[:0] = [layer, *(blocks.get(scale, {}) for scale in scales)]
         preset = layer.pop("preset", None)
     return layers

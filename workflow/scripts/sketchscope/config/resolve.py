@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..io.atomic import PathLike
 from .checks import check_crowd, check_fit, check_generation, check_redrawing, check_selections, check_shapes
 from .inputs import check_sweep_masks, find_images, find_masks
-from .layers import Settings, collect_defaults, list_preset_layers, merge, read_yaml, sort_keys
+from .layers import Settings, collect_defaults, list_preset_layers, list_scales, merge, read_yaml, sort_keys
 from .meaning import choose_simulator, drop_meaningless
 from .schema import check_schema, name_unknown
 
@@ -56,10 +56,11 @@ def resolve_organism(name: str, section: Mapping[str, Any], scale: str, reposito
     resources, key = repository / "resources", f"organisms.{name}"
     schema = read_yaml(repository / "workflow/schemas/organism.yaml")
     presets = {path.stem: read_yaml(path) for path in sorted((resources / "organisms").glob("*.yaml"))}
+    scales = list_scales(scale, resources / "scales")
     settings = merge(
         collect_defaults(schema),
-        read_yaml(resources / "scales" / f"{scale}.yaml"),
-        *list_preset_layers(name, section, presets, scale),
+        *scales.values(),
+        *list_preset_layers(name, section, presets, list(scales)),
         section,
     )
     check_schema(settings, schema, key)

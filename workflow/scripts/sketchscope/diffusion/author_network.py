@@ -112,6 +112,8 @@ class AuthorNetwork(nn.Module):
             setattr(self, f"u{rank}", nn.Sequential(*layers))
         self.out = make_block(f, f, f, dims, layer_norm).append(conv(f, out_channels, 1))
 
+    sees_sketch = False  # its second channel is noise
+
     @property
     def total_stride(self) -> PerAxis:
         """Voxels along each axis of which the input's shape must be a multiple."""

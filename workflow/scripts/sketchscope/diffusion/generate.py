@@ -152,10 +152,11 @@ def generate_volume(
         def report_step(share: float) -> None:
             report((steps.index(t) + share) / len(steps))
 
-        return predict_noise(network, [x_t, *fixed], t, grid, batches, dtype, report_step)
+        return predict_noise(network, [x_t, *beside], t, grid, batches, dtype, report_step)
 
-    fixed = [draw_noise(FIXED, channel) for channel in range(network.in_channels - 1)]
-    x_t = q_sample(to_device(padded, device), draw_noise(START, 0), float(schedule.alpha_bar[0]))
+    drawn = to_device(padded, device)
+    beside = [drawn] if network.sees_sketch else [draw_noise(FIXED, n) for n in range(network.in_channels - 1)]
+    x_t = q_sample(drawn, draw_noise(START, 0), float(schedule.alpha_bar[0]))
     image = p_sample_loop(x_t, schedule, predict, partial(draw_noise, REVERSE), sampler)
     return image[tuple(slice(n) for n in sketch.shape)].clamp(-1, 1).cpu().numpy()
 
@@ -176,7 +177,7 @@ def predict_noise(
     ----------
     network : UNet or AuthorNetwork
     channels : sequence of float32 tensors ([Z,] Y, X)
-        x_t, and the fixed noise where the network takes it.
+        x_t, and the sketch or the fixed noise where the network takes it.
     t : int
         Step number.
     grid : TileGrid
@@ -236,9 +237,8 @@ def enlarge_shape(shape: Sequence[int], tile_shape: Sequence[int]) -> tuple[int,
 def sample_from_noise(
     network: UNet,
     alpha_bar: np.ndarray,
-    shape: Sequence[int],
+    sketches: np.ndarray,
     *,
-    count: int,
     steps: int,
     key: Sequence[int],
     dtype: torch.dtype,
@@ -252,10 +252,10 @@ def sample_from_noise(
     network : UNet
     alpha_bar : array (T + 1,)
         The schedule that it was trained with.
-    shape : sequence of int
-        Voxels of an image, (Z, Y, X) or (Y, X).
-    count, steps : int
-        Number of images, number of steps (at most T).
+    sketches : float32 array (N, 0 or 1, [Z,] Y, X)
+        One for each image, which a network is given that sees sketches; without a channel for another network.
+    steps : int
+        Number of steps (at most T).
     key : sequence of int
         Of the noise.
     dtype : torch.dtype
@@ -263,20 +263,21 @@ def sample_from_noise(
 
     Returns
     -------
-    float32 array (count, [Z,] Y, X)
+    float32 array (N, [Z,] Y, X)
         In [-1, 1].
     """
     device = next(network.parameters()).device
+    beside, count = torch.from_numpy(sketches).to(device), len(sketches)
     last = len(alpha_bar) - 1
     sampler = Sampler("ddim", last, min(steps, last), eta=1.0, clip=True)
     schedule = respace(alpha_bar, last, sampler.steps)
     rng = np.random.default_rng(key)
 
     def draw_noise() -> torch.Tensor:
-        return torch.from_numpy(rng.standard_normal((count, 1, *shape), np.float32)).to(device)
+        return torch.from_numpy(rng.standard_normal((count, 1, *sketches.shape[2:]), np.float32)).to(device)
 
     def predict(x_t: torch.Tensor, t: int) -> torch.Tensor:
         with autocast(device, dtype):
-            return network(x_t, torch.full((count,), t, device=device)).float()
+            return network(torch.cat([x_t, beside], 1), torch.full((count,), t, device=device)).float()
 
     return p_sample_loop(draw_noise(), schedule, predict, lambda t: draw_noise(), sampler)[:, 0].cpu().numpy()

@@ -1,19 +1,25 @@
-"""Random training patches: foreground-aware, flipped and rotated, drawn from the seed and the step number alone."""
+"""Random training patches: foreground-aware, flipped and rotated, drawn from the seed and the step number alone.
+
+A network that sees sketches gets each patch with its sketch, which is blurred at random, as much as those that images
+are made of may be.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
 
-from ..geometry import Slices
+from ..geometry import Slices, sigma_in_voxels
 from ..images.intensity import normalise
 from ..images.manifest import ManifestRow
 from ..io.atomic import PathLike
 from ..io.images import map_image
 
 MAX_POINTS = 20_000  # foreground voxels remembered of an image; more adds nothing but memory
+MOST_BLUR = 2.0  # of a sketch, voxels of the finest axis; the sweep tries as much
 
 
 class TrainingImage(NamedTuple):
@@ -27,6 +33,10 @@ class TrainingImage(NamedTuple):
         How the intensities are normalised.
     foreground : int array (P, ndim)
         Positions of some foreground voxels.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    sketch : float32 array like `intensities`, optional
+        The sketch of the image, not blurred, normalised. May be a memory map.
     """
 
     intensities: np.ndarray
@@ -34,11 +44,27 @@ class TrainingImage(NamedTuple):
     high: float
     gamma: float
     foreground: np.ndarray
+    voxel_size: Sequence[float]
+    sketch: np.ndarray | None = None
 
 
-def open_training_images(rows: Sequence[ManifestRow], folder: PathLike, key: Sequence[int]) -> list[TrainingImage]:
-    """Open images; their voxels stay on disk until a patch needs them."""
-    return [_open_training_image(row, folder, [*key, number]) for number, row in enumerate(rows)]
+class _Cut(NamedTuple):
+    """Where a patch is cut, and what is done to it."""
+
+    image: TrainingImage
+    region: Slices
+    flips: tuple[int, ...]
+    """Axes of the plane that are flipped."""
+    quarter_turn: bool
+    blur: float
+    """Of the sketch, voxels of the finest axis."""
+
+
+def open_training_images(
+    rows: Sequence[ManifestRow], folder: PathLike, key: Sequence[int], sketches: PathLike | None = None
+) -> list[TrainingImage]:
+    """Open images, and their sketches if there is a folder of them; voxels stay on disk until a patch needs them."""
+    return [_open_training_image(row, folder, [*key, number], sketches) for number, row in enumerate(rows)]
 
 
 def find_foreground(image: np.ndarray, key: Sequence[int]) -> np.ndarray:
@@ -76,22 +102,32 @@ def draw_patches(
 
     Returns
     -------
-    float32 array (N, 1, [Z,] Y, X)
-        The share of the batch, clipped to [-1, 1]; the whole batch by default.
+    float32 array (N, channels, [Z,] Y, X)
+        The share of the batch, clipped to [-1, 1]; the whole batch by default. Channel 0 holds images; channel 1 their
+        sketches, if they have any.
     """
     chosen = [_choose(images, shape, foreground_fraction, rng) for _ in range(batch_size)][share]
-    batch = np.empty((len(chosen), 1, *shape), np.float32)
-    for patch, (image, region, flips, quarter_turn) in zip(batch[:, 0], chosen, strict=True):
-        found = normalise(image.intensities[region], image.low, image.high, image.gamma)
-        found = np.flip(found, flips)
-        patch[...] = np.rot90(found, axes=(-2, -1)) if quarter_turn else found
+    channels = 1 if images[0].sketch is None else 2
+    batch = np.empty((len(chosen), channels, *shape), np.float32)
+    for patch, cut in zip(batch, chosen, strict=True):
+        image = cut.image
+        patch[0] = _turn(normalise(image.intensities[cut.region], image.low, image.high, image.gamma), cut)
+        if image.sketch is not None:
+            widths = sigma_in_voxels(cut.blur, image.voxel_size)
+            patch[1] = _turn(gaussian_filter(image.sketch[cut.region], widths), cut)
     return np.clip(batch, -1, 1, out=batch)
+
+
+def _turn(patch: np.ndarray, cut: _Cut) -> np.ndarray:
+    """Flip a patch and rotate it by 90 degrees."""
+    flipped = np.flip(patch, cut.flips)
+    return np.rot90(flipped, axes=(-2, -1)) if cut.quarter_turn else flipped
 
 
 def _choose(
     images: Sequence[TrainingImage], shape: Sequence[int], foreground_fraction: float, rng: np.random.Generator
-) -> tuple[TrainingImage, Slices, tuple[int, ...], bool]:
-    """Choose image and region of a patch, the axes of the plane to flip, and whether to rotate it by 90 degrees.
+) -> _Cut:
+    """Choose image and region of a patch, and how it is turned.
 
     Never along Z: light and sharpness fall off with depth, and cells lie on something.
     """
@@ -100,7 +136,8 @@ def _choose(
     region = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
     flips = tuple(axis for axis in (-2, -1) if rng.random() < 0.5)
     square = shape[-1] == shape[-2]
-    return image, region, flips, bool(square and rng.random() < 0.5)
+    turned = bool(square and rng.random() < 0.5)
+    return _Cut(image, region, flips, turned, 0.0 if image.sketch is None else rng.uniform(0, MOST_BLUR))
 
 
 def _choose_corner(
@@ -114,7 +151,10 @@ def _choose_corner(
     return np.clip(centre - np.asarray(shape) // 2, 0, room)
 
 
-def _open_training_image(row: ManifestRow, folder: PathLike, key: Sequence[int]) -> TrainingImage:
+def _open_training_image(
+    row: ManifestRow, folder: PathLike, key: Sequence[int], sketches: PathLike | None
+) -> TrainingImage:
     intensities = map_image(Path(folder) / f"{row.image}.ome.tif").reshape(row.shape)
     points = find_foreground(np.clip(intensities, row.low, row.high), key)
-    return TrainingImage(intensities, row.low, row.high, row.gamma, points)
+    sketch = None if sketches is None else map_image(Path(sketches) / f"{row.image}.ome.tif").reshape(row.shape)
+    return TrainingImage(intensities, row.low, row.high, row.gamma, points, row.voxel_size, sketch)

@@ -146,7 +146,13 @@ class Progress:
 
 
 def build_networks(
-    channels: Sequence[int], blocks: int, patch_shape: Sequence[int], voxel_size: Sequence[float], timesteps: int
+    channels: Sequence[int],
+    blocks: int,
+    patch_shape: Sequence[int],
+    voxel_size: Sequence[float],
+    timesteps: int,
+    *,
+    sees_sketch: bool = False,
 ) -> tuple[UNet, UNet, dict]:
     """Make an untrained network for images of this voxel size, a copy for its moving average, and their description.
 
@@ -162,6 +168,8 @@ def build_networks(
         Micrometres along each axis.
     timesteps : int
         Steps T of the forward process.
+    sees_sketch : bool
+        Whether the network is given the sketch beside the noisy image.
 
     Returns
     -------
@@ -182,6 +190,7 @@ def build_networks(
         "strides": strides,
         "kernel_sizes": kernel_sizes,
         "blocks": blocks,
+        "in_channels": 2 if sees_sketch else 1,
     }
     network = UNet(**architecture)
     if any(size % stride for size, stride in zip(patch_shape, network.total_stride, strict=True)):
@@ -228,7 +237,8 @@ def train(
     trainer : Trainer
         Its networks are trained in place.
     draw_batch : callable
-        From a random generator and a slice to that share of a float32 batch (N, 1, [Z,] Y, X) in [-1, 1].
+        From a random generator and a slice to that share of a float32 batch (N, channels, [Z,] Y, X) in [-1, 1]:
+        images, and their sketches if the network sees them.
     alpha_bar : array (T + 1,)
         From `cosine_alpha_bar`.
     settings : TrainingSettings
@@ -265,9 +275,8 @@ def train(
             save()
             raise Stopped(f"at step {progress.step}; the checkpoint is saved, the next attempt goes on from there")
         rng = np.random.default_rng(settings.get_key("patches", progress.step))
-        x_0 = torch.from_numpy(draw_batch(rng, team.share))
-        x_0 = x_0.to(trainer.device, non_blocking=True)
-        progress.recent.append(train_step(trainer, model, x_0, coefficients, settings, step=progress.step, team=team))
+        batch = torch.from_numpy(draw_batch(rng, team.share)).to(trainer.device, non_blocking=True)
+        progress.recent.append(train_step(trainer, model, batch, coefficients, settings, step=progress.step, team=team))
         progress.step += 1
         if progress.step % intervals.report_every == 0 and progress.step < settings.steps:
             progress.add_row(settings)
@@ -298,7 +307,7 @@ def resume(trainer: Trainer, checkpoint: Checkpoint) -> Progress:
 def train_step(
     trainer: Trainer,
     model: nn.Module,
-    x_0: torch.Tensor,
+    batch: torch.Tensor,
     alpha_bar: torch.Tensor,
     settings: TrainingSettings,
     *,
@@ -312,7 +321,7 @@ def train_step(
     trainer : Trainer
     model : module
         The network as the team wraps it.
-    x_0 : float32 tensor (N, 1, [Z,] Y, X)
+    batch : float32 tensor (N, channels, [Z,] Y, X)
         This process's share of the batch, on the device.
     alpha_bar : float64 tensor (T + 1,)
     settings : TrainingSettings
@@ -328,9 +337,9 @@ def train_step(
     generator = torch.Generator().manual_seed(stream_seed(settings.get_key("training noise", step)))
     for group in trainer.optimizer.param_groups:
         group["lr"] = learning_rate_at(step, settings.steps, settings.learning_rate)
-    shape = (len(x_0) * team.size, *x_0.shape[1:])
+    shape = (len(batch) * team.size, 1, *batch.shape[2:])
     t, noise = (drawn[team.share] for drawn in draw_noise(shape, len(alpha_bar) - 1, generator))
-    loss = noise_loss(model, x_0, t, noise, alpha_bar, settings.dtype)
+    loss = noise_loss(model, batch, t, noise, alpha_bar, settings.dtype)
     trainer.optimizer.zero_grad(set_to_none=True)
     trainer.scaler.scale(loss).backward()
     trainer.scaler.unscale_(trainer.optimizer)
@@ -356,17 +365,20 @@ def draw_noise(shape: Sequence[int], timesteps: int, generator: torch.Generator)
 
 def noise_loss(
     network: nn.Module,
-    x_0: torch.Tensor,
+    batch: torch.Tensor,
     t: torch.Tensor,
     noise: torch.Tensor,
     alpha_bar: torch.Tensor,
     dtype: torch.dtype,
 ) -> torch.Tensor:
-    """Mean squared error of the predicted noise (Ho et al. 2020, eq. 14)."""
-    noise = noise.to(x_0.device)
-    at_t = alpha_bar[t].reshape(-1, *[1] * (x_0.ndim - 1)).to(x_0.device)
-    with autocast(x_0.device, dtype):
-        eps = network(q_sample(x_0, noise, at_t), t.to(x_0.device))
+    """Mean squared error of the predicted noise (Ho et al. 2020, eq. 14).
+
+    Of the channels of a batch only the first is noised: a sketch is a condition, and stays as it is.
+    """
+    noise, x_0 = noise.to(batch.device), batch[:, :1]
+    at_t = alpha_bar[t].reshape(-1, *[1] * (x_0.ndim - 1)).to(batch.device)
+    with autocast(batch.device, dtype):
+        eps = network(torch.cat([q_sample(x_0, noise, at_t), batch[:, 1:]], 1), t.to(batch.device))
     return nn.functional.mse_loss(eps.float(), noise)
 
 

@@ -120,22 +120,29 @@ class UNet(nn.Module):
         Kernel of each level's blocks.
     blocks : int
         Residual blocks of a level on the way down, and as many on the way up.
+    in_channels : int
+        1, the noisy image alone; or 2, with the sketch beside it.
     """
 
-    in_channels = 1
     first_step = 1  # its number for the least noisy step
 
     def __init__(
-        self, channels: Sequence[int], strides: Sequence[PerAxis], kernel_sizes: Sequence[PerAxis], blocks: int
+        self,
+        channels: Sequence[int],
+        strides: Sequence[PerAxis],
+        kernel_sizes: Sequence[PerAxis],
+        blocks: int,
+        in_channels: int = 1,
     ) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.strides = [tuple(step) for step in strides]
         kernels = [tuple(kernel) for kernel in kernel_sizes]
         width, embedding = channels[0], 4 * channels[0]
         self.width, self.dims = width, len(kernels[0])
         # random weights are drawn in the order in which the layers are made
         self.time = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
-        self.stem = make_convolution(1, width, kernels[0])
+        self.stem = make_convolution(in_channels, width, kernels[0])
         self.encoders, self.decoders = nn.ModuleList(), nn.ModuleList()
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
         conv = choose_convolution(self.dims)
@@ -152,6 +159,11 @@ class UNet(nn.Module):
         self.head = nn.Sequential(make_group_norm(width), nn.SiLU(), make_convolution(width, 1, kernels[0]))
 
     @property
+    def sees_sketch(self) -> bool:
+        """Whether the sketch is its second channel."""
+        return self.in_channels == 2
+
+    @property
     def total_stride(self) -> PerAxis:
         """Voxels along each axis of which the input's shape must be a multiple."""
         return tuple(math.prod(step[axis] for step in self.strides) for axis in range(self.dims))
@@ -161,14 +173,14 @@ class UNet(nn.Module):
 
         Parameters
         ----------
-        x : tensor (N, 1, [Z,] Y, X)
-            Noisy images x_t; each axis a multiple of `total_stride`.
+        x : tensor (N, in_channels, [Z,] Y, X)
+            Noisy images x_t, and their sketches if it sees them; each axis a multiple of `total_stride`.
         t : tensor (N,)
             Step numbers 1..T.
 
         Returns
         -------
-        tensor like x
+        tensor (N, 1, [Z,] Y, X)
         """
         embedding = self.time(embed_steps(t, self.width).to(x.dtype))
         h, skips = self.stem(x), []

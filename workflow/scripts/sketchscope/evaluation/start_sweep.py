@@ -8,8 +8,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..images.windows import windows_with_cells
-from ..sketches.brightness import measure_cores
-from ..sketches.depth import Measured, undo_fading
+from ..sketches.depth import Measured
 from .audit import summarise_audit
 from .divergence import add_noise, count_levels, diverge
 from .image_similarity import compare_spectra, histogram_distance, mean_spectrum, psnr, zncc
@@ -50,14 +49,13 @@ class Drawing(NamedTuple):
 
     def __call__(self, example: Example, sigma: float) -> np.ndarray:
         """Draw the sketch of an example with this blur, voxels of the finest axis."""
-        decay_um, background = self.settings.decay_um, self.measured.background
         return self.draw(
             example.labels,
             self.voxel_size,
             self.settings._replace(sigma=sigma),
             self.measured,
             np.random.default_rng(self.key),
-            grey_values=grey_at_surface(example, self.voxel_size, background, decay_um),
+            like=example.image,
         )
 
 
@@ -120,23 +118,6 @@ def cut_examples(images: Iterable[Example], shape: Sequence[int], count: int) ->
     if not any(example.labels.any() for example in examples):
         raise InputError(f"sweep: none of {len(examples)} windows of training images holds a labelled cell")
     return examples
-
-
-def grey_at_surface(
-    example: Example, voxel_size: Sequence[float], background: float, decay_um: float | None
-) -> np.ndarray:
-    """Compute how bright each cell would be in the first slice, from its core; see `depth.undo_fading`.
-
-    Returns
-    -------
-    float32 array (labels,)
-        The background where no cell has a number.
-    """
-    cells = measure_cores(example.image, example.labels, voxel_size)
-    grey = np.full(int(example.labels.max()), background, np.float32)
-    depth_um = cells["depth_um"].to_numpy()
-    grey[cells["label"].to_numpy(int) - 1] = undo_fading(cells["grey"].to_numpy(), depth_um, background, decay_um)
-    return grey
 
 
 def compare_windows(

@@ -10,7 +10,7 @@ from skimage.filters import threshold_otsu
 
 from ..geometry import VoxelSize
 from ..labels import cell_boxes
-from .depth import slice_depths
+from .depth import slice_depths, undo_fading
 
 CORE = 1 / 3  # of a cell's largest depth: what lies less deep below its boundary is left out
 
@@ -70,6 +70,23 @@ def measure_cores(image: np.ndarray, labels: np.ndarray, voxel_size: Sequence[fl
         core = find_core(labels[box] == label, voxel_size)
         rows.append((label, float(np.median(image[box][core])), float(depths[box][core].mean()), height))
     return pd.DataFrame(rows, columns=["label", "grey", "depth_um", "height_um"])
+
+
+def grey_at_surface(
+    image: np.ndarray, labels: np.ndarray, voxel_size: Sequence[float], background: float, decay_um: float | None
+) -> np.ndarray:
+    """Compute how bright each cell would be in the first slice, from its core; see `depth.undo_fading`.
+
+    Returns
+    -------
+    float32 array (labels.max(),)
+        The background where no cell has a number.
+    """
+    cells = measure_cores(image, labels, voxel_size)
+    grey = np.full(int(labels.max()), background, np.float32)
+    depth_um = cells["depth_um"].to_numpy()
+    grey[cells["label"].to_numpy(int) - 1] = undo_fading(cells["grey"].to_numpy(), depth_um, background, decay_um)
+    return grey
 
 
 def find_core(cell: np.ndarray, voxel_size: Sequence[float]) -> np.ndarray:

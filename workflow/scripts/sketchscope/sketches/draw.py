@@ -1,17 +1,21 @@
 """Sketches: one grey value for each nucleus or membrane of a mask, blurred."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter, mean, median
 
 from ..geometry import Slices, sigma_in_voxels
 from ..labels import cell_boxes
-from .depth import Measured, fade
+from .brightness import grey_at_surface
+from .depth import Measured, fade, slice_depths, undo_fading
+from .haze import Shading, shade
 
 UNIFORM_GREY = (-0.7, 1.0)  # grey values of nuclei in the code of Eschweiler et al. 2024; the first is left out
+PLAIN_MEMBRANES: dict[str, Any] = {"sigma": 0.0, "sigma_unit": "finest", "min_contrast": 0.0}
+PLAIN_NUCLEI: dict[str, Any] = {**PLAIN_MEMBRANES, "grey": "measured", "nucleoli": [1.0], "nucleolus_um": (1.0, 1.0)}
 NUCLEOLUS_DEPTH = 0.6  # of a nucleus' contrast to the background that a nucleolus takes away
 
 
@@ -48,6 +52,17 @@ class MembraneSketch(NamedTuple):
     sigma_unit: str
 
 
+class Membranes(NamedTuple):
+    """The voxels of the membranes of a tissue; a pair of neighbours is one membrane."""
+
+    where: tuple[np.ndarray, ...]
+    """Positions of the voxels, an int array (V,) for each axis."""
+    membrane: np.ndarray
+    """Which membrane each belongs to, int array (V,) of 0, 1, ..."""
+    total: int
+    """How many membranes there are."""
+
+
 def draw_nuclei(
     labels: np.ndarray,
     voxel_size: Sequence[float],
@@ -56,7 +71,8 @@ def draw_nuclei(
     rng: np.random.Generator,
     *,
     lost: Sequence[int] = (),
-    grey_values: np.ndarray | None = None,
+    like: np.ndarray | None = None,
+    shading: Shading | None = None,
 ) -> np.ndarray:
     """Draw the sketch of one mask of nuclei.
 
@@ -72,8 +88,10 @@ def draw_nuclei(
     rng : numpy Generator
     lost : sequence of int
         Nuclei that are drawn at least as bright as the median of those measured.
-    grey_values : array (labels.max(),), optional
-        Of the nuclei, in place of drawing them from those measured.
+    like : float32 array like `labels`, optional
+        A real image of these nuclei, normalised: each gets its own grey value, in place of one that is drawn.
+    shading : Shading, optional
+        The background; it is flat without.
 
     Returns
     -------
@@ -82,16 +100,20 @@ def draw_nuclei(
     """
     background = measured.background if settings.background is None else settings.background
     darkest = background + settings.min_contrast
-    if grey_values is None and settings.grey == "uniform":
+    if like is not None:
+        grey_values = grey_at_surface(like, labels, voxel_size, background, settings.decay_um)
+    elif settings.grey == "uniform":
         grey_values = draw_uniform_grey(labels.max(), rng)
-    elif grey_values is None:
+    else:
         grey_values = draw_grey_values(measured.grey, labels.max(), darkest, rng)
     grey_values = np.maximum(grey_values, darkest).astype(np.float32)
     faint = np.asarray(lost, int) - 1
     grey_values[faint] = np.maximum(grey_values[faint], np.median(measured.grey))
     spots = draw_nucleoli(labels, settings.nucleoli, settings.nucleolus_um, voxel_size, rng)
-    image = paint_cells(labels, grey_values, background, spots)
-    return finish_sketch(image, background, voxel_size, blur_widths(settings, voxel_size), settings.decay_um)
+    image = fade(paint_cells(labels, grey_values, background, spots), background, settings.decay_um, voxel_size)
+    if shading is not None:
+        image = shade(image, labels > 0, background, shading, voxel_size)
+    return finish_sketch(image, blur_widths(settings, voxel_size))
 
 
 def draw_membranes(
@@ -102,19 +124,28 @@ def draw_membranes(
     rng: np.random.Generator,
     *,
     lost: Sequence[int] = (),
-    grey_values: np.ndarray | None = None,
+    like: np.ndarray | None = None,
+    shading: Shading | None = None,
 ) -> np.ndarray:
     """Draw the sketch of one mask of tissue; see `draw_nuclei`.
 
-    `lost` and `grey_values` belong to cells and change nothing here: a membrane belongs to two cells.
+    `lost` belongs to cells and changes nothing here: a membrane belongs to two cells.
     """
     background = measured.background if settings.background is None else settings.background
-
-    def draw_grey(count: int) -> np.ndarray:
-        return draw_grey_values(measured.grey, count, background + settings.min_contrast, rng)
-
-    image = paint_membranes(labels, draw_grey, background, settings.membrane_um, voxel_size)
-    return finish_sketch(image, background, voxel_size, blur_widths(settings, voxel_size), settings.decay_um)
+    darkest = background + settings.min_contrast
+    membranes = find_membranes_between(labels, settings.membrane_um, voxel_size)
+    if like is None:
+        grey_values = draw_grey_values(measured.grey, membranes.total, darkest, rng)
+    else:
+        grey_values = measure_membranes(like, membranes, voxel_size, background, settings.decay_um)
+    image = np.full(labels.shape, background, np.float32)
+    image[membranes.where] = np.maximum(grey_values, darkest)[membranes.membrane]
+    image = fade(image, background, settings.decay_um, voxel_size)
+    if shading is not None:
+        drawn = np.zeros(labels.shape, bool)
+        drawn[membranes.where] = True
+        image = shade(image, drawn, background, shading, voxel_size)
+    return finish_sketch(image, blur_widths(settings, voxel_size))
 
 
 def draw_grey_values(grey_values: np.ndarray, labels: int, darkest: float, rng: np.random.Generator) -> np.ndarray:
@@ -214,39 +245,41 @@ def paint_cells(
     return image
 
 
-def paint_membranes(
-    labels: np.ndarray,
-    draw_grey: Callable[[int], np.ndarray],
-    background: float,
-    width_um: float,
-    voxel_size: Sequence[float],
-) -> np.ndarray:
-    """Paint the membrane between each two cells, and around the tissue.
+def find_membranes_between(labels: np.ndarray, width_um: float, voxel_size: Sequence[float]) -> Membranes:
+    """Find the membrane between each two cells, and around the tissue.
 
     Parameters
     ----------
     labels : int array (Z, Y, X) or (Y, X)
         Cells that touch; 0 is outside the tissue.
-    draw_grey : function
-        From a number of membranes to as many normalised intensities; a pair of neighbours is one membrane.
-    background : float
-        Normalised intensity between the membranes.
     width_um : float
         Thickness of a membrane, micrometres; one voxel on either side of a boundary at least.
     voxel_size : sequence of float
         Micrometres along each axis.
-
-    Returns
-    -------
-    float32 array like `labels`
     """
     beyond = find_nearest_other(labels, width_um / 2, voxel_size)
     membrane = np.nonzero(beyond != labels)
     sides = np.sort([labels[membrane], beyond[membrane]], axis=0).astype(np.int64)
-    pairs, pair = np.unique(sides[0] * (int(labels.max()) + 1) + sides[1], return_inverse=True)
-    image = np.full(labels.shape, background, np.float32)
-    image[membrane] = np.asarray(draw_grey(len(pairs)), np.float32)[pair]
-    return image
+    pairs, number = np.unique(sides[0] * (int(labels.max()) + 1) + sides[1], return_inverse=True)
+    return Membranes(membrane, number, len(pairs))
+
+
+def measure_membranes(
+    image: np.ndarray, membranes: Membranes, voxel_size: Sequence[float], background: float, decay_um: float | None
+) -> np.ndarray:
+    """Compute how bright each membrane of a real image would be in the first slice, from its median.
+
+    Returns
+    -------
+    float32 array (membranes.total,)
+    """
+    if not membranes.total:
+        return np.zeros(0, np.float32)
+    depths = np.broadcast_to(slice_depths(image.shape, voxel_size), image.shape)[membranes.where]
+    numbers = np.arange(membranes.total)
+    grey = np.asarray(median(image[membranes.where], membranes.membrane, numbers))
+    depth_um = np.asarray(mean(depths, membranes.membrane, numbers))
+    return undo_fading(grey, depth_um, background, decay_um).astype(np.float32)
 
 
 def blur_widths(settings: NucleusSketch | MembraneSketch, voxel_size: Sequence[float]) -> tuple[float, ...]:
@@ -263,30 +296,9 @@ def blur_widths(settings: NucleusSketch | MembraneSketch, voxel_size: Sequence[f
     return sigma_in_voxels(settings.sigma, voxel_size)
 
 
-def finish_sketch(
-    image: np.ndarray,
-    background: float,
-    voxel_size: Sequence[float],
-    widths: Sequence[float],
-    decay_um: float | None,
-) -> np.ndarray:
-    """Let the contrast fade with depth, blur the whole volume and clip to [-1, 1].
-
-    Parameters
-    ----------
-    image : float32 array (Z, Y, X) or (Y, X)
-        From `paint_cells` or `paint_membranes`.
-    background : float
-        Normalised intensity.
-    voxel_size : sequence of float
-        Micrometres along each axis.
-    widths : sequence of float
-        Standard deviations of the Gaussian blur, from `blur_widths`.
-    decay_um : float or None
-        Depth at which the contrast has fallen to 1/e, micrometres; None keeps it. 3D only.
-    """
-    faded = fade(image, background, decay_um, voxel_size)
-    return np.clip(gaussian_filter(faded, widths), -1, 1)
+def finish_sketch(image: np.ndarray, widths: Sequence[float]) -> np.ndarray:
+    """Blur the whole volume by these standard deviations, voxels of each axis, and clip it to [-1, 1]."""
+    return np.clip(gaussian_filter(image, widths), -1, 1)
 
 
 def find_nearest_other(labels: np.ndarray, distance_um: float, voxel_size: Sequence[float]) -> np.ndarray:

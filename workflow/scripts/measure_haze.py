@@ -1,0 +1,28 @@
+"""Measure the background of typical training images outside the cells."""
+
+from sketchscope.run.job import job
+
+
+def main(snakemake):
+    from sketchscope.config.auto import fill_auto
+    from sketchscope.images import manifest
+    from sketchscope.sketches.from_images import add_missed, sketch_image
+    from sketchscope.sketches.haze import write_haze
+    from sketchscope.stains import STAINS
+
+    inputs, params = snakemake.input, snakemake.params
+    stain = STAINS[params.stain]
+    settings = stain.sketch(**stain.plain, **fill_auto(params.settings, [inputs.depth]))
+    measured = {}
+    for row in manifest.select_typical(manifest.read_manifest(inputs.manifest)):
+        image = manifest.load_normalised(row, inputs.images).clip(-1, 1)
+        labels = manifest.load_image(row, inputs.rough)
+        cells = labels if stain.touching else add_missed(labels, image, row.voxel_size, params.cell_diameter)
+        haze = sketch_image(image, cells, row.voxel_size, params.cell_diameter, stain.draw, settings).haze
+        measured[row.image] = haze
+        print(f"{row.image}: standard deviation of slow changes {haze.changes.std():.4f}, glow {haze.glow:.4f}")
+    write_haze(snakemake.output.haze, measured)
+
+
+with job(snakemake.log[0]):
+    main(snakemake)

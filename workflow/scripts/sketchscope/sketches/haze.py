@@ -1,0 +1,179 @@
+"""The background of real images, which is not flat: measured outside the cells, and drawn into sketches.
+
+Two things make it: slow changes over the field, as of uneven light or material out of focus, and the glow of cells.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from ..geometry import VoxelSize
+from ..io.atomic import PathLike, atomic_path
+
+GLOW = 0.5  # cell diameters, the blur that makes the glow of cells
+SLOW = 1.0  # cell diameters, the blur that leaves the slow changes
+GRID = 0.5  # cell diameters between the points at which slow changes are kept
+MARGIN = 0.2  # of a cell's diameter: what is nearer to a cell is its own blur
+STRENGTH = (0.5, 1.5)  # by how much slow changes are scaled when they are drawn
+
+
+class Haze(NamedTuple):
+    """The background of one image."""
+
+    changes: np.ndarray
+    """Its slow changes about their mean, at the points of a grid, normalised: float32 (Z, Y, X) or (Y, X)."""
+    spacing_um: tuple[float, ...]
+    """Micrometres between these points along each axis."""
+    glow: float
+    """Light around a cell, as a share of its blurred contrast."""
+    glow_um: float
+    """Sigma of that blur, micrometres."""
+
+
+class Shading(NamedTuple):
+    """The background to be drawn into one sketch."""
+
+    changes: np.ndarray
+    """Slow changes about the mean background, normalised: float32 array of the sketch's shape."""
+    glow: float
+    glow_um: float
+
+
+def measure_haze(
+    image: np.ndarray,
+    sketch: np.ndarray,
+    drawn: np.ndarray,
+    background: float,
+    voxel_size: Sequence[float],
+    cell_diameter: float,
+) -> Haze:
+    """Measure the background of a real image.
+
+    Parameters
+    ----------
+    image : float32 array (Z, Y, X) or (Y, X)
+        Normalised intensities.
+    sketch : float32 array like `image`
+        Its cells or membranes, on a flat background, not blurred.
+    drawn : bool array like `image`
+        Where they are.
+    background : float
+        Elsewhere in the sketch.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    cell_diameter : float
+        Micrometres.
+
+    Returns
+    -------
+    Haze
+        Without changes and glow where cells leave no background.
+    """
+    spacing = np.asarray(voxel_size, float)
+    step = np.maximum(1, GRID * cell_diameter / spacing).astype(int)
+    points = tuple(slice(n // 2, None, n) for n in np.minimum(step, image.shape))
+    empty = ndimage.distance_transform_edt(~drawn, sampling=spacing) > MARGIN * cell_diameter
+    spacing_um, glow_um = tuple(map(float, step * spacing)), GLOW * cell_diameter
+    if empty.mean() < 0.01:
+        return Haze(np.zeros_like(image[points]), spacing_um, 0.0, glow_um)
+    widths = SLOW * cell_diameter / spacing
+    light = ndimage.gaussian_filter(sketch - np.float32(background), glow_um / spacing)
+    near = light - blur_inside(light, empty, 2 * widths)
+    rest = image - blur_inside(image, empty, 2 * widths)
+    glow = max(0.0, float((near[empty] * rest[empty]).sum() / max((near[empty] ** 2).sum(), 1e-12)))
+    changes = blur_inside(image - glow * light, empty, widths)[points]
+    return Haze((changes - changes.mean()).astype(np.float32), spacing_um, glow, glow_um)
+
+
+def draw_shading(
+    measured: Sequence[Haze], shape: Sequence[int], voxel_size: Sequence[float], rng: np.random.Generator
+) -> Shading:
+    """Draw a background like those measured: a random part of one of them, turned, and weaker or stronger.
+
+    Parameters
+    ----------
+    measured : sequence of Haze
+    shape : sequence of int
+        Voxels of the sketch along each axis.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    rng : numpy Generator
+    """
+    haze = measured[rng.integers(len(measured))]
+    changes = np.flip(haze.changes, tuple(axis for axis in (-2, -1) if rng.random() < 0.5))
+    room = np.multiply(haze.changes.shape, haze.spacing_um) - np.multiply(shape, voxel_size)
+    corner_um = rng.random(len(shape)) * np.maximum(room, 0)
+    corner_um[:-2] = 0  # the first slice stays the first
+    strength = rng.uniform(*STRENGTH)
+    return Shading(strength * _interpolate(haze._replace(changes=changes), shape, voxel_size, corner_um), *haze[2:])
+
+
+def shade_like(haze: Haze, shape: Sequence[int], voxel_size: Sequence[float]) -> Shading:
+    """Take the background of the image itself, for a sketch of it."""
+    return Shading(_interpolate(haze, shape, voxel_size, np.zeros(len(shape))), *haze[2:])
+
+
+def shade(
+    image: np.ndarray, drawn: np.ndarray, background: float, shading: Shading, voxel_size: Sequence[float]
+) -> np.ndarray:
+    """Give a sketch with a flat background one that is not flat.
+
+    Parameters
+    ----------
+    image : float32 array (Z, Y, X) or (Y, X)
+        Normalised.
+    drawn : bool array like `image`
+        Cells or membranes, which stay as they are.
+    background : float
+        Of the sketch so far.
+    shading : Shading
+    voxel_size : sequence of float
+        Micrometres along each axis.
+
+    Returns
+    -------
+    float32 array like `image`
+    """
+    light = ndimage.gaussian_filter(image - np.float32(background), shading.glow_um / np.asarray(voxel_size))
+    return np.where(drawn, image, np.float32(background) + shading.changes + np.float32(shading.glow) * light)
+
+
+def blur_inside(image: np.ndarray, inside: np.ndarray, widths: VoxelSize) -> np.ndarray:
+    """Gaussian blur of the voxels inside alone, as if there were no others; widths in voxels of each axis."""
+    total = ndimage.gaussian_filter(np.where(inside, image, 0).astype(np.float32), widths)
+    return total / np.maximum(ndimage.gaussian_filter(inside.astype(np.float32), widths), 1e-6)
+
+
+def write_haze(path: PathLike, measured: Mapping[str, Haze]) -> None:
+    """Write the background of each image by its name, as .npz."""
+    arrays = {
+        f"{name}/{field}": np.asarray(value)
+        for name, haze in measured.items()
+        for field, value in haze._asdict().items()
+    }
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_haze(path: PathLike) -> list[Haze]:
+    """Read what `write_haze` wrote."""
+    with np.load(path) as file:
+        names = dict.fromkeys(key.rpartition("/")[0] for key in file)
+        found = [[file[f"{name}/{field}"] for field in Haze._fields] for name in names]
+    return [Haze(changes, tuple(spacing.tolist()), float(glow), float(um)) for changes, spacing, glow, um in found]
+
+
+def _interpolate(haze: Haze, shape: Sequence[int], voxel_size: Sequence[float], corner_um: np.ndarray) -> np.ndarray:
+    """Interpolate between the points of the grid, linearly; what lies beyond them is a mirror image."""
+    values = haze.changes
+    for axis, (size, step) in enumerate(zip(shape, voxel_size, strict=True)):
+        position = (np.arange(size) * step + corner_um[axis]) / haze.spacing_um[axis] - 0.5
+        last = values.shape[axis] - 1
+        folded = last - np.abs(last - np.mod(np.maximum(position, 0), 2 * last)) if last else np.zeros(size)
+        below = np.minimum(folded.astype(int), max(last - 1, 0))
+        share = (folded - below).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(values.ndim)])
+        low, high = (values.take(np.minimum(below + more, last), axis) for more in (0, 1))
+        values = low + share * (high - low)
+    return values
