@@ -277,7 +277,8 @@ AUDITED = {"audit_labels", "summarise_audit", "plot_audit", "write_card"} | REPO
 SCORED = {"score_segmentation", "compare_models", "compare_organisms"}
 SCORED |= {"plot_iou", "plot_overlays", "plot_verdict", "plot_comparison"} | REPORTED
 GENERATED = {"generate_volumes", "train_cellpose", "segment_images", "plot_pairs", "plot_contact"} | AUDITED | SCORED
-SEGMENTED = {"segment_rough", "measure_cells", "segment_classical"}
+ROUGH = {"segment_rough", "measure_cells", "measure_haze"}
+SEGMENTED = {"segment_classical"} | ROUGH
 LEARNT = {"train_diffusion", "plot_loss"}
 TRAINED = {"draw_training_sketches"} | LEARNT
 SKETCHED = {"draw_sketches", "sweep_start", "choose_start", "plot_sweep"} | GENERATED
@@ -289,7 +290,8 @@ SKETCHED = {"draw_sketches", "sweep_start", "choose_start", "plot_sweep"} | GENE
     [
         ({"classical": {"edge": 0.5}}, SEGMENTED | TRAINED | SKETCHED),
         ({"classical": {"min_contrast": 6.0}}, SEGMENTED | TRAINED | SKETCHED),
-        ({"diffusion": {"condition": "none"}}, {"segment_rough", "measure_cells"} | LEARNT | SKETCHED),
+        ({"diffusion": {"condition": "none"}}, ROUGH | LEARNT | SKETCHED),
+        ({"sketch": {"field": "flat"}}, TRAINED | SKETCHED),
         ({"sketch": {"sigma": 2.0}}, SKETCHED),
         ({"sketch": {"membrane_um": 2.0}}, set()),
         ({"diffusion": {"report_every": 7}}, set()),

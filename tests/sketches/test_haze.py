@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from sketchscope.sketches.haze import Haze, draw_shading, measure_haze, read_haze, shade, shade_like, write_haze
+from sketchscope.sketches.haze import (
+    Haze,
+    blur_inside,
+    draw_shading,
+    measure_haze,
+    read_haze,
+    shade,
+    shade_like,
+    write_haze,
+)
 
 GEOMETRY = {"2d": ((160, 200), (0.5, 0.5)), "3d": ((12, 96, 120), (1.5, 0.5, 0.5))}
 DIAMETER, BACKGROUND = 8.0, -0.7
@@ -105,3 +114,12 @@ def test_written_is_read(tmp_path):
 
 def shape_of_one():
     return np.zeros((1, 1), np.float32), (5.0, 5.0), 0.0, 2.0
+
+
+def test_wide_blur_is_that_of_every_voxel(cells):
+    sketch, drawn, voxel_size = cells
+    widths = 6.0 / np.asarray(voxel_size)
+    image = sketch + np.random.default_rng(0).normal(0, 0.1, sketch.shape)
+    weights = ndimage.gaussian_filter((~drawn).astype(float), widths)
+    true = ndimage.gaussian_filter(np.where(drawn, 0, image), widths) / weights
+    np.testing.assert_allclose(blur_inside(image, ~drawn, widths), true, atol=0.1 * np.ptp(true) + 2e-3)
