@@ -77,12 +77,12 @@ class Exact(torch.nn.Module):
         return (1 - alpha_bar) ** 0.5 * (x_t - alpha_bar**0.5 * self.mean) / variance
 
 
-def unet(dims):
+def unet(dims, in_channels=1):
     """An untrained network whose blocks all act: their last convolutions start at zero."""
     torch.manual_seed(0)
     voxel_size, patch_shape = (1.0, 0.4, 0.4)[-dims:], (4, 16, 16)[-dims:]
     strides = choose_strides(voxel_size, patch_shape, 1)
-    network = UNet([8, 16], strides, choose_kernels(voxel_size, strides), 1)
+    network = UNet([8, 16], strides, choose_kernels(voxel_size, strides), 1, in_channels)
     for name, parameter in network.named_parameters():
         if "conv2" in name:
             torch.nn.init.normal_(parameter, 0, 0.2)
@@ -128,7 +128,7 @@ def test_tiles_of_a_local_network_leave_no_trace(shape, tile_shape, overlap, sam
 
 
 @pytest.mark.parametrize("shape", [(37, 45), (5, 30, 37)])
-@pytest.mark.parametrize("make", [unet, lambda dims: Local(dims)])
+@pytest.mark.parametrize("make", [unet, lambda dims: unet(dims, 2), lambda dims: Local(dims)])
 def test_batch_size_does_not_matter(shape, make):
     sketch, network = sketch_of(shape), make(len(shape))
     single, several, all_at_once = (generate(network, sketch, batch_size=size) for size in (1, 8, None))
@@ -145,6 +145,17 @@ def test_part_of_a_volume(sampler, dims):
     sketch, network = sketch_of(shape), Local(dims)
     image = generate(network, sketch, sampler=sampler)
     np.testing.assert_allclose(generate(network, sketch[part], sampler=sampler), image[part], atol=1e-5)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_sketch_beside_the_image_belongs_to_its_voxels(dims):
+    """Tiles of a volume get their parts of it: far from a change, nothing changes."""
+    sketch, network = sketch_of((4, 64, 64)[-dims:]), unet(dims, 2)
+    other = sketch.copy()
+    other[..., 48:] *= -1
+    images = [generate(network, drawn, t_start=900, steps=2) for drawn in (sketch, other)]
+    np.testing.assert_array_equal(images[0][..., :16], images[1][..., :16])
+    assert abs(images[0] - images[1])[..., 48:].mean() > 0.01
 
 
 @pytest.mark.parametrize(("sampler", "eta"), SAMPLERS)
