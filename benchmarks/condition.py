@@ -4,7 +4,7 @@
 
 Needs the images, the rough segmentation, the training sketches and the masks of an organism:
 
-    snakemake results/hela/diffusion/sketches results/hela/masks/batch_000 results/hela/rough/cells.csv
+    snakemake results/hela/diffusion/sketches results/hela/sketches/batch_000
 
 For every seed two networks are trained with the same steps, batches and noise, one with the sketch as its second
 channel. Both make images of the same sketches from every start, and the audit says how the cells lie on their masks.
@@ -43,6 +43,7 @@ from sketchscope.io.atomic import write_json
 from sketchscope.io.images import list_image_files, read_image
 from sketchscope.run.devices import choose_precision, describe_device
 from sketchscope.sketches.depth import read_measured
+from sketchscope.sketches.haze import draw_shading, read_haze
 from sketchscope.stains import STAINS
 from sketchscope.streams import stream_key, stream_seed
 
@@ -110,11 +111,14 @@ def draw_pairs(setting: Setting, seed: int, count: int, sigma: float) -> list[Pa
         numbers["decay_um"] = json.loads((setting.folder / "rough/depth.json").read_text())["decay_um"]
     settings = stain.sketch(**numbers)
     measured = read_measured(setting.folder / "rough/cells.csv", settings.decay_um)
+    hazes = read_haze(setting.folder / "rough/haze.npz")
     files = [f for b in sorted(setting.folder.glob("masks/batch_*/")) for f in list_image_files(b).values()]
     pairs = []
     for number, file in enumerate(files[:count]):
-        labels, rng = read_image(file), np.random.default_rng([*stream_key(seed, name, "sketches"), number])
-        pairs.append(Pair(labels, stain.draw(labels, setting.rows[0].voxel_size, settings, measured, rng)))
+        labels, voxel_size = read_image(file), setting.rows[0].voxel_size
+        rng, own_rng = (np.random.default_rng([*stream_key(seed, name, use), number]) for use in ("sketches", "haze"))
+        shading = draw_shading(hazes, labels.shape, voxel_size, own_rng)
+        pairs.append(Pair(labels, stain.draw(labels, voxel_size, settings, measured, rng, shading=shading)))
     return pairs
 
 

@@ -34,7 +34,7 @@ def make(organism: str) -> tuple[np.ndarray, np.ndarray]:
     numbers = read_settings(simulator, {"diameter": settings["cell_diameter"], **simulation_settings(settings)})
     mask = SIMULATORS[simulator].simulate(shape, voxel_size, numbers, rng).labels
     measured = Measured(rng.normal(0.2, 0.3, 200).clip(-0.7, 1), background=-0.9)
-    sketch = stain.sketch(**settings["sketch"] | {"sigma": 1.0, "decay_um": DECAY_UM})
+    sketch = stain.sketch(**settings["sketch"] | {"sigma": 1.0, "decay_um": DECAY_UM, "field": "flat"})
     drawn = stain.draw(mask, voxel_size, sketch, measured, rng)
     middle = tuple(n // 2 for n in mask.shape[:-2])
     window = (*middle, slice(LARGEST), slice(LARGEST))

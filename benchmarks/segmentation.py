@@ -50,7 +50,7 @@ def draw_stack(shape: tuple[int, ...], seed: int) -> tuple:
     settings = resolve_organism("benchmark", {"preset": "nuclei-3d", "images": __file__}, "demo", REPOSITORY)
     numbers = read_settings("nuclei", {"diameter": DIAMETER, **simulation_settings(settings)})
     labels = simulate_nuclei(shape, VOXEL_SIZE, numbers, rng).labels
-    sketch = NucleusSketch(**settings["sketch"] | {"decay_um": None})
+    sketch = NucleusSketch(**settings["sketch"] | {"decay_um": None, "field": "flat"})
     image = draw_nuclei(labels, VOXEL_SIZE, sketch, Measured(np.full(1, 0.5), -0.8), rng)
     return (1000 * (image + rng.normal(0, 0.1, shape) + 2)).astype(np.uint16), labels
 

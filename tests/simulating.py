@@ -42,4 +42,5 @@ def mask_of(organism, shape, voxel_size, rng):
 def sketch_of(organism, labels, voxel_size, grey, rng, **changes):
     """A sketch as the settings of an organism have it, from these measured grey values."""
     stain = STAINS[organism["stain"]]
-    return stain.draw(labels, voxel_size, stain.sketch(**organism["sketch"] | changes), Measured(grey, -0.8), rng)
+    settings = stain.sketch(**organism["sketch"] | changes)
+    return stain.draw(labels, voxel_size, settings, Measured(grey, -0.8), rng)

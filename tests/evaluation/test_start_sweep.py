@@ -179,9 +179,9 @@ def test_windows_are_cut_of_each_image_or_several_of_one(example):
 def test_an_example_is_drawn_as_bright_as_its_cells(example):
     """Sketches of the sweep are those of the run: the same function, with the cells' own grey values and the blur."""
     voxel_size, measured = SHAPES[example.image.shape], Measured(np.array([0.9]), -0.9)
-    unmeasured = {"decay_um": None, "sigma_unit": "finest", "grey": "measured"}
+    unmeasured = {"decay_um": None, "sigma_unit": "finest", "grey": "measured", "field": "flat"}
     settings = NucleusSketch(None, None, 0.1, nucleoli=[1.0], nucleolus_um=(1.0, 2.0), **unmeasured)
-    draw = start_sweep.Drawing(draw_nuclei, settings, measured, voxel_size, [1])
+    draw = start_sweep.Drawing(draw_nuclei, settings, measured, voxel_size, [1], 8.0)
     sharp = draw(example, 0.0)
     assert sharp[example.labels == 1].mean() == pytest.approx(0.1, abs=0.02)
     assert sharp[example.labels == 3].mean() == pytest.approx(0.6, abs=0.02)

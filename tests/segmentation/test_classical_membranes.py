@@ -10,7 +10,7 @@ from sketchscope.sketches.draw import MembraneSketch, draw_membranes
 GEOMETRIES = {"2d": ((240, 240), (0.4, 0.4)), "3d": ((48, 110, 110), (0.5, 0.3, 0.3))}
 SETTINGS = ClassicalMembranes(sigma=None, split=0.15, min_size=0.1)
 DRAWN = MembraneSketch(
-    sigma=1.0, background=None, min_contrast=0.1, membrane_um=1.0, decay_um=None, sigma_unit="finest"
+    field="flat", sigma=1.0, background=None, min_contrast=0.1, membrane_um=1.0, decay_um=None, sigma_unit="finest"
 )
 MEASURED = Measured(np.linspace(0, 0.8, 50), -0.9)
 

@@ -223,10 +223,9 @@ def test_one_cell_that_fills_the_image_has_no_membrane(geometry):
 
 
 MEASURED = Measured(np.array([0.0, 0.5]), -0.8)
-NUCLEI = NucleusSketch(
-    1.0, None, 0.2, nucleoli=[0.5, 0.5], nucleolus_um=(1.0, 2.0), decay_um=8.0, sigma_unit="finest", grey="measured"
-)
-MEMBRANES = MembraneSketch(1.0, None, 0.2, membrane_um=1.0, decay_um=8.0, sigma_unit="finest")
+COMMON = {"decay_um": 8.0, "sigma_unit": "finest", "field": "flat"}
+NUCLEI = NucleusSketch(1.0, None, 0.2, nucleoli=[0.5, 0.5], nucleolus_um=(1.0, 2.0), grey="measured", **COMMON)
+MEMBRANES = MembraneSketch(1.0, None, 0.2, membrane_um=1.0, **COMMON)
 AS_PUBLISHED = NUCLEI._replace(background=-1.0, nucleoli=[1.0], decay_um=None, sigma_unit="voxel", grey="uniform")
 
 

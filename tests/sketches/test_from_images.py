@@ -61,9 +61,11 @@ def test_no_label_at_all_and_no_background(field):
 def test_a_sketch_is_as_bright_as_its_image(field, stain):
     image, labels, voxel_size = field
     chosen = STAINS[stain]
-    settings = {"background": None, "decay_um": None} | ({"membrane_um": 1.0} if stain == "membranes" else {})
+    settings = {"background": None, "decay_um": None, "field": "flat"} | (
+        {"membrane_um": 1.0} if stain == "membranes" else {}
+    )
     settings = chosen.sketch(**chosen.plain, **settings)
-    sketch = sketch_image(image, labels, voxel_size, DIAMETER, chosen.draw, settings).flat
+    sketch = sketch_image(image, labels, voxel_size, DIAMETER, chosen.draw, settings).sketch
     assert sketch.shape == image.shape
     assert sketch.dtype == np.float32
     assert sketch[0, 0].flat[0] == pytest.approx(image[labels == 0].mean(), abs=1e-6)
@@ -94,9 +96,8 @@ def test_script_takes_better_masks_where_there_are_some(tmp_path, field):
         outputs={"sketches": tmp_path / "sketches"},
         params={
             "stain": "nuclei",
-            "settings": {"background": None, "decay_um": "auto"},
+            "settings": {"background": None, "decay_um": "auto", "field": "flat"},
             "cell_diameter": DIAMETER,
-            "field": "flat",
         },
     )
     assert {path.name for path in (tmp_path / "sketches").iterdir()} == {"0.ome.tif", "1.ome.tif"}

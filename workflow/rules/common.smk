@@ -258,7 +258,7 @@ def better_masks(wildcards):
 def plain_sketch(wildcards):
     """What sketches of training images share with the others: the background, the fading, the membranes' width."""
     sketch = ORGANISMS[wildcards.organism]["sketch"]
-    shared = ("background", "decay_um", "membrane_um")
+    shared = ("background", "field", "decay_um", "membrane_um")
     return {key: sketch[key] for key in shared if key in sketch}
 
 

@@ -32,7 +32,6 @@ rule draw_training_sketches:
     params:
         stain=setting("stain"),
         settings=plain_sketch,
-        field=setting("sketch", "field"),
         cell_diameter=setting("cell_diameter"),
     script:
         "../scripts/draw_training_sketches.py"

@@ -27,7 +27,7 @@ rule draw_sketches:
         runtime=growing(60),
     params:
         stain=setting("stain"),
-        settings=other_settings("sketch", ["field"]),
+        settings=setting("sketch"),
         volumes=batch_volumes,
         seed=SETTINGS["seed"],
     script:

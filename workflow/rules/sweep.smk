@@ -44,8 +44,9 @@ rule sweep_start:
         axes=setting("axes"),
         sampler=some_settings("generation", ["sampler", "steps", "eta", "clip"]),
         tiles=some_settings("generation", ["tile_shape", "overlap"]),
-        sketch=other_settings("sketch", ["sigma", "field"]),
+        sketch=other_settings("sketch", ["sigma"]),
         stain=setting("stain"),
+        cell_diameter=setting("cell_diameter"),
         seed=SETTINGS["seed"],
     script:
         "../scripts/sweep_start.py"

@@ -22,7 +22,8 @@ def main(snakemake):
     measured = depth.read_measured(inputs.cells, settings.decay_um)
     print(f"Drawn with {settings}")
     lost = read_lost(filter(None, [inputs.get("audit")]))
-    keys = [stream_key(params.seed, snakemake.wildcards.organism, purpose) for purpose in ("sketches", "haze")]
+    organism = snakemake.wildcards.organism
+    keys = (stream_key(params.seed, organism, "sketches"), stream_key(params.seed, organism, "haze"))
     with atomic_folder(snakemake.output.sketches) as folder:
         for volume, path in list_image_files(inputs.masks).items():
             rng, own_rng = (np.random.default_rng([*key, params.volumes[volume]]) for key in keys)

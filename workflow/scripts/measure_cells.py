@@ -9,13 +9,15 @@ def main(snakemake):
     from sketchscope.images import manifest
     from sketchscope.io.atomic import atomic_path, write_json
     from sketchscope.sketches import brightness, depth
+    from sketchscope.sketches.from_images import add_missed
 
     inputs, params = snakemake.input, snakemake.params
     tables = []
     for row in manifest.select_typical(manifest.read_manifest(inputs.manifest)):
         image = manifest.load_normalised(row, inputs.images)
         if params.membrane_um is None:
-            pieces = manifest.load_image(row, inputs.rough)
+            labels = manifest.load_image(row, inputs.rough)
+            pieces = add_missed(labels, image, row.voxel_size, params.cell_diameter)
         else:
             pieces = brightness.find_membranes(image, row.voxel_size, params.membrane_um, params.cell_diameter)
         measured = brightness.measure_brightness(image, pieces, row.voxel_size)

@@ -31,7 +31,7 @@ def main(snakemake, device):
     sketch = stain.sketch(sigma=None, **auto.fill_auto(params.sketch, [inputs.depth]))
     measured = depth.read_measured(inputs.cells, sketch.decay_um)
     drawing_key = stream_key(params.seed, organism, "sweep sketches")
-    draw = start_sweep.Drawing(stain.draw, sketch, measured, voxel_size, drawing_key)
+    draw = start_sweep.Drawing(stain.draw, sketch, measured, voxel_size, drawing_key, params.cell_diameter)
     images = (start_sweep.Example(manifest.load_normalised(row, inputs.images), masks[row.image]) for row in rows)
     examples = start_sweep.cut_examples(images, 2 * np.array(params.tiles["tile_shape"]), params.images)
     network, alpha_bar = load_network(inputs.model)

@@ -9,6 +9,7 @@ import pandas as pd
 from ..errors import InputError
 from ..images.windows import windows_with_cells
 from ..sketches.depth import Measured
+from ..sketches.haze import Shading, measure_haze, shade_like
 from .audit import summarise_audit
 from .divergence import add_noise, count_levels, diverge
 from .image_similarity import compare_spectra, histogram_distance, mean_spectrum, psnr, zncc
@@ -47,16 +48,25 @@ class Drawing(NamedTuple):
     key: Sequence[int]
     """Seeds of nucleoli and membranes."""
 
+    cell_diameter: float
+    """Micrometres."""
+
     def __call__(self, example: Example, sigma: float) -> np.ndarray:
         """Draw the sketch of an example with this blur, voxels of the finest axis."""
-        return self.draw(
-            example.labels,
-            self.voxel_size,
-            self.settings._replace(sigma=sigma),
-            self.measured,
-            np.random.default_rng(self.key),
-            like=example.image,
-        )
+        shading = self._find_shading(example) if self.settings.field == "measured" else None
+        return self._draw(example, self.settings._replace(sigma=sigma), shading)
+
+    def _draw(self, example: Example, settings: Any, shading: Shading | None) -> np.ndarray:
+        rng, options = np.random.default_rng(self.key), {"like": example.image, "shading": shading}
+        return self.draw(example.labels, self.voxel_size, settings, self.measured, rng, **options)
+
+    def _find_shading(self, example: Example) -> Shading:
+        """Find the background of an example, outside what is drawn of it."""
+        flat = self._draw(example, self.settings._replace(sigma=0.0), None)
+        level = self.measured.background if self.settings.background is None else self.settings.background
+        drawn = flat != np.float32(level)
+        haze = measure_haze(example.image, flat, drawn, level, self.voxel_size, self.cell_diameter)
+        return shade_like(haze, example.image.shape, self.voxel_size)
 
 
 class Grid(NamedTuple):

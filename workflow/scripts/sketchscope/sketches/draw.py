@@ -38,6 +38,8 @@ class NucleusSketch(NamedTuple):
     """finest: voxels of the finest axis, one length along all axes; voxel: voxels of each axis."""
     grey: str
     """measured: values are drawn from those of real nuclei; uniform: from `UNIFORM_GREY`."""
+    field: str
+    """What lies between the nuclei. flat: one grey value; measured: a shading like that of real images."""
 
 
 class MembraneSketch(NamedTuple):
@@ -50,6 +52,7 @@ class MembraneSketch(NamedTuple):
     """Thickness of a membrane, micrometres."""
     decay_um: float | None
     sigma_unit: str
+    field: str
 
 
 class Membranes(NamedTuple):
@@ -91,7 +94,7 @@ def draw_nuclei(
     like : float32 array like `labels`, optional
         A real image of these nuclei, normalised: each gets its own grey value, in place of one that is drawn.
     shading : Shading, optional
-        The background; it is flat without.
+        What lies between them if `settings` have a field that is measured.
 
     Returns
     -------
@@ -111,7 +114,7 @@ def draw_nuclei(
     grey_values[faint] = np.maximum(grey_values[faint], np.median(measured.grey))
     spots = draw_nucleoli(labels, settings.nucleoli, settings.nucleolus_um, voxel_size, rng)
     image = fade(paint_cells(labels, grey_values, background, spots), background, settings.decay_um, voxel_size)
-    if shading is not None:
+    if settings.field == "measured" and shading is not None:
         image = shade(image, labels > 0, background, shading, voxel_size)
     return finish_sketch(image, blur_widths(settings, voxel_size))
 
@@ -141,7 +144,7 @@ def draw_membranes(
     image = np.full(labels.shape, background, np.float32)
     image[membranes.where] = np.maximum(grey_values, darkest)[membranes.membrane]
     image = fade(image, background, settings.decay_um, voxel_size)
-    if shading is not None:
+    if settings.field == "measured" and shading is not None:
         drawn = np.zeros(labels.shape, bool)
         drawn[membranes.where] = True
         image = shade(image, drawn, background, shading, voxel_size)
@@ -285,7 +288,7 @@ def measure_membranes(
 def blur_widths(settings: NucleusSketch | MembraneSketch, voxel_size: Sequence[float]) -> tuple[float, ...]:
     """Standard deviations of the blur along each axis, voxels of that axis.
 
-    >>> nuclei = NucleusSketch(2.0, None, 0.1, [1.0], (1.0, 2.0), None, sigma_unit="finest", grey="measured")
+    >>> nuclei = NucleusSketch(2.0, None, 0.1, [1.0], (1.0, 2.0), None, "finest", grey="measured", field="flat")
     >>> blur_widths(nuclei, (1.0, 0.25, 0.5))
     (0.5, 2.0, 1.0)
     >>> blur_widths(nuclei._replace(sigma_unit="voxel"), (1.0, 0.25, 0.5))

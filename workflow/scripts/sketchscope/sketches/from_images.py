@@ -21,14 +21,12 @@ UNLIKELY = 4.0  # standard deviations of the smoothed background: what is bright
 
 
 class ImageSketch(NamedTuple):
-    """A real image drawn as a sketch, arrays (Z, Y, X) or (Y, X)."""
+    """A real image drawn as a sketch."""
 
-    flat: np.ndarray
-    """Cells or membranes on a flat background, not blurred, in [-1, 1]."""
+    sketch: np.ndarray
+    """Not blurred, in [-1, 1]: float32 array (Z, Y, X) or (Y, X). Its background is that of the image, or flat."""
     haze: Haze
     """The background of the image."""
-    shaded: np.ndarray
-    """As `flat`, with that background."""
 
 
 def sketch_image(
@@ -63,8 +61,10 @@ def sketch_image(
     flat = draw(labels, voxel_size, settings, measured, np.random.default_rng(0), like=image)
     drawn = flat != np.float32(background)
     haze = measure_haze(image, flat, drawn, background, voxel_size, cell_diameter)
+    if settings.field == "flat":
+        return ImageSketch(flat, haze)
     shaded = shade(flat, drawn, background, shade_like(haze, image.shape, voxel_size), voxel_size)
-    return ImageSketch(flat, haze, np.clip(shaded, -1, 1))
+    return ImageSketch(np.clip(shaded, -1, 1), haze)
 
 
 def add_missed(labels: np.ndarray, image: np.ndarray, voxel_size: Sequence[float], cell_diameter: float) -> np.ndarray:
