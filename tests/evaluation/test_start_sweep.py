@@ -187,3 +187,18 @@ def test_an_example_is_drawn_as_bright_as_its_cells(example):
     assert sharp[example.labels == 3].mean() == pytest.approx(0.6, abs=0.02)
     assert (sharp[example.labels == 0] == np.float32(-0.9)).all()
     assert np.std(draw(example, 2.0)) < np.std(sharp)
+
+
+@pytest.mark.parametrize(("field", "follows"), [("flat", False), ("measured", True)])
+def test_an_example_is_drawn_before_its_own_background(example, field, follows):
+    """Where the sketches of the run have a background that was measured."""
+    voxel_size = SHAPES[example.image.shape]
+    slope = np.linspace(-0.2, 0.2, example.image.shape[-1], dtype=np.float32)
+    image = np.where(example.labels > 0, example.image, example.image + slope)
+    settings = NucleusSketch(
+        *(None, None, 0.1, [1.0], (1.0, 2.0), None), sigma_unit="finest", grey="measured", field=field
+    )
+    draw = start_sweep.Drawing(draw_nuclei, settings, Measured(np.array([0.9]), -0.9), voxel_size, [1], 6.0)
+    drawn = draw(start_sweep.Example(image, example.labels), 0.0)[example.labels == 0]
+    like = np.corrcoef(drawn, image[example.labels == 0])[0, 1] if drawn.std() else 0.0
+    assert (like > 0.8) == follows
