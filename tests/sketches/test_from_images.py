@@ -65,7 +65,7 @@ def test_a_sketch_is_as_bright_as_its_image(field, stain):
         {"membrane_um": 1.0} if stain == "membranes" else {}
     )
     settings = chosen.sketch(**chosen.plain, **settings)
-    sketch = sketch_image(image, labels, voxel_size, DIAMETER, chosen.draw, settings).sketch
+    sketch = sketch_image(image, labels, voxel_size, DIAMETER, chosen.draw, settings)
     assert sketch.shape == image.shape
     assert sketch.dtype == np.float32
     assert sketch[0, 0].flat[0] == pytest.approx(image[labels == 0].mean(), abs=1e-6)

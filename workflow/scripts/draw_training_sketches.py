@@ -25,7 +25,7 @@ def main(snakemake):
             image = manifest.load_normalised(row, inputs.images).clip(-1, 1)
             cells = labels if stain.touching else add_missed(labels, image, row.voxel_size, params.cell_diameter)
             drawn = sketch_image(image, cells, row.voxel_size, params.cell_diameter, stain.draw, settings)
-            write_image(folder / f"{row.image}.ome.tif", drawn.sketch, row.voxel_size, compress=False)
+            write_image(folder / f"{row.image}.ome.tif", drawn, row.voxel_size, compress=False)
             source = "masks.source" if better else "the rough segmentation"
             count = np.count_nonzero(np.unique(labels))
             added = np.count_nonzero(np.unique(cells)) - count

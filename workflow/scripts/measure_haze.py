@@ -6,8 +6,8 @@ from sketchscope.run.job import job
 def main(snakemake):
     from sketchscope.config.auto import fill_auto
     from sketchscope.images import manifest
-    from sketchscope.sketches.from_images import add_missed, sketch_image
-    from sketchscope.sketches.haze import write_haze
+    from sketchscope.sketches.from_images import add_missed, sketch_flat
+    from sketchscope.sketches.haze import measure_haze, write_haze
     from sketchscope.stains import STAINS
 
     inputs, params = snakemake.input, snakemake.params
@@ -18,8 +18,8 @@ def main(snakemake):
         image = manifest.load_normalised(row, inputs.images).clip(-1, 1)
         labels = manifest.load_image(row, inputs.rough)
         cells = labels if stain.touching else add_missed(labels, image, row.voxel_size, params.cell_diameter)
-        haze = sketch_image(image, cells, row.voxel_size, params.cell_diameter, stain.draw, settings).haze
-        measured[row.image] = haze
+        flat = sketch_flat(image, cells, row.voxel_size, stain.draw, settings)
+        measured[row.image] = haze = measure_haze(image, *flat, row.voxel_size, params.cell_diameter)
         print(f"{row.image}: standard deviation of slow changes {haze.changes.std():.4f}, glow {haze.glow:.4f}")
     write_haze(snakemake.output.haze, measured)
 

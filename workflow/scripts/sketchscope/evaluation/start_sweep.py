@@ -9,6 +9,7 @@ import pandas as pd
 from ..errors import InputError
 from ..images.windows import windows_with_cells
 from ..sketches.depth import Measured
+from ..sketches.draw import choose_background
 from ..sketches.haze import Shading, measure_haze, shade_like
 from .audit import summarise_audit
 from .divergence import add_noise, count_levels, diverge
@@ -63,9 +64,8 @@ class Drawing(NamedTuple):
     def _find_shading(self, example: Example) -> Shading:
         """Find the background of an example, outside what is drawn of it."""
         flat = self._draw(example, self.settings._replace(sigma=0.0), None)
-        level = self.measured.background if self.settings.background is None else self.settings.background
-        drawn = flat != np.float32(level)
-        haze = measure_haze(example.image, flat, drawn, level, self.voxel_size, self.cell_diameter)
+        background = choose_background(self.settings, self.measured)
+        haze = measure_haze(example.image, flat, background, self.voxel_size, self.cell_diameter)
         return shade_like(haze, example.image.shape, self.voxel_size)
 
 

@@ -94,14 +94,14 @@ def draw_nuclei(
     like : float32 array like `labels`, optional
         A real image of these nuclei, normalised: each gets its own grey value, in place of one that is drawn.
     shading : Shading, optional
-        What lies between them if `settings` have a field that is measured.
+        What lies between them; one grey value without.
 
     Returns
     -------
     float32 array like `labels`
         Clipped to [-1, 1].
     """
-    background = measured.background if settings.background is None else settings.background
+    background = choose_background(settings, measured)
     darkest = background + settings.min_contrast
     if like is not None:
         grey_values = grey_at_surface(like, labels, voxel_size, background, settings.decay_um)
@@ -114,7 +114,7 @@ def draw_nuclei(
     grey_values[faint] = np.maximum(grey_values[faint], np.median(measured.grey))
     spots = draw_nucleoli(labels, settings.nucleoli, settings.nucleolus_um, voxel_size, rng)
     image = fade(paint_cells(labels, grey_values, background, spots), background, settings.decay_um, voxel_size)
-    if settings.field == "measured" and shading is not None:
+    if shading is not None:
         image = shade(image, labels > 0, background, shading, voxel_size)
     return finish_sketch(image, blur_widths(settings, voxel_size))
 
@@ -134,7 +134,7 @@ def draw_membranes(
 
     `lost` belongs to cells and changes nothing here: a membrane belongs to two cells.
     """
-    background = measured.background if settings.background is None else settings.background
+    background = choose_background(settings, measured)
     darkest = background + settings.min_contrast
     membranes = find_membranes_between(labels, settings.membrane_um, voxel_size)
     if like is None:
@@ -144,11 +144,16 @@ def draw_membranes(
     image = np.full(labels.shape, background, np.float32)
     image[membranes.where] = np.maximum(grey_values, darkest)[membranes.membrane]
     image = fade(image, background, settings.decay_um, voxel_size)
-    if settings.field == "measured" and shading is not None:
+    if shading is not None:
         drawn = np.zeros(labels.shape, bool)
         drawn[membranes.where] = True
         image = shade(image, drawn, background, shading, voxel_size)
     return finish_sketch(image, blur_widths(settings, voxel_size))
+
+
+def choose_background(settings: NucleusSketch | MembraneSketch, measured: Measured) -> float:
+    """Choose the grey value between cells or membranes: that of the settings, or that of the real images."""
+    return measured.background if settings.background is None else settings.background
 
 
 def draw_grey_values(grey_values: np.ndarray, labels: int, darkest: float, rng: np.random.Generator) -> np.ndarray:

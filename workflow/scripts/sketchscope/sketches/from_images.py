@@ -12,21 +12,32 @@ from scipy import ndimage
 
 from ..geometry import GAUSSIAN_MAD, ball_volume
 from .depth import Measured
-from .haze import Haze, blur_inside, measure_haze, shade, shade_like
+from .draw import choose_background
+from .haze import MARGIN, blur_inside, measure_haze, shade, shade_like
 
 SMOOTH = 1 / 6  # of a cell's diameter: the blur that takes the noise away and leaves dim cells
 SURROUNDINGS = 1.0  # cell diameters: the blur that leaves the slow background alone
-MARGIN = 1 / 5  # of a cell's diameter: how far the light of a cell reaches beyond its mask
 UNLIKELY = 4.0  # standard deviations of the smoothed background: what is brighter is no noise
 
 
-class ImageSketch(NamedTuple):
-    """A real image drawn as a sketch."""
+class FlatSketch(NamedTuple):
+    """A real image drawn on a flat background."""
 
-    sketch: np.ndarray
-    """Not blurred, in [-1, 1]: float32 array (Z, Y, X) or (Y, X). Its background is that of the image, or flat."""
-    haze: Haze
-    """The background of the image."""
+    image: np.ndarray
+    """Not blurred, in [-1, 1]: float32 array (Z, Y, X) or (Y, X)."""
+    background: float
+    """Between cells or membranes."""
+
+
+def sketch_flat(
+    image: np.ndarray, labels: np.ndarray, voxel_size: Sequence[float], draw: Callable[..., np.ndarray], settings: Any
+) -> FlatSketch:
+    """Draw a real image on a flat background; see `sketch_image`."""
+    outside = image[labels == 0]
+    level = float(outside.mean(dtype=np.float64)) if outside.size else float(image.min())
+    measured = Measured(np.full(1, level), level)
+    flat = draw(labels, voxel_size, settings, measured, np.random.default_rng(0), like=image)
+    return FlatSketch(flat, choose_background(settings, measured))
 
 
 def sketch_image(
@@ -36,7 +47,7 @@ def sketch_image(
     cell_diameter: float,
     draw: Callable[..., np.ndarray],
     settings: Any,
-) -> ImageSketch:
+) -> np.ndarray:
     """Draw the sketch of a real image.
 
     Parameters
@@ -52,19 +63,20 @@ def sketch_image(
     draw : callable
         Of the stain, see `stains.Stain`.
     settings : named tuple
-        Numbers of `draw`, with which nothing is drawn at random. A background of None takes that of the image.
+        Numbers of `draw`, with which nothing is drawn at random. A background of None takes that of the image; a field
+        that is measured, also its changes and its glow.
+
+    Returns
+    -------
+    float32 array like `image`
+        Not blurred, in [-1, 1].
     """
-    outside = image[labels == 0]
-    level = float(outside.mean(dtype=np.float64)) if outside.size else float(image.min())
-    background = level if settings.background is None else settings.background
-    measured = Measured(np.full(1, level), level)
-    flat = draw(labels, voxel_size, settings, measured, np.random.default_rng(0), like=image)
-    drawn = flat != np.float32(background)
-    haze = measure_haze(image, flat, drawn, background, voxel_size, cell_diameter)
+    flat = sketch_flat(image, labels, voxel_size, draw, settings)
     if settings.field == "flat":
-        return ImageSketch(flat, haze)
-    shaded = shade(flat, drawn, background, shade_like(haze, image.shape, voxel_size), voxel_size)
-    return ImageSketch(np.clip(shaded, -1, 1), haze)
+        return flat.image
+    shading = shade_like(measure_haze(image, *flat, voxel_size, cell_diameter), image.shape, voxel_size)
+    drawn = flat.image != np.float32(flat.background)
+    return np.clip(shade(flat.image, drawn, flat.background, shading, voxel_size), -1, 1)
 
 
 def add_missed(labels: np.ndarray, image: np.ndarray, voxel_size: Sequence[float], cell_diameter: float) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..io.atomic import PathLike, atomic_path
 GLOW = 0.5  # cell diameters, the blur that makes the glow of cells
 SLOW = 1.0  # cell diameters, the blur that leaves the slow changes
 GRID = 0.5  # cell diameters between the points at which slow changes are kept
-MARGIN = 0.2  # of a cell's diameter: what is nearer to a cell is its own blur
+MARGIN = 0.2  # of a cell's diameter: how far its own light reaches beyond its mask
 BLOCKS = 4  # in the sigma of a wide blur: as many means of voxels stand for it
 STRENGTH = (0.5, 1.5)  # by how much slow changes are scaled when they are drawn
 
@@ -45,7 +45,6 @@ class Shading(NamedTuple):
 def measure_haze(
     image: np.ndarray,
     sketch: np.ndarray,
-    drawn: np.ndarray,
     background: float,
     voxel_size: Sequence[float],
     cell_diameter: float,
@@ -58,8 +57,6 @@ def measure_haze(
         Normalised intensities.
     sketch : float32 array like `image`
         Its cells or membranes, on a flat background, not blurred.
-    drawn : bool array like `image`
-        Where they are.
     background : float
         Elsewhere in the sketch.
     voxel_size : sequence of float
@@ -75,7 +72,7 @@ def measure_haze(
     spacing = np.asarray(voxel_size, float)
     step = np.maximum(1, GRID * cell_diameter / spacing).astype(int)
     points = tuple(slice(n // 2, None, n) for n in np.minimum(step, image.shape))
-    empty = ndimage.distance_transform_edt(~drawn, sampling=spacing) > MARGIN * cell_diameter
+    empty = ndimage.distance_transform_edt(sketch == np.float32(background), sampling=spacing) > MARGIN * cell_diameter
     spacing_um, glow_um = tuple(map(float, step * spacing)), GLOW * cell_diameter
     if empty.mean() < 0.01:
         return Haze(np.zeros_like(image[points]), spacing_um, 0.0, glow_um)
