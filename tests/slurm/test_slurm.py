@@ -25,6 +25,8 @@ GPU_RULES = ("train_diffusion", "sweep_start", "generate_volumes", "train_cellpo
 CPU_RULES = (
     "prepare_images",
     "segment_rough",
+    "measure_haze",
+    "draw_training_sketches",
     "measure_cells",
     "masks",
     "write_card",
