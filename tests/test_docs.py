@@ -112,7 +112,7 @@ def rows_of(text, first):
 
 def test_scores_in_the_readme_are_those_of_its_benchmarks():
     rows = rows_of(read("README.md"), "real test images")
-    compared = [("hela", "sketchscope"), ("hela", "classical")]
+    compared = [(organism, model) for organism in ("hela", "cho") for model in ("sketchscope", "classical")]
     for row, (organism, model) in zip(rows, compared, strict=True):
         summary = read_benchmark(f"demo-{organism}")
         found = {title: row[title] for title in SCORES if title in row}
@@ -122,11 +122,25 @@ def test_scores_in_the_readme_are_those_of_its_benchmarks():
             assert f" {summary['n_images_scored']} " in row["real test images"]
 
 
-def test_minutes_in_the_readme_are_those_of_its_benchmark():
-    (minutes,) = re.findall(r"it takes (\d+) minutes", read("README.md"))
-    summary = read_benchmark("demo-hela")
+@pytest.mark.parametrize(("organism", "sentence"), [("hela", "it takes"), ("cho", "stacks of CHO nuclei, in")])
+def test_minutes_in_the_readme_are_those_of_its_benchmark(organism, sentence):
+    (minutes,) = re.findall(rf"{sentence} (\d+) minutes", read("README.md").replace("\n", " "))
+    summary = read_benchmark(f"demo-{organism}")
     assert int(minutes) == round(summary["minutes"])
     assert ", fast at bf16)" in summary["training"]["device"]
+
+
+def test_audits_of_the_demos_are_those_of_their_benchmarks():
+    counts = {"cells": "cells", "lost": "lost", "without a mask": "unlabelled"}
+    medians = {"median displacement": "displacement_median", "median IoU": "iou_median"}
+    rows = rows_of(read("docs/audit.md"), "images")
+    compared = [(organism, kind) for organism in ("hela", "cho") for kind in ("synthetic", "references")]
+    for row, (organism, kind) in zip(rows, compared, strict=True):
+        audit = read_benchmark(f"demo-{organism}")["audit"][kind]
+        expected = {title: str(audit[name]) for title, name in counts.items()}
+        expected |= {title: f"{audit[name]:.2f}" for title, name in medians.items()}
+        expected |= {"IoU over 0.7": f"{audit['iou_above_0.7']:.1%}"}
+        assert expected == {title: row[title] for title in expected}, row["images"]
 
 
 def test_limits_on_the_page_of_the_audit_are_those_of_its_alarms():
