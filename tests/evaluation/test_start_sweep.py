@@ -179,7 +179,13 @@ def test_windows_are_cut_of_each_image_or_several_of_one(example):
 def test_an_example_is_drawn_as_bright_as_its_cells(example):
     """Sketches of the sweep are those of the run: the same function, with the cells' own grey values and the blur."""
     voxel_size, measured = SHAPES[example.image.shape], Measured(np.array([0.9]), -0.9)
-    unmeasured = {"decay_um": None, "sigma_unit": "finest", "grey": "measured", "field": "flat"}
+    unmeasured = {
+        "decay_um": None,
+        "sigma_unit": "finest",
+        "grey": "measured",
+        "field": "flat",
+        "boundary_offset_um": 0.0,
+    }
     settings = NucleusSketch(None, None, 0.1, nucleoli=[1.0], nucleolus_um=(1.0, 2.0), **unmeasured)
     draw = start_sweep.Drawing(draw_nuclei, settings, measured, voxel_size, [1], 8.0)
     sharp = draw(example, 0.0)
@@ -195,9 +201,7 @@ def test_an_example_is_drawn_before_its_own_background(example, field, follows):
     voxel_size = SHAPES[example.image.shape]
     slope = np.linspace(-0.2, 0.2, example.image.shape[-1], dtype=np.float32)
     image = np.where(example.labels > 0, example.image, example.image + slope)
-    settings = NucleusSketch(
-        *(None, None, 0.1, [1.0], (1.0, 2.0), None), sigma_unit="finest", grey="measured", field=field
-    )
+    settings = NucleusSketch(None, None, 0.1, [1.0], (1.0, 2.0), None, "finest", "measured", field, 0.0)
     draw = start_sweep.Drawing(draw_nuclei, settings, Measured(np.array([0.9]), -0.9), voxel_size, [1], 6.0)
     drawn = draw(start_sweep.Example(image, example.labels), 0.0)[example.labels == 0]
     like = np.corrcoef(drawn, image[example.labels == 0])[0, 1] if drawn.std() else 0.0

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage, stats
+from sketchscope.evaluation.audit import audit_cells
 from sketchscope.geometry import sigma_in_voxels
 from sketchscope.sketches.depth import Measured, fade
 from sketchscope.sketches.draw import (
@@ -16,6 +17,7 @@ from sketchscope.sketches.draw import (
     finish_sketch,
     paint_cells,
 )
+from sketchscope.sketches.haze import Shading
 
 GEOMETRY = {"2d": ((40, 50), (0.5, 0.5)), "3d": ((16, 40, 50), (1.0, 0.25, 0.5))}
 
@@ -224,7 +226,9 @@ def test_one_cell_that_fills_the_image_has_no_membrane(geometry):
 
 MEASURED = Measured(np.array([0.0, 0.5]), -0.8)
 COMMON = {"decay_um": 8.0, "sigma_unit": "finest", "field": "flat"}
-NUCLEI = NucleusSketch(1.0, None, 0.2, nucleoli=[0.5, 0.5], nucleolus_um=(1.0, 2.0), grey="measured", **COMMON)
+NUCLEI = NucleusSketch(
+    *(1.0, None, 0.2), nucleoli=[0.5, 0.5], nucleolus_um=(1.0, 2.0), grey="measured", boundary_offset_um=0.0, **COMMON
+)
 MEMBRANES = MembraneSketch(1.0, None, 0.2, membrane_um=1.0, **COMMON)
 AS_PUBLISHED = NUCLEI._replace(background=-1.0, nucleoli=[1.0], decay_um=None, sigma_unit="voxel", grey="uniform")
 
@@ -305,3 +309,31 @@ def test_membranes_are_drawn_where_cells_meet(tissue, geometry):
     membrane = find_nearest_other(tissue, 0.5, geometry[1]) != tissue
     assert sketch[membrane].min() > -0.8
     np.testing.assert_allclose(sketch[~membrane], -0.8, rtol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [0.3, 0.75, 1.2])
+def test_half_maximum_lies_inside_the_outline_by_the_offset(offset):
+    """To a fifth of a voxel: the area over the half is that of a smaller disc, and the audit says the same."""
+    y, x = np.indices((101, 101)) - 50
+    labels = np.broadcast_to(np.hypot(y, x) < 30, (5, 101, 101)).astype(np.uint16)  # goes on above and below
+    sharp = NUCLEI._replace(sigma=2.0, nucleoli=[1.0], decay_um=None, background=-1.0)
+    bright = Measured(np.array([1.0]), -1.0)
+    image, plain = (
+        draw_nuclei(labels, (2.0, 0.5, 0.5), settings, bright, np.random.default_rng(0))
+        for settings in (sharp._replace(boundary_offset_um=offset), sharp)
+    )
+    radius, whole = (np.sqrt((drawn[2] > 0).sum() / np.pi) * 0.5 for drawn in (image, plain))
+    assert whole - radius == pytest.approx(offset, abs=0.1)
+    found = audit_cells(image, labels, (2.0, 0.5, 0.5), touching=False, min_contrast=3.0)
+    assert found["displacement"][0] * 0.5 == pytest.approx(-offset, abs=0.15)
+
+
+def test_rims_belong_to_the_background_and_touching_nuclei_leave_a_gap():
+    labels = np.repeat([[0, 1, 2]], 8, axis=1).repeat(24, axis=0)
+    settings = NUCLEI._replace(sigma=0.0, nucleoli=[1.0], decay_um=None, boundary_offset_um=1.0)
+    shading = Shading(np.full(labels.shape, 0.1, np.float32), 0.0, 1.0)
+    image = draw_nuclei(
+        labels, (0.5, 0.5), settings, Measured(np.array([0.5]), -0.8), np.random.default_rng(0), shading=shading
+    )
+    row = np.r_[[-0.7] * 10, [0.5] * 4, [-0.7] * 4, [0.5] * 6].astype(np.float32)  # no rim at the edge of the image
+    np.testing.assert_allclose(image, np.broadcast_to(row, image.shape), atol=1e-6)

@@ -238,6 +238,15 @@ def sweep_masks(wildcards):
     }
 
 
+def sweep_sketch(wildcards):
+    """How the sweep draws these masks: rough ones in their full size, as the training sketches are."""
+    section = ORGANISMS[wildcards.organism]
+    sketch = {key: value for key, value in section["sketch"].items() if key != "sigma"}
+    if section["sweep"]["masks"] == "rough" and "boundary_offset_um" in sketch:
+        sketch["boundary_offset_um"] = 0.0
+    return sketch
+
+
 def rough_images(wildcards):
     """Which training images are segmented roughly: all where masks or sketches are made from them, else some."""
     source = ORGANISMS[wildcards.organism]["masks"]["source"]

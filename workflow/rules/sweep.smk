@@ -44,7 +44,7 @@ rule sweep_start:
         axes=setting("axes"),
         sampler=some_settings("generation", ["sampler", "steps", "eta", "clip"]),
         tiles=some_settings("generation", ["tile_shape", "overlap"]),
-        sketch=other_settings("sketch", ["sigma"]),
+        sketch=sweep_sketch,
         stain=setting("stain"),
         cell_diameter=setting("cell_diameter"),
         seed=SETTINGS["seed"],

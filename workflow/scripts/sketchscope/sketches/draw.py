@@ -15,7 +15,10 @@ from .haze import Shading, shade
 
 UNIFORM_GREY = (-0.7, 1.0)  # grey values of nuclei in the code of Eschweiler et al. 2024; the first is left out
 PLAIN_MEMBRANES: dict[str, Any] = {"sigma": 0.0, "sigma_unit": "finest", "min_contrast": 0.0}
-PLAIN_NUCLEI: dict[str, Any] = {**PLAIN_MEMBRANES, "grey": "measured", "nucleoli": [1.0], "nucleolus_um": (1.0, 1.0)}
+PLAIN_NUCLEI: dict[str, Any] = {
+    **PLAIN_MEMBRANES,
+    **{"grey": "measured", "nucleoli": [1.0], "nucleolus_um": (1.0, 1.0), "boundary_offset_um": 0.0},
+}
 NUCLEOLUS_DEPTH = 0.6  # of a nucleus' contrast to the background that a nucleolus takes away
 
 
@@ -40,6 +43,8 @@ class NucleusSketch(NamedTuple):
     """measured: values are drawn from those of real nuclei; uniform: from `UNIFORM_GREY`."""
     field: str
     """What lies between the nuclei. flat: one grey value; measured: a shading like that of real images."""
+    boundary_offset_um: float
+    """How much smaller than its mask a nucleus is drawn, all around, micrometres."""
 
 
 class MembraneSketch(NamedTuple):
@@ -113,9 +118,13 @@ def draw_nuclei(
     faint = np.asarray(lost, int) - 1
     grey_values[faint] = np.maximum(grey_values[faint], np.median(measured.grey))
     spots = draw_nucleoli(labels, settings.nucleoli, settings.nucleolus_um, voxel_size, rng)
-    image = fade(paint_cells(labels, grey_values, background, spots), background, settings.decay_um, voxel_size)
+    image, drawn = paint_cells(labels, grey_values, background, spots), labels > 0
+    if settings.boundary_offset_um:
+        cover = cover_cores(labels, settings.boundary_offset_um, voxel_size)
+        image, drawn = np.float32(background) + cover * (image - np.float32(background)), cover > 0
+    image = fade(image, background, settings.decay_um, voxel_size)
     if shading is not None:
-        image = shade(image, labels > 0, background, shading, voxel_size)
+        image = shade(image, drawn, background, shading, voxel_size)
     return finish_sketch(image, blur_widths(settings, voxel_size))
 
 
@@ -253,6 +262,34 @@ def paint_cells(
     return image
 
 
+def cover_cores(labels: np.ndarray, margin_um: float, voxel_size: Sequence[float]) -> np.ndarray:
+    """Compute how much of each voxel lies in a cell and not in its rim, whose width is met to a fifth of a voxel.
+
+    Parameters
+    ----------
+    labels : int array (Z, Y, X) or (Y, X)
+        0 is background. A cell goes on beyond the edge of the image.
+    margin_um : float
+        Width of the rim, micrometres.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+
+    Returns
+    -------
+    float32 array like `labels`
+        From 0 to 1, the latter from one voxel of the finest axis inside the rim on.
+    """
+    cover = np.zeros(labels.shape, np.float32)
+    padded = np.pad(labels, 1, "edge")
+    inner = (slice(1, -1),) * labels.ndim
+    for label, box in cell_boxes(labels):
+        cell = padded[tuple(slice(part.start, part.stop + 2) for part in box)] == label
+        depth = distance_transform_edt(cell, sampling=voxel_size)[inner] if not cell.all() else np.inf
+        share = np.clip((depth - margin_um) / min(voxel_size), 0, 1)
+        cover[box] = np.where(cell[inner], share, cover[box])
+    return cover
+
+
 def find_membranes_between(labels: np.ndarray, width_um: float, voxel_size: Sequence[float]) -> Membranes:
     """Find the membrane between each two cells, and around the tissue.
 
@@ -293,7 +330,7 @@ def measure_membranes(
 def blur_widths(settings: NucleusSketch | MembraneSketch, voxel_size: Sequence[float]) -> tuple[float, ...]:
     """Standard deviations of the blur along each axis, voxels of that axis.
 
-    >>> nuclei = NucleusSketch(2.0, None, 0.1, [1.0], (1.0, 2.0), None, "finest", grey="measured", field="flat")
+    >>> nuclei = NucleusSketch(2.0, None, 0.1, [1.0], (1.0, 2.0), None, "finest", "measured", "flat", 0.0)
     >>> blur_widths(nuclei, (1.0, 0.25, 0.5))
     (0.5, 2.0, 1.0)
     >>> blur_widths(nuclei._replace(sigma_unit="voxel"), (1.0, 0.25, 0.5))
