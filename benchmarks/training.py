@@ -3,9 +3,10 @@
     python benchmarks/training.py benchmarks/training.json
 
 The steps are those of the demos: of the diffusion model in 2D (16 patches of 64 x 64) and in 3D (8 patches of
-5 x 64 x 64), and of Cellpose's network (8 crops of 96 x 96, fp32). They are timed in bfloat16 and fp32 with all
-instructions of this CPU, and in fp32 with AVX2 alone, as on a CPU without AVX-512. Every kind runs in a process of its
-own, in turns, and the median of the rounds is taken: machines that others use too are noisy.
+5 x 64 x 64), with the sketch as a second channel and without, and of Cellpose's network (8 crops of 96 x 96, fp32).
+They are timed in bfloat16 and fp32 with all instructions of this CPU, and in fp32 with AVX2 alone, as on a CPU without
+AVX-512. Every kind runs in a process of its own, in turns, and the median of the rounds is taken: machines that others
+use too are noisy.
 """
 
 import argparse
@@ -38,17 +39,18 @@ def seconds_of(step: Callable[[], object]) -> float:
     return statistics.median(times[WARM_UP:])
 
 
-def diffusion_step(organism: str, dtype: str) -> Callable[[], object]:
+def diffusion_step(organism: str, dtype: str, *, sees_sketch: bool) -> Callable[[], object]:
     """Make a step of the diffusion model: loss, gradient, AdamW."""
     import torch
     from sketchscope.diffusion.schedule import cosine_alpha_bar
     from sketchscope.diffusion.training import build_networks, noise_loss
 
     shape, batch, voxel_size = PATCHES[organism]
-    network = build_networks(CHANNELS, BLOCKS, shape, voxel_size, 1000)[0]
+    network = build_networks(CHANNELS, BLOCKS, shape, voxel_size, 1000, sees_sketch=sees_sketch)[0]
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     alpha_bar = torch.from_numpy(cosine_alpha_bar(1000))
-    x_0, noise, t = torch.randn(batch, 1, *shape), torch.randn(batch, 1, *shape), torch.randint(1, 1001, (batch,))
+    x_0, noise = torch.randn(batch, 1 + sees_sketch, *shape), torch.randn(batch, 1, *shape)
+    t = torch.randint(1, 1001, (batch,))
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -80,7 +82,10 @@ def measure(dtype: str) -> None:
     import torch
 
     torch.manual_seed(0)
-    times = {name: seconds_of(diffusion_step(name, dtype)) for name in PATCHES}
+    times = {}
+    for organism in PATCHES:
+        times[organism] = seconds_of(diffusion_step(organism, dtype, sees_sketch=True))
+        times[f"{organism}, no sketch"] = seconds_of(diffusion_step(organism, dtype, sees_sketch=False))
     if dtype == "float32":
         times["cellpose"] = seconds_of(cellpose_step())
     print(json.dumps(times))
