@@ -207,6 +207,15 @@ def test_two_cells_of_a_few_raise_no_alarm_but_three_do():
     ]
 
 
+def test_what_is_over_its_limit_in_real_images_too_is_said_with_it():
+    figures, references = {"displacement_median": -1.3, "shift": 0.1}, {"displacement_median": -1.16, "shift": 0.9}
+    assert audit.name_faults(figures, references) == [
+        "cells are smaller than their masks, by 1.3 voxels all around"
+        " (real images with reference labels: cells are smaller than their masks, by 1.2 voxels all around)"
+    ]
+    assert audit.name_faults(figures, {"displacement_median": 0.4}) == audit.name_faults(figures)
+
+
 @pytest.mark.parametrize("levels", [1, 4, 256])
 def test_rounding_leaves_noise_of_a_uniform_distribution(levels):
     """The error of rounding a smooth ramp has the standard deviation that the floor of the noise has."""

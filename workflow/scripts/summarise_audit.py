@@ -13,11 +13,11 @@ def main(snakemake):
         "synthetic": (inputs.synthetic, inputs.synthetic_images),
         "references": (inputs.references, inputs.reference_images),
     }
-    rows = []
-    for labels, (cells, images) in pairs.items():
-        figures = audit.summarise_audit(pd.read_csv(cells), pd.read_csv(images))
-        rows.append({"labels": labels, **figures, "warnings": "; ".join(figures["warnings"])})
-    table = pd.DataFrame(rows)
+    found = {labels: audit.summarise_audit(*map(pd.read_csv, tables)) for labels, tables in pairs.items()}
+    found["synthetic"]["warnings"] = audit.name_faults(found["synthetic"], found["references"])
+    table = pd.DataFrame(
+        {"labels": labels, **figures, "warnings": "; ".join(figures["warnings"])} for labels, figures in found.items()
+    )
     with atomic_path(snakemake.output[0]) as temporary:
         table.to_csv(temporary, index=False)
     print(table.to_string(index=False))

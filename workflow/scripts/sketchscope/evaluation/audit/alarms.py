@@ -32,27 +32,37 @@ ALARMS = {
 """By figure; benchmarks/audit.py measures which faults they find, and how often they are wrong."""
 
 
-def name_faults(figures: Mapping[str, Any]) -> list[str]:
+def name_faults(figures: Mapping[str, Any], references: Mapping[str, Any] | None = None) -> list[str]:
     """Name in plain words what is wrong with labels and images.
 
     Parameters
     ----------
     figures : mapping
         Of `summary.summarise_audit`; those that are missing or None raise no alarm.
+    references : mapping, optional
+        The same of real images with their reference labels: of what is over its limit there as well, both are said.
 
     Returns
     -------
     list of str
         One clause for each figure over its limit; empty where all is well.
     """
-    over = list_alarms(figures)
+    usual = _tell(references or {})
+    return [
+        f"{clause} (real images with reference labels: {usual[name]})" if name in usual else clause
+        for name, clause in _tell(figures).items()
+    ]
+
+
+def _tell(figures: Mapping[str, Any]) -> dict[str, str]:
+    """Say what each figure over its limit means."""
     displacement = figures.get("displacement_median") or 0
     words = {
         "way": _describe_shift(figures),
         "larger": "larger" if displacement > 0 else "smaller",
         "displacement": abs(displacement),
     }
-    return [ALARMS[name].sentence.format_map({**figures, **words}) for name in over]
+    return {name: ALARMS[name].sentence.format_map({**figures, **words}) for name in list_alarms(figures)}
 
 
 def list_alarms(figures: Mapping[str, Any]) -> list[str]:
