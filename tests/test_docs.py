@@ -130,6 +130,17 @@ def test_minutes_in_the_readme_are_those_of_its_benchmark(organism, sentence):
     assert ", fast at bf16)" in summary["training"]["device"]
 
 
+def test_ratios_of_times_are_those_of_their_benchmark():
+    seconds = read_benchmark("training")["seconds_of_a_step"]
+    page = read("docs/limits.md").replace("\n", " ")
+    hela, cho = (seconds["fp32"][name] / seconds["bfloat16"][name] for name in ("hela", "cho"))
+    assert f"takes {hela:.1f} times as long (HeLa; CHO {cho:.1f})" in page
+    assert f"AVX-512 {seconds['fp32, AVX2']['hela'] / seconds['bfloat16']['hela']:.1f} times" in page
+    assert f"take {seconds['fp32, AVX2']['cellpose'] / seconds['fp32']['cellpose']:.1f} times as long" in page
+    more = [times[name] / times[f"{name}, no sketch"] - 1 for times in seconds.values() for name in ("hela", "cho")]
+    assert f"{100 * min(more):.0f} to {100 * max(more):.0f} % more" in page
+
+
 def test_audits_of_the_demos_are_those_of_their_benchmarks():
     counts = {"cells": "cells", "lost": "lost", "without a mask": "unlabelled"}
     medians = {"median displacement": "displacement_median", "median IoU": "iou_median"}
