@@ -6,8 +6,8 @@ Every test image with reference labels is segmented as it is, and changed:
 
 - a third of its cells: the others are painted over with background, its level smooth, its grain from elsewhere in the
   image, its rim blended
-- three times its cells, or as many as find room: copies, turned, are pasted into empty places, each as far above the
-  background as it was
+- three times its cells, or as many as find room: copies of those that the image does not cut, turned, are pasted into
+  empty places, each as far above the background as it was
 - a slope over the whole width, of a tenth of the height of a dim cell (the 10th percentile)
 - half and twice the brightness, above the darkest voxels
 
@@ -25,10 +25,12 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import ndimage
+from skimage.segmentation import clear_border
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope.config.resolve import resolve
 from sketchscope.evaluation.metrics import LabelPair, score_images
+from sketchscope.geometry import GAUSSIAN_MAD
 from sketchscope.images import manifest
 from sketchscope.io.atomic import write_json
 from sketchscope.labels import cell_boxes
@@ -37,7 +39,9 @@ from sketchscope.sketches.haze import blur_inside
 from sketchscope.stains import STAINS
 
 REPOSITORY = Path(__file__).parents[1]
-MARGIN = 6  # pixels around a cell that belong to its blur
+MARGIN = 8  # pixels around a cell that belong to its blur
+SLOW = 40.0  # pixels, the blur that makes the slow background
+BRIGHT = 4.0  # standard deviations of the smoothed background
 TRIES = 200  # places that are tried for each copy
 Field = tuple[np.ndarray, np.ndarray]
 """An image, float32, and its labels."""
@@ -49,20 +53,25 @@ def leave_a_third(image: np.ndarray, labels: np.ndarray, rng: np.random.Generato
     gone = rng.permutation(numbers)[len(numbers) // 3 :]
     taken = np.isin(labels, gone)
     hole = ndimage.binary_dilation(taken, iterations=MARGIN) & ~ndimage.binary_dilation((labels > 0) & ~taken)
-    level = background_level(image, labels)
-    painted = level + fill_texture(image - level, far_from_cells(labels), rng)
+    far = far_from_cells(image, labels)
+    level = background_level(image, far)
+    painted = level + fill_texture(image - level, far, rng)
     share = feather(hole) * hole
     return image + share * (painted - image), np.where(taken, 0, labels)
 
 
-def far_from_cells(labels: np.ndarray) -> np.ndarray:
-    """Where no light of a cell reaches: bool array."""
-    return ~ndimage.binary_dilation(labels > 0, iterations=2 * MARGIN)
+def far_from_cells(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Where no light of a cell reaches, and nothing without a label is bright: bool array."""
+    empty = ~ndimage.binary_dilation(labels > 0, iterations=2 * MARGIN)
+    smooth = ndimage.gaussian_filter(image, 2)
+    middle = np.median(smooth[empty])
+    bright = smooth > middle + BRIGHT * GAUSSIAN_MAD * np.median(np.abs(smooth[empty] - middle))
+    return empty & ~ndimage.binary_dilation(bright, iterations=MARGIN)
 
 
-def background_level(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def background_level(image: np.ndarray, far: np.ndarray) -> np.ndarray:
     """Slow background of an image, also below its cells."""
-    return blur_inside(image, far_from_cells(labels), np.array([15.0, 15.0]))
+    return blur_inside(image, far, np.array([SLOW, SLOW]))
 
 
 def fill_texture(texture: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -83,8 +92,9 @@ def feather(inside: np.ndarray) -> np.ndarray:
 
 def paste_copies(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Field:
     """Paste two copies of each cell into empty places, as long as there is room."""
-    made, numbers, level = image.copy(), labels.astype(np.int64), background_level(image, labels)
-    for label, box in list(cell_boxes(labels)) * 2:
+    made, numbers = image.copy(), labels.astype(np.int64)
+    level = background_level(image, far_from_cells(image, labels))
+    for label, box in list(cell_boxes(clear_border(labels))) * 2:
         box = tuple(slice(max(0, part.start - MARGIN), part.stop + MARGIN) for part in box)
         cell = labels[box] == label
         light = ndimage.binary_dilation(cell, iterations=MARGIN) & ((labels[box] == 0) | cell)

@@ -130,6 +130,17 @@ def test_minutes_in_the_readme_are_those_of_its_benchmark(organism, sentence):
     assert ", fast at bf16)" in summary["training"]["device"]
 
 
+def test_scores_on_changed_fields_are_those_of_their_benchmark():
+    names = {"sketchscope": "trained", "classical": "classical"}
+    keys = {"AP at IoU 0.5": "ap50", "0.75": "ap75", "0.9": "ap90"}
+    rows = rows_of(read("docs/generation.md"), "change")
+    for row, found in zip(rows, read_benchmark("fields-hela")["rows"], strict=True):
+        assert (row["change"], row["segmentation"]) == (found["change"], names[found["model"]])
+        assert int(row["cells"]) == found["cells"]
+        assert {title: row[title] for title in keys} == {title: f"{found[key]:.2f}" for title, key in keys.items()}
+        assert row["false cells per field"] == f"{found['false_per_field']:.1f}"
+
+
 def test_ratios_of_times_are_those_of_their_benchmark():
     seconds = read_benchmark("training")["seconds_of_a_step"]
     page = read("docs/limits.md").replace("\n", " ")
