@@ -337,3 +337,27 @@ def test_rims_belong_to_the_background_and_touching_nuclei_leave_a_gap():
     )
     row = np.r_[[-0.7] * 10, [0.5] * 4, [-0.7] * 4, [0.5] * 6].astype(np.float32)  # no rim at the edge of the image
     np.testing.assert_allclose(image, np.broadcast_to(row, image.shape), atol=1e-6)
+
+
+@pytest.mark.parametrize("decay_um", [None, 16.0])
+@pytest.mark.parametrize("draw", [draw_nuclei, draw_membranes])
+def test_dim_cells_stand_out_from_the_light_around_them(tissue, geometry, draw, decay_um):
+    """By the least contrast, which fades with depth like everything else; others stay as they are."""
+    settings = NUCLEI._replace(nucleoli=[1.0]) if draw is draw_nuclei else MEMBRANES
+    settings = settings._replace(sigma=0.0, min_contrast=0.2, decay_um=decay_um)
+    labels = np.where(tissue == tissue.max(), 0, tissue) if draw is draw_nuclei else tissue
+    light = Shading(np.full(labels.shape, 0.3, np.float32), 0.0, 1.0)
+    dim, bright = (
+        draw(labels, geometry[1], settings, Measured(np.array([grey]), -0.8), np.random.default_rng(0), shading=light)
+        for grey in (-0.8, 0.6)
+    )
+    drawn = bright != np.float32(-0.5)
+    assert drawn.any()
+    assert (bright[~drawn] == dim[~drawn]).all()
+    if decay_um is None:
+        np.testing.assert_allclose(dim[drawn], -0.3, atol=1e-6)
+        np.testing.assert_allclose(bright[drawn], 0.6, atol=1e-6)
+    else:
+        assert (dim[drawn] < bright[drawn]).all()
+        first = (0, *[slice(None)] * 2) if labels.ndim == 3 else ...
+        assert dim[first][drawn[first]].min() > -0.5

@@ -11,7 +11,7 @@ from ..geometry import Slices, sigma_in_voxels
 from ..labels import cell_boxes
 from .brightness import grey_at_surface
 from .depth import Measured, fade, slice_depths, undo_fading
-from .haze import Shading, shade
+from .haze import Shading, light_between
 
 UNIFORM_GREY = (-0.7, 1.0)  # grey values of nuclei in the code of Eschweiler et al. 2024; the first is left out
 PLAIN_MEMBRANES: dict[str, Any] = {"sigma": 0.0, "sigma_unit": "finest", "min_contrast": 0.0}
@@ -118,13 +118,19 @@ def draw_nuclei(
     faint = np.asarray(lost, int) - 1
     grey_values[faint] = np.maximum(grey_values[faint], np.median(measured.grey))
     spots = draw_nucleoli(labels, settings.nucleoli, settings.nucleolus_um, voxel_size, rng)
-    image, drawn = paint_cells(labels, grey_values, background, spots), labels > 0
-    if settings.boundary_offset_um:
-        cover = cover_cores(labels, settings.boundary_offset_um, voxel_size)
-        image, drawn = np.float32(background) + cover * (image - np.float32(background)), cover > 0
-    image = fade(image, background, settings.decay_um, voxel_size)
+    cover = cover_cores(labels, settings.boundary_offset_um, voxel_size) if settings.boundary_offset_um else labels > 0
+
+    def paint(grey_values: np.ndarray) -> np.ndarray:
+        image = paint_cells(labels, grey_values, background, spots)
+        if settings.boundary_offset_um:
+            image = np.float32(background) + cover * (image - np.float32(background))
+        return fade(image, background, settings.decay_um, voxel_size)
+
+    image = paint(grey_values)
     if shading is not None:
-        image = shade(image, drawn, background, shading, voxel_size)
+        between, inside = light_between(image, background, shading, voxel_size), np.nonzero(labels)
+        lifted = lift_above(grey_values, between, inside, labels[inside] - 1, voxel_size, background, settings)
+        image = np.where(cover > 0, paint(lifted), between)
     return finish_sketch(image, blur_widths(settings, voxel_size))
 
 
@@ -150,19 +156,65 @@ def draw_membranes(
         grey_values = draw_grey_values(measured.grey, membranes.total, darkest, rng)
     else:
         grey_values = measure_membranes(like, membranes, voxel_size, background, settings.decay_um)
-    image = np.full(labels.shape, background, np.float32)
-    image[membranes.where] = np.maximum(grey_values, darkest)[membranes.membrane]
-    image = fade(image, background, settings.decay_um, voxel_size)
+    drawn = np.zeros(labels.shape, bool)
+    drawn[membranes.where] = True
+
+    def paint(grey_values: np.ndarray) -> np.ndarray:
+        image = np.full(labels.shape, background, np.float32)
+        image[membranes.where] = grey_values[membranes.membrane]
+        return fade(image, background, settings.decay_um, voxel_size)
+
+    grey_values = np.maximum(grey_values, darkest)
+    image = paint(grey_values)
     if shading is not None:
-        drawn = np.zeros(labels.shape, bool)
-        drawn[membranes.where] = True
-        image = shade(image, drawn, background, shading, voxel_size)
+        between = light_between(image, background, shading, voxel_size)
+        lifted = lift_above(grey_values, between, membranes.where, membranes.membrane, voxel_size, background, settings)
+        image = np.where(drawn, paint(lifted), between)
     return finish_sketch(image, blur_widths(settings, voxel_size))
 
 
 def choose_background(settings: NucleusSketch | MembraneSketch, measured: Measured) -> float:
     """Choose the grey value between cells or membranes: that of the settings, or that of the real images."""
     return measured.background if settings.background is None else settings.background
+
+
+def lift_above(
+    grey_values: np.ndarray,
+    between: np.ndarray,
+    where: tuple[np.ndarray, ...],
+    number: np.ndarray,
+    voxel_size: Sequence[float],
+    background: float,
+    settings: NucleusSketch | MembraneSketch,
+) -> np.ndarray:
+    """Raise cells or membranes that would hardly show before the light around them.
+
+    Parameters
+    ----------
+    grey_values : array (n,)
+        In the first slice.
+    between : float32 array (Z, Y, X) or (Y, X)
+        Of `haze.light_between`.
+    where, number : tuple of int arrays (V,), int array (V,)
+        Voxels of the cells or membranes, and to which each belongs.
+    voxel_size : sequence of float
+        Micrometres along each axis.
+    background : float
+        Without that light.
+    settings : NucleusSketch or MembraneSketch
+
+    Returns
+    -------
+    array (n,)
+        At least `min_contrast` brighter than the mean of that light over the cell or membrane.
+    """
+    found = np.unique(number)
+    depths = np.broadcast_to(slice_depths(between.shape, voxel_size), between.shape)
+    level, depth_um = (np.asarray(mean(values[where], number, found)) for values in (between, depths))
+    least = undo_fading(level, depth_um, background, settings.decay_um) + settings.min_contrast
+    lifted = grey_values.copy()
+    lifted[found] = np.maximum(grey_values[found], least)
+    return lifted
 
 
 def draw_grey_values(grey_values: np.ndarray, labels: int, darkest: float, rng: np.random.Generator) -> np.ndarray:

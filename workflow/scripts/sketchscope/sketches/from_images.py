@@ -13,7 +13,7 @@ from scipy import ndimage
 from ..geometry import GAUSSIAN_MAD, ball_volume
 from .depth import Measured
 from .draw import choose_background
-from .haze import MARGIN, blur_inside, measure_haze, shade, shade_like
+from .haze import MARGIN, blur_inside, light_between, measure_haze, shade_like
 
 SMOOTH = 1 / 6  # of a cell's diameter: the blur that takes the noise away and leaves dim cells
 SURROUNDINGS = 1.0  # cell diameters: the blur that leaves the slow background alone
@@ -75,8 +75,8 @@ def sketch_image(
     if settings.field == "flat":
         return flat.image
     shading = shade_like(measure_haze(image, *flat, voxel_size, cell_diameter), image.shape, voxel_size)
-    drawn = flat.image != np.float32(flat.background)
-    return np.clip(shade(flat.image, drawn, flat.background, shading, voxel_size), -1, 1)
+    between = light_between(*flat, shading, voxel_size)
+    return np.clip(np.where(flat.image != np.float32(flat.background), flat.image, between), -1, 1)
 
 
 def add_missed(labels: np.ndarray, image: np.ndarray, voxel_size: Sequence[float], cell_diameter: float) -> np.ndarray:

@@ -113,19 +113,15 @@ def shade_like(haze: Haze, shape: Sequence[int], voxel_size: Sequence[float]) ->
     return Shading(_interpolate(haze.changes, haze.spacing_um, shape, voxel_size, np.zeros(len(shape))), *haze[2:])
 
 
-def shade(
-    image: np.ndarray, drawn: np.ndarray, background: float, shading: Shading, voxel_size: Sequence[float]
-) -> np.ndarray:
-    """Give a sketch with a flat background one that is not flat.
+def light_between(image: np.ndarray, background: float, shading: Shading, voxel_size: Sequence[float]) -> np.ndarray:
+    """Compute what lies between the cells or membranes of a sketch, and below them.
 
     Parameters
     ----------
     image : float32 array (Z, Y, X) or (Y, X)
-        Normalised.
-    drawn : bool array like `image`
-        Cells or membranes, which stay as they are.
+        The sketch, normalised, on a flat background.
     background : float
-        Of the sketch so far.
+        Of the sketch.
     shading : Shading
     voxel_size : sequence of float
         Micrometres along each axis.
@@ -135,7 +131,7 @@ def shade(
     float32 array like `image`
     """
     light = ndimage.gaussian_filter(image - np.float32(background), shading.glow_um / np.asarray(voxel_size))
-    return np.where(drawn, image, np.float32(background) + shading.changes + np.float32(shading.glow) * light)
+    return np.float32(background) + shading.changes + np.float32(shading.glow) * light
 
 
 def blur_inside(image: np.ndarray, inside: np.ndarray, widths: VoxelSize) -> np.ndarray:
