@@ -8,7 +8,7 @@ Needs the images, the rough segmentation, the training sketches and the masks of
 
 For every seed two networks are trained with the same steps, batches and noise, one with the sketch as its second
 channel. Both make images of the same sketches from every start, and the audit says how the cells lie on their masks.
-The spectrum is compared with that of the training images. A picture shows one field: real, sketch, without, with.
+The spectrum is compared with that of the training images. A picture shows one field from every start.
 
 Results that the output file already has are kept: delete it to start again.
 """
@@ -147,21 +147,18 @@ def judge(setting: Setting, images: list[np.ndarray], pairs: list[Pair]) -> dict
     return kept | {"spectrum": round(spectrum, 3)}
 
 
-def draw_picture(path: Path, setting: Setting, pair: Pair, images: dict[str, dict[int, np.ndarray]]) -> None:
-    """Draw a real field and a sketch, then what becomes of the sketch from each start, without and with."""
-    real = manifest.load_normalised(setting.rows[0], setting.folder / "images").clip(-1, 1)
-    real = real[tuple(map(slice, pair.sketch.shape))]
-    first = [("real", real), ("sketch", pair.sketch)]
-    rows = [[first[n], *[(f"{arm} it, from t = {t}", image) for t, image in images[arm].items()]] for n, arm in
-            enumerate(ARMS)]  # fmt: skip
-    figure, axes = plt.subplots(len(rows), len(rows[0]), figsize=(3 * len(rows[0]), 3.2 * len(rows)), squeeze=False)
-    low, high = np.percentile(real, [0.1, 99.8])
-    for axis, (title, image) in zip(axes.flat, [cell for row in rows for cell in row], strict=True):
-        plane = image if image.ndim == 2 else image[image.shape[0] // 2]
-        axis.imshow(plane, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-        axis.set_title(title, fontsize=9)
-        axis.axis("off")
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+def draw_picture(path: Path, sketch: np.ndarray, images: dict[str, dict[int, np.ndarray]]) -> None:
+    """Draw a sketch, and what becomes of it from each start, without and with the sketch as a condition."""
+    figure, axes = plt.subplots(len(ARMS), 1 + len(STARTS), figsize=(3 * (1 + len(STARTS)), 3.2 * len(ARMS)))
+    low, high = np.percentile(images["with"][STARTS[0]], [0.1, 99.8])
+    for line, (arm, made) in zip(axes, images.items(), strict=True):
+        shown = {"sketch": sketch} | {f"{arm} the sketch, from t = {t}": image for t, image in made.items()}
+        for axis, (title, image) in zip(line, shown.items(), strict=True):
+            plane = image.reshape(-1, *image.shape[-2:])[image[..., 0, 0].size // 2]
+            axis.imshow(plane, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axis.set_title(title, fontsize=10)
+            axis.axis("off")
+    figure.savefig(path, dpi=90, bbox_inches="tight")
 
 
 def main() -> None:
@@ -194,7 +191,7 @@ def main() -> None:
                 print(results["runs"][-1], flush=True)
             write_json(options.output, results)
         if seed == 1 and len(images) == len(ARMS):
-            draw_picture(options.output.with_suffix(".png"), setting, pairs[0], images)
+            draw_picture(options.output.with_suffix(".png"), pairs[0].sketch, images)
 
 
 if __name__ == "__main__":
