@@ -130,6 +130,14 @@ def test_minutes_in_the_readme_are_those_of_its_benchmark(organism, sentence):
     assert ", fast at bf16)" in summary["training"]["device"]
 
 
+def test_scores_with_an_offset_are_those_of_their_benchmark():
+    found = read_benchmark("demo-hela-offset")["models"]["sketchscope"]
+    ap50, ap75, ap90, seg = (f"{found[name]:.2f}" for name in ("ap50", "ap75", "ap90", "seg"))
+    assert f"one training had AP {ap50}, {ap75} and {ap90}, and SEG {seg} " in re.sub(
+        r"\s+", " ", read("docs/limits.md")
+    )
+
+
 def test_scores_on_changed_fields_are_those_of_their_benchmark():
     names = {"sketchscope": "trained", "classical": "classical"}
     keys = {"AP at IoU 0.5": "ap50", "0.75": "ap75", "0.9": "ap90"}
