@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 
+import pandas as pd
 import pytest
 from running import REPOSITORY
 from sketchscope.evaluation.audit import ALARMS
@@ -128,6 +129,18 @@ def test_minutes_in_the_readme_are_those_of_its_benchmark(organism, sentence):
     summary = read_benchmark(f"demo-{organism}")
     assert int(minutes) == round(summary["minutes"])
     assert ", fast at bf16)" in summary["training"]["device"]
+
+
+def test_agreement_with_and_without_a_condition_is_that_of_its_benchmark():
+    runs = pd.DataFrame(read_benchmark("condition-hela")["runs"])
+    assert runs["seed"].nunique() == 3
+    for row in rows_of(read("docs/generation.md"), "t_start"):
+        found = runs[(runs["t_start"] == int(row["t_start"])) & (runs["arm"] == row["sketch"])]
+        assert len(found) == 3
+        assert [int(row["lost"]), int(row["without a mask"])] == found[["lost", "unlabelled"]].sum().tolist()
+        assert row["median IoU"] == f"{found['iou_median'].mean():.3f}"
+        assert row["IoU over 0.7"] == f"{found['iou_above_0.7'].mean():.1%}"
+        assert row["spectrum, dB from real"] == f"{found['spectrum'].mean():.1f}"
 
 
 def test_scores_with_an_offset_are_those_of_their_benchmark():
