@@ -361,3 +361,13 @@ def test_dim_cells_stand_out_from_the_light_around_them(tissue, geometry, draw, 
         assert (dim[drawn] < bright[drawn]).all()
         first = (0, *[slice(None)] * 2) if labels.ndim == 3 else ...
         assert dim[first][drawn[first]].min() > -0.5
+
+
+@pytest.mark.parametrize(("draw", "settings"), [(draw_nuclei, NUCLEI), (draw_membranes, MEMBRANES)])
+def test_a_field_without_cells_is_the_light_between_them(geometry, draw, settings):
+    light = Shading(np.full(geometry[0], 0.3, np.float32), 0.5, 1.0)
+    empty = np.zeros(geometry[0], np.uint16)
+    for offset in (0.0, 1.0) if draw is draw_nuclei else (None,):
+        chosen = settings if offset is None else settings._replace(boundary_offset_um=offset)
+        sketch = draw(empty, geometry[1], chosen, MEASURED, np.random.default_rng(0), shading=light)
+        np.testing.assert_allclose(sketch, -0.5, atol=1e-6)

@@ -208,6 +208,8 @@ def lift_above(
     array (n,)
         At least `min_contrast` brighter than the mean of that light over the cell or membrane.
     """
+    if not number.size:
+        return grey_values
     found = np.unique(number)
     depths = np.broadcast_to(slice_depths(between.shape, voxel_size), between.shape)
     level, depth_um = (np.asarray(mean(values[where], number, found)) for values in (between, depths))
