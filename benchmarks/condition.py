@@ -154,7 +154,7 @@ def draw_picture(path: Path, sketch: np.ndarray, images: dict[str, dict[int, np.
     for line, (arm, made) in zip(axes, images.items(), strict=True):
         shown = {"sketch": sketch} | {f"{arm} the sketch, from t = {t}": image for t, image in made.items()}
         for axis, (title, image) in zip(line, shown.items(), strict=True):
-            plane = image.reshape(-1, *image.shape[-2:])[image[..., 0, 0].size // 2]
+            plane = image if image.ndim == 2 else image[len(image) // 2]
             axis.imshow(plane, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
             axis.set_title(title, fontsize=10)
             axis.axis("off")

@@ -56,7 +56,7 @@ def leave_a_third(image: np.ndarray, labels: np.ndarray, rng: np.random.Generato
     far = far_from_cells(image, labels)
     level = background_level(image, far)
     painted = level + fill_texture(image - level, far, rng)
-    share = feather(hole) * hole
+    share = feather(hole)
     return image + share * (painted - image), np.where(taken, 0, labels)
 
 
