@@ -1,4 +1,4 @@
-"""Do cells keep to their masks if the network sees the sketch? The same training with and without, from several starts.
+"""Do cells keep to their masks if the network sees the sketch, and if it predicts v? From several starts.
 
     python benchmarks/condition.py results/hela benchmarks/condition-hela.json
 
@@ -6,8 +6,9 @@ Needs the images, the rough segmentation, the training sketches and the masks of
 
     snakemake results/hela/diffusion/sketches results/hela/sketches/batch_000
 
-For every seed two networks are trained with the same steps, batches and noise, one with the sketch as its second
-channel. Both make images of the same sketches from every start, and the audit says how the cells lie on their masks.
+For every seed three networks are trained with the same steps, batches and noise: without the sketch as its second
+channel, with it, and with it and predicting v in place of the noise. All make images of the same sketches from every
+start, and the audit says how the cells lie on their masks.
 The spectrum is compared with that of the training images. A picture shows one field from every start.
 
 Results that the output file already has are kept: delete it to start again.
@@ -49,9 +50,19 @@ from sketchscope.streams import stream_key, stream_seed
 
 REPOSITORY = Path(__file__).parents[1]
 CPU = torch.device("cpu")
-STARTS = (300, 550, 700, 900)
+STARTS = (300, 550, 700, 999)
 STEPS = 10
-ARMS = {"without": False, "with": True}
+
+
+class Arm(NamedTuple):
+    """How a network is trained."""
+
+    sees_sketch: bool
+    prediction: str
+
+
+ARMS = {"without": Arm(False, "eps"), "with": Arm(True, "eps"), "with, v": Arm(True, "v")}
+TITLES = {"without": "without the sketch", "with": "with it", "with, v": "with it, predicting v"}
 
 
 class Setting(NamedTuple):
@@ -78,16 +89,16 @@ def read_setting(folder: Path, steps: int) -> Setting:
     return Setting(folder, resolve(config, REPOSITORY)["organisms"][folder.name], rows, steps)
 
 
-def train_network(setting: Setting, seed: int, sees_sketch: bool) -> UNet:
+def train_network(setting: Setting, seed: int, arm: Arm) -> UNet:
     """Train one network as the workflow does."""
     settings, name = setting.organism["diffusion"], setting.folder.name
     torch.manual_seed(stream_seed(stream_key(seed, name, "weights")))
-    sketches = setting.folder / "diffusion/sketches" if sees_sketch else None
+    sketches = setting.folder / "diffusion/sketches" if arm.sees_sketch else None
     key = stream_key(seed, name, "foreground")
     images = patches.open_training_images(setting.rows, setting.folder / "images", key, sketches)
     shape, size, share = settings["patch_shape"], settings["batch_size"], settings["foreground_fraction"]
     sizes = (settings["channels"], settings["blocks"], shape, setting.rows[0].voxel_size, settings["timesteps"])
-    network, average, _ = training.build_networks(*sizes, sees_sketch=sees_sketch)
+    network, average, _ = training.build_networks(*sizes, **arm._asdict())
     dtype = choose_precision(settings["precision"], CPU)
     numbers = {key: settings[key] for key in ("learning_rate", "ema_decay", "gradient_clip")}
     with tempfile.TemporaryDirectory() as folder:
@@ -148,15 +159,15 @@ def judge(setting: Setting, images: list[np.ndarray], pairs: list[Pair]) -> dict
 
 
 def draw_picture(path: Path, sketch: np.ndarray, images: dict[str, dict[int, np.ndarray]]) -> None:
-    """Draw a sketch, and what becomes of it from each start, without and with the sketch as a condition."""
+    """Draw a sketch, and what becomes of it from each start by the network of each arm."""
     figure, axes = plt.subplots(len(ARMS), 1 + len(STARTS), figsize=(3 * (1 + len(STARTS)), 3.2 * len(ARMS)))
     low, high = np.percentile(images["with"][STARTS[0]], [0.1, 99.8])
     for line, (arm, made) in zip(axes, images.items(), strict=True):
-        shown = {"sketch": sketch} | {f"{arm} the sketch, from t = {t}": image for t, image in made.items()}
+        shown = {"sketch": sketch} | {f"{TITLES[arm]}, t = {t}": image for t, image in made.items()}
         for axis, (title, image) in zip(line, shown.items(), strict=True):
             plane = image if image.ndim == 2 else image[len(image) // 2]
             axis.imshow(plane, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-            axis.set_title(title, fontsize=10)
+            axis.set_title(title, fontsize=9)
             axis.axis("off")
     figure.savefig(path, dpi=90, bbox_inches="tight")
 
@@ -177,16 +188,16 @@ def main() -> None:
     results |= {"device": describe_device(CPU), "steps": options.steps, "sampler_steps": STEPS, "sigma": options.sigma}
     for seed in range(1, options.seeds + 1):
         pairs, images = draw_pairs(setting, seed, options.fields, options.sigma), {}
-        for arm, sees_sketch in ARMS.items():
-            if (seed, arm) in known:
+        for name, arm in ARMS.items():
+            if (seed, name) in known:
                 continue
             before = time.monotonic()
-            network, images[arm] = train_network(setting, seed, sees_sketch), {}
+            network, images[name] = train_network(setting, seed, arm), {}
             seconds = round((time.monotonic() - before) / setting.steps, 4)
             for t_start in STARTS:
                 made = make_images(setting, network, pairs, t_start, seed)
-                images[arm][t_start] = made[0]
-                row = {"seed": seed, "arm": arm, "t_start": t_start, "seconds_per_step": seconds}
+                images[name][t_start] = made[0]
+                row = {"seed": seed, "arm": name, "t_start": t_start, "seconds_per_step": seconds}
                 results["runs"].append(row | judge(setting, made, pairs))
                 print(results["runs"][-1], flush=True)
             write_json(options.output, results)

@@ -29,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 from sketchscope.diffusion import author_network, generate, samplers, schedule, tiling
+from sketchscope.diffusion.prediction import predict_x_0
 from sketchscope.run import devices
 
 SHAPE = (180, 512, 512)
@@ -84,7 +85,7 @@ def time_theirs(network: torch.nn.Module, shape: Sequence[int], device: torch.de
 
     def step() -> None:
         eps = network(x, torch.full((1,), 200, device=device))
-        x_0 = samplers.predict_x_0(x[:, :1], eps, at_t, clip=True)
+        x_0 = predict_x_0(x[:, :1], eps, at_t, "eps", clip=True)
         samplers.ddpm_step(x[:, :1], x_0, torch.randn_like(eps), at_t, before)
 
     seconds, patches = seconds_of(step, device, repeats), patches_of_theirs(shape)

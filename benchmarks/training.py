@@ -43,7 +43,7 @@ def diffusion_step(organism: str, dtype: str, *, sees_sketch: bool) -> Callable[
     """Make a step of the diffusion model: loss, gradient, AdamW."""
     import torch
     from sketchscope.diffusion.schedule import cosine_alpha_bar
-    from sketchscope.diffusion.training import build_networks, noise_loss
+    from sketchscope.diffusion.training import build_networks, prediction_loss
 
     shape, batch, voxel_size = PATCHES[organism]
     network = build_networks(CHANNELS, BLOCKS, shape, voxel_size, 1000, sees_sketch=sees_sketch)[0]
@@ -54,7 +54,7 @@ def diffusion_step(organism: str, dtype: str, *, sees_sketch: bool) -> Callable[
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        noise_loss(network, x_0, t, noise, alpha_bar, getattr(torch, dtype)).backward()
+        prediction_loss(network, x_0, t, noise, alpha_bar, "eps", getattr(torch, dtype)).backward()
         optimizer.step()
 
     return step

@@ -13,7 +13,7 @@ from sketchscope.diffusion.generate import (
     lay_tiles,
     load_generator,
     make_generator,
-    predict_noise,
+    predict_volume,
     sample_from_noise,
 )
 from sketchscope.diffusion.memory import Batches
@@ -48,7 +48,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 class Local(torch.nn.Module):
     """Predicts each voxel's noise from that voxel alone: where a tile ends makes no difference."""
 
-    in_channels, first_step, sees_sketch = 1, 1, False
+    in_channels, first_step, sees_sketch, prediction = 1, 1, False, "eps"
 
     def __init__(self, dims):
         super().__init__()
@@ -65,7 +65,7 @@ class Local(torch.nn.Module):
 class Exact(torch.nn.Module):
     """Knows the noise expected where all voxels are N(mean, spread^2)."""
 
-    in_channels, first_step, sees_sketch = 1, 1, False
+    in_channels, first_step, sees_sketch, prediction = 1, 1, False, "eps"
 
     def __init__(self, mean, spread, dims):
         super().__init__()
@@ -269,7 +269,7 @@ def test_fresh_noise_of_every_step_is_its_own(monkeypatch, sampler, eta, draws):
 class Contradicting(torch.nn.Module):
     """Predicts `eps` in the first tile of a batch, twice as much in the next, and so on."""
 
-    in_channels, first_step, sees_sketch = 1, 1, False
+    in_channels, first_step, sees_sketch, prediction = 1, 1, False, "eps"
 
     def __init__(self, eps):
         super().__init__()
@@ -285,7 +285,7 @@ def test_contradicting_tiles_are_blended():
     between = 1 + np.sin(np.pi / 2 * (np.arange(4) + 0.5) / 4) ** 2
     expected = np.tile([*[1.0] * 12, *between, *[2.0] * 12], (8, 1))
     grid = lay_tiles(shape, Tiling(tile_shape, overlap, 8), CPU)
-    blended = predict_noise(Contradicting(1), [torch.zeros(shape)], 5, grid, Batches(8), FP32)
+    blended = predict_volume(Contradicting(1), [torch.zeros(shape)], 5, grid, Batches(8), FP32)
     np.testing.assert_allclose(blended, expected, atol=1e-6)
 
     settings = {"t_start": 20, "steps": 1, "tile_shape": tile_shape, "overlap": overlap}
@@ -462,7 +462,7 @@ def test_interrupted_script_goes_on_with_another_batch_size(tmp_path, monkeypatc
 class Follower(torch.nn.Module):
     """Knows that the image is the sketch beside x_t, whatever the noise."""
 
-    in_channels, first_step, sees_sketch = 2, 1, True
+    in_channels, first_step, sees_sketch, prediction = 2, 1, True, "eps"
 
     def __init__(self, dims):
         super().__init__()
@@ -480,6 +480,25 @@ def test_a_network_that_sees_the_sketch_gets_it(shape):
     for t_start in (300, 990):
         made = generate(Follower(len(shape)), sketch, t_start=t_start, steps=6)
         np.testing.assert_allclose(made, sketch, atol=2e-2)
+
+
+class FollowerByVelocity(Follower):
+    """Says the same by the velocity."""
+
+    prediction = "v"
+
+    def forward(self, x, t):
+        alpha_bar = torch.from_numpy(ALPHA_BAR)[t.long()].reshape(-1, *[1] * (x.ndim - 1)).float()
+        return alpha_bar.sqrt() * super().forward(x, t) - (1 - alpha_bar).sqrt() * x[:, 1:]
+
+
+@pytest.mark.parametrize("shape", [(40, 52), (6, 24, 20)])
+def test_a_network_that_predicts_the_velocity(shape):
+    sketch, network = sketch_of(shape), FollowerByVelocity(len(shape))
+    network.register_parameter("unused", torch.nn.Parameter(torch.zeros(1)))
+    np.testing.assert_allclose(generate(network, sketch, t_start=1000, steps=6), sketch, atol=1e-3)
+    samples = sample_from_noise(network, ALPHA_BAR, sketch[None, None], steps=20, key=[0], dtype=FP32)
+    np.testing.assert_allclose(samples[0], sketch, atol=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(32, 40), (8, 24, 24)])

@@ -20,7 +20,7 @@ from sketchscope.diffusion.training import (
     draw_noise,
     learning_rate_at,
     make_trainer,
-    noise_loss,
+    prediction_loss,
     train,
     train_step,
     update_average,
@@ -130,7 +130,7 @@ def test_loss_falls(tmp_path, shape):
         x_0 = torch.from_numpy(stripes(shape, 32)(np.random.default_rng(99)))
         t, noise = draw_noise(x_0.shape, TIMESTEPS, torch.Generator().manual_seed(99))
         with torch.no_grad():
-            return noise_loss(network, x_0, t, noise, torch.from_numpy(ALPHA_BAR), torch.float32).item()
+            return prediction_loss(network, x_0, t, noise, torch.from_numpy(ALPHA_BAR), "eps", torch.float32).item()
 
     fresh = networks(shape)[0]
     assert loss(result.average) < 0.4 * loss(fresh)
@@ -355,12 +355,25 @@ class Seer(torch.nn.Module):
 def test_loss_of_exact_and_of_no_prediction(shape):
     x_0, network, alpha_bar = torch.full((2000, 1, *shape), 0.5), Seer(), torch.from_numpy(ALPHA_BAR)
     t, noise = draw_noise(x_0.shape, TIMESTEPS, torch.Generator().manual_seed(0))
-    assert noise_loss(network, x_0, t, noise, alpha_bar, torch.float32).item() < 1e-7
+    assert prediction_loss(network, x_0, t, noise, alpha_bar, "eps", torch.float32).item() < 1e-7
     steps, counts = np.unique(network.steps, return_counts=True)
     assert steps.tolist() == list(range(1, TIMESTEPS + 1))
     assert counts.max() < 60  # each 20 times on average
-    nothing = noise_loss(lambda x_t, t: 0 * x_t, x_0, t, noise, alpha_bar, torch.float32)
+    nothing = prediction_loss(lambda x_t, t: 0 * x_t, x_0, t, noise, alpha_bar, "eps", torch.float32)
     assert nothing.item() == pytest.approx(1, abs=0.05)
+
+
+def test_loss_of_the_velocity():
+    x_0, alpha_bar = torch.full((2000, 1, 4, 4), 0.5), torch.from_numpy(ALPHA_BAR)
+    t, noise = draw_noise(x_0.shape, TIMESTEPS, torch.Generator().manual_seed(0))
+    share = alpha_bar[t].reshape(-1, 1, 1, 1).float()
+
+    def seer(x_t, t):
+        return share.sqrt() * Seer()(x_t, t) - (1 - share).sqrt() * 0.5
+
+    assert prediction_loss(seer, x_0, t, noise, alpha_bar, "v", torch.float32).item() < 1e-7
+    nothing = prediction_loss(lambda x_t, t: 0 * x_t, x_0, t, noise, alpha_bar, "v", torch.float32)
+    assert nothing.item() == pytest.approx((share + (1 - share) * 0.25).mean().item(), rel=0.02)
 
 
 def one_step(dtype, *, step=0, rate=1e-3, **changes):
@@ -467,7 +480,7 @@ def attempt(tmp_path):
     image = np.random.default_rng(0).integers(0, 100, (20, 24)).astype(np.uint16)
     write_image(tmp_path / "images/0.ome.tif", image, (1.0, 1.0), compress=False)
     usual = {"timesteps": 100, "channels": [8], "blocks": 1, "patch_shape": [8, 8], "batch_size": 2, "steps": 12}
-    usual |= {"learning_rate": 5e-3, "ema_decay": 0.9, "gradient_clip": 1.0}
+    usual |= {"learning_rate": 5e-3, "ema_decay": 0.9, "gradient_clip": 1.0, "prediction": "eps"}
     usual |= {"precision": "fp32", "foreground_fraction": 0.5}
 
     def run_rule(folder, *, settings=(), **resources):

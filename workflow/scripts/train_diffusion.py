@@ -42,6 +42,7 @@ def main(snakemake, device):
         voxel_size,
         settings["timesteps"],
         sees_sketch=sketches is not None,
+        prediction=settings["prediction"],
     )
     examples = patches.draw_patches(images, shape, SAMPLES, 1.0, np.random.default_rng(key_of("sample patches")))
 

@@ -112,6 +112,7 @@ class AuthorNetwork(nn.Module):
             setattr(self, f"u{rank}", nn.Sequential(*layers))
         self.out = make_block(f, f, f, dims, layer_norm).append(conv(f, out_channels, 1))
 
+    prediction = "eps"
     sees_sketch = False  # its second channel is noise
 
     @property

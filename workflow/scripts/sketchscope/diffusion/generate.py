@@ -152,17 +152,17 @@ def generate_volume(
         def report_step(share: float) -> None:
             report((steps.index(t) + share) / len(steps))
 
-        return predict_noise(network, [x_t, *beside], t, grid, batches, dtype, report_step)
+        return predict_volume(network, [x_t, *beside], t, grid, batches, dtype, report_step)
 
     drawn = to_device(padded, device)
     beside = [drawn] if network.sees_sketch else [draw_noise(FIXED, n) for n in range(network.in_channels - 1)]
     x_t = q_sample(drawn, draw_noise(START, 0), float(schedule.alpha_bar[0]))
-    image = p_sample_loop(x_t, schedule, predict, partial(draw_noise, REVERSE), sampler)
+    image = p_sample_loop(x_t, schedule, predict, partial(draw_noise, REVERSE), sampler, network.prediction)
     return image[tuple(slice(n) for n in sketch.shape)].clamp(-1, 1).cpu().numpy()
 
 
 @torch.no_grad()
-def predict_noise(
+def predict_volume(
     network: Denoiser,
     channels: Sequence[torch.Tensor],
     t: int,
@@ -171,7 +171,7 @@ def predict_noise(
     dtype: torch.dtype,
     report: Callable[[float], None] = lambda share: None,
 ) -> torch.Tensor:
-    """Predict eps of a whole volume from overlapping tiles, blended at this very step (MultiDiffusion).
+    """Predict eps or v of a whole volume from overlapping tiles, blended at this very step (MultiDiffusion).
 
     Parameters
     ----------
@@ -201,8 +201,8 @@ def predict_noise(
             return network(stack, torch.full((len(batch),), t - 1 + network.first_step, device=total.device))
 
     done = 0
-    for batch, eps in batches.map(predict, grid.regions):
-        for region, tile in zip(batch, eps[:, 0].float(), strict=True):
+    for batch, output in batches.map(predict, grid.regions):
+        for region, tile in zip(batch, output[:, 0].float(), strict=True):
             total[region] += tile * grid.window
         done += len(batch)
         report(done / len(grid.regions))
@@ -280,4 +280,5 @@ def sample_from_noise(
         with autocast(device, dtype):
             return network(torch.cat([x_t, beside], 1), torch.full((count,), t, device=device)).float()
 
-    return p_sample_loop(draw_noise(), schedule, predict, lambda t: draw_noise(), sampler)[:, 0].cpu().numpy()
+    images = p_sample_loop(draw_noise(), schedule, predict, lambda t: draw_noise(), sampler, network.prediction)
+    return images[:, 0].cpu().numpy()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from .prediction import predict_x_0
 from .schedule import Schedule
 
 SAMPLERS = ("ddim", "ddpm", "dpm-solver++")
@@ -59,12 +60,6 @@ class Prediction(NamedTuple):
 
     x_0: torch.Tensor
     alpha_bar: float
-
-
-def predict_x_0(x_t: torch.Tensor, eps: torch.Tensor, alpha_bar: float, *, clip: bool) -> torch.Tensor:
-    """Clean image that x_t and the predicted noise imply, clipped to the image range [-1, 1] if `clip` says so."""
-    x_0 = (x_t - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5
-    return x_0.clamp(-1, 1) if clip else x_0
 
 
 def ddim_step(
@@ -155,9 +150,10 @@ def dpm_solver_step(
 def p_sample_loop(
     x_t: torch.Tensor,
     schedule: Schedule,
-    predict_eps: Callable[[torch.Tensor, int], torch.Tensor],
+    predict: Callable[[torch.Tensor, int], torch.Tensor],
     noise: Callable[[int], torch.Tensor],
     sampler: Sampler,
+    prediction: str,
 ) -> torch.Tensor:
     """Run the reverse process, from x_t at the first step of a schedule to the clean image.
 
@@ -166,12 +162,14 @@ def p_sample_loop(
     x_t : tensor
         At the first step, of any shape.
     schedule : Schedule
-    predict_eps : callable
-        From x_t and the step number to the predicted noise, like x_t.
+    predict : callable
+        From x_t and the step number to the network's output, like x_t.
     noise : callable
         From the step number to standard normal noise like x_t; called only where the sampler needs it.
     sampler : Sampler
         Which kind of step is taken; its t_start and steps are those of the schedule.
+    prediction : {'eps', 'v'}
+        What that output is, see `prediction.make_target`.
 
     Returns
     -------
@@ -186,7 +184,7 @@ def p_sample_loop(
     check_sampler(sampler.name)
     before, eta = None, sampler.eta
     for t, alpha_bar, alpha_bar_prev in zip(*map(np.ndarray.tolist, schedule), strict=True):
-        x_0 = predict_x_0(x_t, predict_eps(x_t, t), alpha_bar, clip=sampler.clip)
+        x_0 = predict_x_0(x_t, predict(x_t, t), alpha_bar, prediction, clip=sampler.clip)
         fresh = noise(t) if sampler.name == "ddpm" or eta > 0 else 0.0
         if sampler.name == "ddpm":
             x_t = ddpm_step(x_t, x_0, fresh, alpha_bar, alpha_bar_prev)

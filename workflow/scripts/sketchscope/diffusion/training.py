@@ -17,6 +17,7 @@ from ..run.distributed import Team
 from ..run.job import Stopped
 from ..streams import stream_key, stream_seed
 from .checkpoint import Checkpoint
+from .prediction import make_target
 from .schedule import q_sample
 from .unet import UNet, choose_kernels, choose_strides
 
@@ -153,6 +154,7 @@ def build_networks(
     timesteps: int,
     *,
     sees_sketch: bool = False,
+    prediction: str = "eps",
 ) -> tuple[UNet, UNet, dict]:
     """Make an untrained network for images of this voxel size, a copy for its moving average, and their description.
 
@@ -170,6 +172,8 @@ def build_networks(
         Steps T of the forward process.
     sees_sketch : bool
         Whether the network is given the sketch beside the noisy image.
+    prediction : {'eps', 'v'}
+        What it predicts, see `prediction.make_target`.
 
     Returns
     -------
@@ -191,6 +195,7 @@ def build_networks(
         "kernel_sizes": kernel_sizes,
         "blocks": blocks,
         "in_channels": 2 if sees_sketch else 1,
+        "prediction": prediction,
     }
     network = UNet(**architecture)
     if any(size % stride for size, stride in zip(patch_shape, network.total_stride, strict=True)):
@@ -339,7 +344,7 @@ def train_step(
         group["lr"] = learning_rate_at(step, settings.steps, settings.learning_rate)
     shape = (len(batch) * team.size, 1, *batch.shape[2:])
     t, noise = (drawn[team.share] for drawn in draw_noise(shape, len(alpha_bar) - 1, generator))
-    loss = noise_loss(model, batch, t, noise, alpha_bar, settings.dtype)
+    loss = prediction_loss(model, batch, t, noise, alpha_bar, trainer.network.prediction, settings.dtype)
     trainer.optimizer.zero_grad(set_to_none=True)
     trainer.scaler.scale(loss).backward()
     trainer.scaler.unscale_(trainer.optimizer)
@@ -363,23 +368,24 @@ def draw_noise(shape: Sequence[int], timesteps: int, generator: torch.Generator)
     return torch.randint(1, timesteps + 1, shape[:1], generator=generator), torch.randn(shape, generator=generator)
 
 
-def noise_loss(
+def prediction_loss(
     network: nn.Module,
     batch: torch.Tensor,
     t: torch.Tensor,
     noise: torch.Tensor,
     alpha_bar: torch.Tensor,
+    prediction: str,
     dtype: torch.dtype,
 ) -> torch.Tensor:
-    """Mean squared error of the predicted noise (Ho et al. 2020, eq. 14).
+    """Mean squared error of the predicted noise (Ho et al. 2020, eq. 14), or of the predicted velocity.
 
     Of the channels of a batch only the first is noised: a sketch is a condition, and stays as it is.
     """
     noise, x_0 = noise.to(batch.device), batch[:, :1]
     at_t = alpha_bar[t].reshape(-1, *[1] * (x_0.ndim - 1)).to(batch.device)
     with autocast(batch.device, dtype):
-        eps = network(torch.cat([q_sample(x_0, noise, at_t), batch[:, 1:]], 1), t.to(batch.device))
-    return nn.functional.mse_loss(eps.float(), noise)
+        output = network(torch.cat([q_sample(x_0, noise, at_t), batch[:, 1:]], 1), t.to(batch.device))
+    return nn.functional.mse_loss(output.float(), make_target(x_0, noise, at_t, prediction))
 
 
 @torch.no_grad()

@@ -108,7 +108,7 @@ class Blocks(nn.ModuleList):
 
 
 class UNet(nn.Module):
-    """Predicts the noise eps in x_t.
+    """Predicts the noise eps in x_t, or the velocity v.
 
     Parameters
     ----------
@@ -122,6 +122,8 @@ class UNet(nn.Module):
         Residual blocks of a level on the way down, and as many on the way up.
     in_channels : int
         1, the noisy image alone; or 2, with the sketch beside it.
+    prediction : {'eps', 'v'}
+        What the output is, see `prediction.make_target`.
     """
 
     first_step = 1  # its number for the least noisy step
@@ -133,9 +135,10 @@ class UNet(nn.Module):
         kernel_sizes: Sequence[PerAxis],
         blocks: int,
         in_channels: int = 1,
+        prediction: str = "eps",
     ) -> None:
         super().__init__()
-        self.in_channels = in_channels
+        self.in_channels, self.prediction = in_channels, prediction
         self.strides = [tuple(step) for step in strides]
         kernels = [tuple(kernel) for kernel in kernel_sizes]
         width, embedding = channels[0], 4 * channels[0]
@@ -169,7 +172,7 @@ class UNet(nn.Module):
         return tuple(math.prod(step[axis] for step in self.strides) for axis in range(self.dims))
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """Predict eps.
+        """Predict eps or v.
 
         Parameters
         ----------
