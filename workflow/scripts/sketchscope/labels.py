@@ -1,9 +1,11 @@
 """Label images: integers (Z, Y, X) or (Y, X) in which 0 is background and every other number one cell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
+from skimage.measure import label as number_pieces
 from skimage.measure import regionprops
 from skimage.segmentation import relabel_sequential
 
@@ -107,6 +109,78 @@ def integer_labels(labels: np.ndarray, name: str, background_label: int = 0) -> 
     labels = labels.astype(np.uint16 if high <= np.iinfo(np.uint16).max else np.uint32)
     labels[labels == background_label] = 0
     return labels
+
+
+class Pieces(NamedTuple):
+    """Into how many separate pieces the labels of an image fall; see `count_pieces`."""
+
+    labels: int
+    pieces: int
+    split: int
+    """Labels of several pieces."""
+
+
+def count_pieces(labels: np.ndarray) -> Pieces:
+    """Count labels, their connected pieces (diagonals connect), and the labels that lie in several pieces.
+
+    >>> count_pieces(np.array([[1, 0, 1], [0, 0, 0], [2, 2, 0]]))
+    Pieces(labels=2, pieces=3, split=1)
+    """
+    pieces, count = number_pieces(labels, return_num=True, connectivity=labels.ndim)
+    first = np.unique(pieces, return_index=True)[1][int((pieces == 0).any()) :]
+    parts = np.unique(labels.ravel()[first], return_counts=True)[1]
+    return Pieces(len(parts), int(count), int((parts > 1).sum()))
+
+
+def check_instances(found: Mapping[str, Pieces]) -> None:
+    """Check that label images hold one number for each cell, not one for a kind of pixel.
+
+    Parameters
+    ----------
+    found : mapping
+        The pieces in each label image, by its name.
+
+    Raises
+    ------
+    InputError
+        If most numbers lie in several separate pieces, as those of binary masks or of grey values do.
+    """
+    total = Pieces(*(sum(counts) for counts in zip(*found.values(), strict=True))) if found else Pieces(0, 0, 0)
+    if total.labels and total.pieces >= 2 * total.labels and 2 * total.split >= total.labels:
+        name, most = max(found.items(), key=lambda item: item[1].pieces)
+        numbers = "one number" if most.labels == 1 else f"{most.labels} different numbers"
+        raise InputError(
+            f"{name}: holds {most.pieces} separate pieces with {numbers}; one number for each cell is"
+            " needed, or labels_are: binary for masks that tell only cells from background"
+        )
+
+
+def separate_cells(mask: np.ndarray, name: str) -> np.ndarray:
+    """Number the face-connected pieces of a binary mask 1, 2, ...
+
+    Parameters
+    ----------
+    mask : int array (Z, Y, X) or (Y, X)
+        0 is background; every other voxel has one and the same value.
+    name : str
+        The file, for the error.
+
+    Returns
+    -------
+    uint16 array, uint32 if it holds more pieces than that can number
+
+    Raises
+    ------
+    InputError
+        If it holds other values.
+    """
+    values = np.unique(mask[mask > 0])
+    if len(values) > 1:
+        raise InputError(
+            f"{name}: holds {len(values)} different numbers beside 0; with labels_are: binary one is allowed"
+        )
+    pieces, count = ndimage.label(mask)
+    return pieces.astype(label_type(count))
 
 
 def label_type(count: int) -> np.dtype:
