@@ -116,5 +116,28 @@ def test_a_split_between_groups_is_not_warned_of(tmp_path):
         row._replace(group=str(n // 3), split="test" if n > 2 else "train")
         for n, row in enumerate(rows_of((24, 24), 6))
     ]
+    write(tmp_path, rows, np.random.default_rng(0).integers(0, 99, (6, 24, 24)).astype(np.uint16))
     found = examine_groups(rows, tmp_path)
     assert (found["n_groups"], found["n_test_groups"], found["shared_groups"], found["warnings"]) == (2, 1, [], [])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_test_image_with_the_pixels_of_a_training_image_is_warned_of(tmp_path, shape):
+    rows = [row._replace(split="test" if n > 2 else "train") for n, row in enumerate(rows_of(shape, 5, name="{}x.tif"))]
+    images = np.random.default_rng(0).integers(0, 99, (5, *shape)).astype(np.uint16)
+    images[4] = images[1]
+    write(tmp_path, rows, images)
+    found = examine_groups(rows, tmp_path)
+    assert found["copies"] == [("0004", "0001")]
+    assert found["warnings"][0] == (
+        "the test image 4 (data/4x.tif) is a copy of the training image 1 (data/1x.tif): scores are too good; leave one"
+        " out of train_images or test_images"
+    )
+    images[3] = images[2]
+    write(tmp_path, rows, images)
+    found = examine_groups(rows, tmp_path)
+    assert found["copies"] == [("0003", "0002"), ("0004", "0001")]
+    assert "(data/2x.tif), and 1 other test images are such copies: scores are too good" in found["warnings"][0]
+    images[4, ..., -1, -1] += 1
+    write(tmp_path, rows, images)
+    assert examine_groups(rows, tmp_path)["copies"] == [("0003", "0002")]

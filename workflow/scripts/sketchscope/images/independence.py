@@ -1,5 +1,6 @@
 """Whether images that count as independent are so, and whether training and test images share a movie."""
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -36,7 +37,8 @@ def examine_groups(rows: Sequence[ManifestRow], folder: PathLike) -> dict[str, A
         n_groups, of all images; n_test_groups; shared_groups, those with training and with test images; train_test,
         the correlation of the two images nearest to each other of which one is a training image and one a test image
         of such a group; neighbours and apart, the correlations of `correlate_series` for numbered files that count as
-        independent; warnings, one sentence for each finding; notes, such as one on numbered files that do not look
+        independent; copies, pairs of a test image and the training image that has the same pixels; warnings, one
+        sentence for each finding; notes, such as one on numbered files that do not look
         like a movie. None where nothing was measured.
     """
 
@@ -46,7 +48,9 @@ def examine_groups(rows: Sequence[ManifestRow], folder: PathLike) -> dict[str, A
     shared, series = find_shared_groups(rows), find_series(rows)
     train_test = _correlate_nearest(rows, shared[0], load) if shared else None
     neighbours, apart = correlate_series(series, load)
-    warnings = [_warn_shared(shared, train_test)] if shared else []
+    copies = find_copies(rows, folder)
+    warnings = [_warn_copies(copies)] if copies else []
+    warnings += [_warn_shared(shared, train_test)] if shared else []
     unlike = neighbours is not None and apart is not None and neighbours - apart <= CLEARLY
     told = [_describe_series(series, neighbours, apart)] if series else []
     return {
@@ -56,6 +60,7 @@ def examine_groups(rows: Sequence[ManifestRow], folder: PathLike) -> dict[str, A
         "train_test": train_test,
         "neighbours": neighbours,
         "apart": apart,
+        "copies": [(test.image, train.image) for test, train in copies],
         "warnings": warnings + ([] if unlike else told),
         "notes": told if unlike else [],
     }
@@ -66,6 +71,17 @@ def find_shared_groups(rows: Sequence[ManifestRow]) -> list[str]:
     learnt = {row.unit for row in rows if row.split == "train"}
     scored = {row.unit for row in rows if row.split == "test"}
     return sorted(learnt & scored)
+
+
+def find_copies(rows: Sequence[ManifestRow], folder: PathLike) -> list[tuple[ManifestRow, ManifestRow]]:
+    """Find the test images that have the same pixels as a training image, and that one."""
+
+    def fingerprint(row: ManifestRow) -> bytes:
+        return hashlib.sha256(load_image(row, folder).tobytes()).digest()
+
+    learnt = {fingerprint(row): row for row in rows if row.split == "train"}
+    tested = [(row, learnt.get(fingerprint(row))) for row in rows if row.split == "test"]
+    return [(row, copy) for row, copy in tested if copy is not None]
 
 
 def find_series(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
@@ -125,6 +141,15 @@ def _shrink(image: np.ndarray) -> np.ndarray:
         widths = np.diff(first, append=size).reshape([-1 if other == axis else 1 for other in range(image.ndim)])
         image = np.add.reduceat(image, first, axis) / widths
     return image
+
+
+def _warn_copies(copies: Sequence[tuple[ManifestRow, ManifestRow]]) -> str:
+    test, train = copies[0]
+    others = f", and {len(copies) - 1} other test images are such copies" if len(copies) > 1 else ""
+    return (
+        f"the test image {int(test.image)} ({test.source}) is a copy of the training image {int(train.image)}"
+        f" ({train.source}){others}: scores are too good; leave one out of train_images or test_images"
+    )
 
 
 def _warn_shared(shared: Sequence[str], train_test: float | None) -> str:
