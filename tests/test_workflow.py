@@ -1,11 +1,14 @@
 """Dry runs: what is planned for which configuration, and how mistakes are reported."""
 
+import os
 import re
 import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import yaml
 from running import REPOSITORY, run, snakemake
 
@@ -202,6 +205,34 @@ def test_every_baseline_is_planned_and_a_shared_one_is_fetched_once(tmp_path):
 
 
 shares_the_clone = pytest.mark.xdist_group("finished")  # it takes longer to make than a dry run
+
+
+def test_files_with_braces_in_their_names_are_read_and_followed(tmp_path):
+    """Snakemake takes braces for wildcards."""
+    for name in ("images", "truth {organism}"):
+        (tmp_path / name).mkdir()
+    for number, name in enumerate(("a{g}", "b{organism}", "c")):
+        image = np.random.default_rng(number).integers(0, 99, (64, 64)).astype("uint16")
+        tifffile.imwrite(tmp_path / f"images/{name}.tif", image)
+        labels = np.zeros((64, 64), "uint16")
+        labels[9:20, 9:20] = 1
+        tifffile.imwrite(tmp_path / f"truth {{organism}}/{name}.tif", labels)
+    section = {
+        **{"preset": "nuclei-2d", "images": "images/*.tif", "labels": "truth {organism}/*.tif", "test_images": "1"},
+        **{"voxel_size": [0.5, 0.5], "cell_diameter": 5.0, "diffusion": {"patch_shape": [32, 32]}},
+        **{"masks": {"source": "files", "labels": "truth {organism}/[ac]*.tif"}},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"organisms": {"mine": section}}))
+    target = "results/mine/segmented"
+    done = snakemake(tmp_path, "--cores", "1", target)
+    assert done.returncode == 0, done.stdout
+    manifest = (tmp_path / "results/mine/manifest.csv").read_text()
+    assert ",images/b{organism}.tif,0,64x64," in manifest
+    assert manifest.splitlines()[2].endswith(",truth {organism}/b{organism}.tif")
+    assert len(list((tmp_path / target).glob("*.ome.tif"))) == 2
+    assert plan(tmp_path, target) == {}
+    os.utime(tmp_path / "images/a{g}.tif", (9, 9))
+    assert plan(tmp_path, target)["prepare_images"] == 1
 
 
 @pytest.fixture(scope="module")

@@ -96,11 +96,11 @@ def test_tile_and_overlap_follow_from_the_patch(folder, own):
     assert generation["generation"]["overlap"] == [16, 8]
 
 
-def test_files_are_listed_in_natural_order(folder, own):
-    section = own | {"labels": ["data/t2.tif", "data/t*.tif"]}
-    settings = resolve_one(section)
+def test_files_are_listed_in_natural_order_and_paired(folder, own):
+    settings = resolve_one(own | {"labels": ["data/truth2.png", "data/*.png"]})
     assert settings["images"] == ["data/t1.tif", "data/t2.tif", "data/t10.tif"]
-    assert settings["labels"] == ["data/t2.tif", "data/t1.tif", "data/t10.tif"]
+    assert settings["labels"] == {"data/t1.tif": "data/truth1.png", "data/t2.tif": "data/truth2.png"}
+    assert settings["file_warnings"] == []
 
 
 @pytest.mark.parametrize(("given", "kept"), [("0 - 3, 7", "0-3,7"), (4, "4"), (None, None)])
@@ -286,8 +286,8 @@ def test_mistakes_at_the_top(config, start):
         ({"images": "nowhere/*.tif"}, "images: found no file that matches 'nowhere/*.tif' in "),
         ({"images": ["data/*.tif", "*.jpg"]}, "images: found no file that matches '*.jpg' in "),
         (
-            {"labels": "data/*.png"},
-            "labels: found 2 files for 3 image files; allowed is one for each image file",
+            {"images": "data/t1*.tif", "labels": "data/*.png"},
+            "labels: found 2 files for 2 image files, but data/truth2.png fits none of them by its name or number",
         ),
     ],
 )

@@ -10,7 +10,7 @@ def test_settings_to_read_leave_out_what_means_nothing(folder, own):
     assert shown["simulation"] == {"fit": False, "simulator": "nuclei", **simulation_settings(simulated)}
     assert simulated["diffusion"].keys() - shown["diffusion"].keys() == {"report_every", "checkpoint_seconds"}
     assert simulated["generation"].keys() - shown["generation"].keys() == {"batch_size"}
-    others = {"masks", "simulation", "diffusion", "generation"}
+    others = {"masks", "simulation", "diffusion", "generation", "file_warnings"}
     assert {key: shown[key] for key in shown.keys() - others} == {
         key: simulated[key] for key in simulated.keys() - others
     }
@@ -19,7 +19,7 @@ def test_settings_to_read_leave_out_what_means_nothing(folder, own):
         *("diameter_cv", "elongation", "elongation_sd", "density", "spacing_um"),
     }
     segmented = resolve_one(own | {"masks": {"source": "classical"}})
-    assert effective_settings(segmented).keys() == segmented.keys() - {"simulation"}
+    assert effective_settings(segmented).keys() == segmented.keys() - {"simulation", "file_warnings"}
 
 
 def test_settings_of_the_synthetic_images_name_no_file(folder, own):

@@ -32,6 +32,7 @@ def row(name="0000", split="train", shape=(24, 32), **fields):
         "gamma": 0.5,
         "labelled": False,
         "group": "movie, one",
+        "label_file": "truth/a, b.tif",
     }
     return ManifestRow(**(values | fields))
 
@@ -41,7 +42,7 @@ def test_table_is_read_back_as_it_was_written(tmp_path):
     write_manifest(tmp_path / "manifest.csv", rows)
     assert read_manifest(tmp_path / "manifest.csv") == rows
     lines = (tmp_path / "manifest.csv").read_text().splitlines()
-    assert lines[0] == "image,split,source,frame,shape,dtype,voxel_size,low,high,gamma,labelled,group"
+    assert lines[0] == "image,split,source,frame,shape,dtype,voxel_size,low,high,gamma,labelled,group,label_file"
     assert '"a, b.tif",3,24x32,uint16,' in lines[1]
 
 

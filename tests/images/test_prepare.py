@@ -29,6 +29,13 @@ def write(path, image, **options):
     return path
 
 
+def some_cells(dimensions, dtype="uint16"):
+    """Labels of two cells."""
+    labels = np.zeros(SHAPES[dimensions], dtype)
+    labels[..., 2:9, 2:9], labels[..., 12:20, 18:28] = 1, 2
+    return labels
+
+
 def prepare_in(folder, images, dimensions, **options):
     """Prepare images into a folder; options are fields of `RawImages` and `Preparation`."""
     raw = RawImages(images, "auto", VOXELS[dimensions])
@@ -336,6 +343,9 @@ def run_script(folder, inputs, params):
         "gamma": 1.0,
         "min_shape": [16, 16],
         "groups": None,
+        "labels_are": "instances",
+        "stain": "nuclei",
+        "file_warnings": [],
     }
     outputs = {name: str(folder / "results" / name) for name in ("images", "labels")}
     outputs |= {"manifest": str(folder / "results/manifest.csv"), "groups": str(folder / "results/groups.json")}
@@ -344,12 +354,19 @@ def run_script(folder, inputs, params):
 
 def test_script_with_the_users_files(tmp_path):
     paths = [str(write(tmp_path / f"{i}.tif", random_image((24, 32), seed=i))) for i in range(5)]
-    truth = [str(write(tmp_path / f"{i}_labels.tif", random_image((24, 32), seed=i))) for i in range(5)]
-    params = {"images": paths, "labels": truth, "voxel_size": [0.5, 0.5]}
+    truth = [str(write(tmp_path / f"{i}_labels.tif", some_cells(2))) for i in (1, 4)]
+    pairs = {paths[1]: truth[0], paths[4]: truth[1]}
+    params = {"images": paths, "labels": pairs, "voxel_size": [0.5, 0.5], "file_warnings": ["told at planning"]}
     run_script(tmp_path, {"images": paths, "labels": truth}, params)
     rows = read_manifest(tmp_path / "results" / "manifest.csv")
     assert [row.labelled for row in rows] == [False] * 4 + [True]
-    assert "5 images in 5 groups, 1 of them with labels" in (tmp_path / "logs/prepare_images.log").read_text()
+    assert [row.label_file for row in rows] == ["", truth[0], "", "", truth[1]]
+    log = (tmp_path / "logs/prepare_images.log").read_text()
+    assert f"{paths[0]}: 1 of 1 frames\n{paths[1]}: 1 of 1 frames, labels: {truth[0]}\n" in log
+    assert "5 images in 5 groups, 1 of them with labels\n" in log
+    assert "warning: told at planning\n" in log
+    assert f"warning: {truth[1]} does not seem to belong to image 4 ({paths[4]}): the cells are" in log
+    assert "told at planning" in json.loads((tmp_path / "results/groups.json").read_text())["warnings"]
 
 
 def write_dataset(folder, **entries):
@@ -450,3 +467,46 @@ def test_script_says_one_sentence_on_bad_input(tmp_path, capsys):
     assert caught.value.code == 1
     assert capsys.readouterr().err == f"Error: {path}: is constant, every value is 7\n"
     assert os.listdir(tmp_path / "results") == []
+
+
+@both_dimensions
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "float32"])
+def test_binary_masks_are_refused_unless_it_is_said_that_they_are(tmp_path, dimensions, dtype):
+    image = write(tmp_path / "a.tif", random_image(SHAPES[dimensions]))
+    mask = np.where(some_cells(dimensions) > 0, 255, 0).astype(dtype)
+    truth = write(tmp_path / "truth.tif", mask)
+    assert_refused(
+        tmp_path,
+        [image],
+        dimensions,
+        r"truth\.tif, labels of .*a\.tif: holds 2 separate pieces with one number; one number for each cell is needed,"
+        " or labels_are: binary for masks that tell only cells from background",
+        labels=[truth],
+        labels_are="instances",
+    )
+    prepare_in(tmp_path, [image], dimensions, labels=[truth], labels_are="binary")
+    np.testing.assert_array_equal(read_image(tmp_path / "results/labels/0000.ome.tif"), some_cells(dimensions))
+
+
+@both_dimensions
+def test_labels_are_looked_at_together(tmp_path, dimensions):
+    """An image may have one cell in two pieces, or none, if others show that cells are numbered."""
+    images = [write(tmp_path / f"{i}.tif", random_image(SHAPES[dimensions], seed=i)) for i in range(4)]
+    cells = some_cells(dimensions)
+    torn = [cells, np.zeros_like(cells), (cells > 0).astype("uint16")]
+    truth = [None, *(write(tmp_path / f"{i}_labels.tif", labels) for i, labels in enumerate(torn))]
+    options = {"labels_are": "instances", "test_images": "1-3"}
+    rows = prepare_in(tmp_path, images, dimensions, labels=truth, **options)
+    assert [row.label_file for row in rows] == ["", *map(str, truth[1:])]
+    none = r"1_labels\.tif, labels of .*: no cell, and none in any of 1 label images of test images; all are 0"
+    assert_refused(tmp_path / "bad", images[:3], dimensions, none, labels=truth[:3], **(options | {"test_images": "2"}))
+
+
+@both_dimensions
+def test_labels_that_are_the_image_are_refused(tmp_path, dimensions):
+    frames = random_image((3, *SHAPES[dimensions]))
+    image = write(tmp_path / "a.tif", frames)
+    axes = "TYX" if dimensions == 2 else "TZYX"
+    copy = write(tmp_path / "copy.tif", frames.astype("uint32"), compression="zlib")
+    message = r"copy\.tif: holds the image .*a\.tif, frame 2 itself, not its labels"
+    assert_refused(tmp_path, [image], dimensions, message, labels=[copy], labels_are="instances", axes=axes)

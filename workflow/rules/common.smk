@@ -1,6 +1,7 @@
 """The checked settings, and the small functions with which the rules look things up in them."""
 
 import math
+import os
 import re
 import sys
 from functools import reduce
@@ -211,9 +212,28 @@ def raw_images(wildcards):
     organism = ORGANISMS[wildcards.organism]
     if organism["dataset"] is not None:
         return {"dataset": f"{DOWNLOADS}/{organism['dataset']}/dataset.json"}
+    labels = organism["labels"] or {}
     return {
-        key: organism[key] for key in ("images", "labels") if organism[key] is not None
+        "images": trackable(organism["images"]),
+        "labels": trackable(labels.values()),
     }
+
+
+def trackable(files):
+    """Those of the user's files that can be inputs: Snakemake takes braces in a name for a wildcard, without escape."""
+    return [file for file in files if "{" not in file]
+
+
+def untracked(wildcards):
+    """When the user's other files were changed: a parameter, so that a job runs again after a change."""
+    organism = ORGANISMS[wildcards.organism]
+    files = [
+        *(organism["images"] or []),
+        *(organism["labels"] or {}).values(),
+        *(organism["masks"]["labels"] or []),
+    ]
+    tracked = {*trackable(files)}
+    return {file: os.stat(file).st_mtime_ns for file in files if file not in tracked}
 
 
 def membrane_um(wildcards):
@@ -289,7 +309,7 @@ def segmented_images(wildcards):
     if masks["source"] == "silver":
         return raw_images(wildcards)
     if masks["source"] == "files":
-        return {"files": masks["labels"]}
+        return {"files": trackable(masks["labels"])}
     folders = {"cellpose": "segmented_cellpose", "classical": "rough/labels"}
     return {"segmented": f"results/{wildcards.organism}/{folders[masks['source']]}"}
 
@@ -299,7 +319,7 @@ def masks_model(wildcards):
     model = ORGANISMS[wildcards.organism]["masks"]["model"]
     if model in SOURCES.get("models", {}):
         return {"weights": f"{DOWNLOADS}/models/{model}.json"}
-    return {"model": str(Path(model).expanduser())}
+    return {"model": model}
 
 
 def diffusion_model(wildcards):

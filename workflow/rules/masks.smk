@@ -81,6 +81,9 @@ rule collect_labels:
         runtime=growing(120),
     params:
         source=setting("masks", "source"),
+        files=setting("masks", "labels"),
+        labels_are=setting("labels_are"),
+        untracked=untracked,
         min_size=setting("masks", "min_size"),
         axes=setting("axes"),
     script:

@@ -22,6 +22,8 @@ rule prepare_images:
     params:
         images=setting("images"),
         labels=setting("labels"),
+        labels_are=setting("labels_are"),
+        stain=setting("stain"),
         dimensions=setting("dimensions"),
         axes=setting("axes"),
         voxel_size=setting("voxel_size"),
@@ -31,5 +33,7 @@ rule prepare_images:
         gamma=setting("gamma"),
         min_shape=setting("diffusion", "patch_shape"),
         groups=setting("groups"),
+        file_warnings=setting("file_warnings"),
+        untracked=untracked,
     script:
         "../scripts/prepare_images.py"

@@ -41,6 +41,7 @@ rule sweep_start:
         sigmas=grid("sketch", "sigma"),
         images=setting("sweep", "images"),
         masks=setting("sweep", "masks"),
+        labels_are=setting("labels_are"),
         axes=setting("axes"),
         sampler=some_settings("generation", ["sampler", "steps", "eta", "clip"]),
         tiles=some_settings("generation", ["tile_shape", "overlap"]),

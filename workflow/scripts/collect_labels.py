@@ -14,7 +14,7 @@ def main(snakemake):
     inputs, params = snakemake.input, snakemake.params
     rows = manifest.read_manifest(inputs.manifest)
     if params.source == "files":
-        segmented = label_sources.read_label_files(inputs.files, rows[0])
+        segmented = label_sources.read_label_files(params.files, rows[0], params.labels_are)
     elif params.source == "silver":
         segmented = label_sources.read_training_labels(raw_files.read_dataset(inputs.dataset), rows, params.axes)
     else:

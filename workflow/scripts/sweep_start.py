@@ -69,7 +69,8 @@ def load_masks(snakemake, rows):
     if inputs.get("dataset"):
         raw = raw_files.read_dataset(inputs.dataset)
     else:
-        raw = raw_files.RawImages(inputs.raw_images, params.axes, None, inputs.raw_labels)
+        files = [row.source for row in rows], params.axes, None, [row.label_file or None for row in rows]
+        raw = raw_files.RawImages(*files, labels_are=params.labels_are)
     found = dict(read_training_labels(raw, rows, params.axes))
     if not found:
         raise InputError(f"sweep.masks: found {params.masks}, but none of {len(rows)} training images has such labels")

@@ -1,19 +1,18 @@
-"""Files that the configuration names: that they exist, and which ones match its globs."""
+"""What the configuration takes from files: images, their labels, and masks."""
 
-import glob
-import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError
 from ..images.groups import group_files
+from ..images.pairing import is_named_like_mask, pair_labels
+from .files import count_fixed_folders, drop_doubles, find_file, identify, list_patterns, match_files, match_pattern
 from .layers import Settings
 from .schema import join_words, name_unknown
 
 
 def find_images(settings: Settings, key: str, datasets: Mapping[str, Any]) -> Settings:
-    """Check where the images come from and list the files that the globs match.
+    """Check where the images come from, list the files that the globs match, and pair images with labels.
 
     Parameters
     ----------
@@ -27,12 +26,13 @@ def find_images(settings: Settings, key: str, datasets: Mapping[str, Any]) -> Se
     Returns
     -------
     dict
-        `images` and `labels`: lists of files, or None.
+        images: the files. labels: the label file of each image file that has one, or None. file_warnings: what is to
+        be told about them, one sentence each. diffusion: as before, with the name of its checkpoint filled in.
 
     Raises
     ------
     InputError
-        If the source of the images is unclear, unknown or does not exist.
+        If the source of the images is unclear, unknown or does not exist, or labels do not belong to images.
     """
     images, dataset, labels = settings["images"], settings["dataset"], settings["labels"]
     if (images is None) == (dataset is None):
@@ -44,17 +44,88 @@ def find_images(settings: Settings, key: str, datasets: Mapping[str, Any]) -> Se
         raise InputError(f"{key}.labels: are allowed only with images; the data set {dataset} brings its own")
     checkpoint = settings["diffusion"]["checkpoint"]
     if checkpoint is not None:
-        match_files(glob.escape(checkpoint), f"{key}.diffusion.checkpoint")
-    files = {"images": match_files(images, f"{key}.images"), "labels": match_files(labels, f"{key}.labels")}
-    counts = {name: len(found or []) for name, found in files.items()}
-    if labels is not None and counts["labels"] != counts["images"]:
-        raise InputError(
-            f"{key}.labels: found {counts['labels']} files for {counts['images']} image files;"
-            " allowed is one for each image file"
-        )
-    if files["images"] is not None:
-        group_files(files["images"], settings["groups"], f"{key}.groups")
-    return files
+        checkpoint = find_file(checkpoint, f"{key}.diffusion.checkpoint")
+    filled = {"diffusion": settings["diffusion"] | {"checkpoint": checkpoint}}
+    if images is None:
+        return filled | {"file_warnings": []}
+    files, warnings = find_image_files(images, f"{key}.images")
+    group_files(files, settings["groups"], f"{key}.groups")
+    pairs, told = find_labels(labels, files, f"{key}.labels")
+    return filled | {"images": files, "labels": pairs, "file_warnings": warnings + told}
+
+
+def find_image_files(patterns: str | list[str], key: str) -> tuple[list[str], list[str]]:
+    """List the image files that globs match, without those that are named like masks.
+
+    Returns
+    -------
+    files, warnings : list of str
+        The files, each once, and one sentence for each reason to leave some out.
+
+    Raises
+    ------
+    InputError
+        As `files.match_files`, and if a glob matches nothing but files that are named like masks.
+    """
+    files: list[str] = []
+    masks: list[str] = []
+    for pattern in list_patterns(patterns):
+        matches, fixed = match_pattern(pattern, key), count_fixed_folders(pattern)
+        alike = [file for file in matches if is_named_like_mask(file, fixed)]
+        if len(alike) == len(matches):
+            raise InputError(
+                f"{key}: '{pattern}' matches {_name_some(alike)}, named like masks and not like images; rename what is"
+                " an image"
+            )
+        files += [file for file in matches if file not in alike]
+        masks += alike
+    files, doubles = drop_doubles(files)
+    warnings = [f"left out of the images, because named like masks: {_name_some(masks)}"] if masks else []
+    warnings += [f"{file} is the same file as {kept}, which is taken once" for file, kept in doubles]
+    return files, warnings
+
+
+def find_labels(
+    patterns: str | list[str] | None, images: list[str], key: str
+) -> tuple[dict[str, str] | None, list[str]]:
+    """Pair the label files that globs match with image files.
+
+    Returns
+    -------
+    pairs : dict or None
+        The label file of each image file that has one; None without globs.
+    warnings : list of str
+        A sentence if the order alone made the pairs.
+
+    Raises
+    ------
+    InputError
+        As `files.match_files` and `pairing.pair_labels`, and if a file is an image as well.
+    """
+    labels = match_files(patterns, key)
+    if labels is None:
+        return None, []
+    check_no_images(labels, images, key)
+    pairs, by_order = pair_labels(images, labels, key)
+    example = f"{labels[0]} with {images[0]}"
+    told = f"images and labels are paired in their order, because their names share nothing: {example}, and so on"
+    return pairs, [told] if by_order else []
+
+
+def check_no_images(labels: list[str], images: list[str], key: str) -> None:
+    """Check that no label file is an image file, under whatever name.
+
+    Raises
+    ------
+    InputError
+        If one is.
+    """
+    known = {identify(image): image for image in images}
+    for label in labels:
+        if identify(label) in known:
+            image = known[identify(label)]
+            same = "is one of the images" if image == label else f"is the same file as the image {image}"
+            raise InputError(f"{key}: {label} {same}; labels are other files, with one number for each cell")
 
 
 def find_masks(settings: Settings, key: str, sources: Mapping[str, Any]) -> Settings:
@@ -63,7 +134,7 @@ def find_masks(settings: Settings, key: str, sources: Mapping[str, Any]) -> Sett
     Parameters
     ----------
     settings : dict
-        Settings of one organism.
+        Settings of one organism, in which `images` are files.
     key : str
         Where they stand in config.yaml, for messages.
     sources : mapping
@@ -72,7 +143,7 @@ def find_masks(settings: Settings, key: str, sources: Mapping[str, Any]) -> Sett
     Returns
     -------
     dict
-        The section masks; `labels` is a list of files, or None.
+        The section masks; `labels` is a list of files, or None, and `model` a published one or a file.
 
     Raises
     ------
@@ -81,8 +152,9 @@ def find_masks(settings: Settings, key: str, sources: Mapping[str, Any]) -> Sett
     """
     masks, dataset, key = settings["masks"], settings["dataset"], f"{key}.masks"
     source, labels = masks["source"], masks["labels"]
-    if source == "cellpose" and masks["model"] not in sources.get("models", {}):
-        check_model_file(masks["model"], key, sources)
+    model, published = masks["model"], sources.get("models", {})
+    if source == "cellpose" and model not in published:
+        model = find_file(model, f"{key}.model", f"a file or {join_words([*published])}")
     if source == "files" and labels is None:
         raise InputError(f"{key}.labels: found null; source: files needs globs of your label images")
     if source != "files" and labels is not None:
@@ -92,7 +164,9 @@ def find_masks(settings: Settings, key: str, sources: Mapping[str, Any]) -> Sett
     entry = sources["datasets"][dataset] if source == "silver" else {}
     if entry.get("truth") == "none" or entry.get("sparse"):
         raise InputError(f"{key}.source: found silver, but the data set {dataset} brings no labels of whole images")
-    return masks | {"labels": match_files(labels, f"{key}.labels")}
+    files = match_files(labels, f"{key}.labels")
+    check_no_images(files or [], settings["images"] or [], f"{key}.labels")
+    return masks | {"model": model, "labels": files}
 
 
 def check_sweep_masks(settings: Settings, key: str, datasets: Mapping[str, Any]) -> None:
@@ -115,42 +189,7 @@ def check_sweep_masks(settings: Settings, key: str, datasets: Mapping[str, Any])
             raise InputError(f"{key}.sweep.masks: found {masks}, but {dataset} has labels of single planes; take rough")
 
 
-def check_model_file(model: str, key: str, sources: Mapping[str, Any]) -> None:
-    """Check that a Cellpose model is a file.
-
-    Raises
-    ------
-    InputError
-        If it is not; names the published models, which are allowed too.
-    """
-    if not os.path.isfile(os.path.expanduser(model)):
-        published = join_words([*sources.get("models", {})])
-        raise InputError(f"{key}.model: found '{model}', no file in {os.getcwd()}; allowed is a file or {published}")
-
-
-def match_files(patterns: str | list[str] | None, key: str) -> list[str] | None:
-    """List the files that globs match, relative to the working directory unless absolute.
-
-    Numbers in names are compared as numbers: t9 comes before t10. Files of an earlier pattern come first.
-
-    Raises
-    ------
-    InputError
-        If a pattern matches no file.
-    """
-    if patterns is None:
-        return None
-    files: list[str] = []
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True), key=_split_numbers)
-        found = [match for match in matches if os.path.isfile(match)]
-        if not found:
-            folder = f"; it is a folder, add a pattern: {pattern.rstrip('/')}/*.tif" if matches else ""
-            raise InputError(f"{key}: found no file that matches '{pattern}' in {os.getcwd()}{folder}")
-        files += found
-    return list(dict.fromkeys(files))
-
-
-def _split_numbers(name: str) -> list[tuple[int, str]]:
-    """Split a name into texts and numbers, to sort by."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+def _name_some(files: list[str]) -> str:
+    """Name the first of several files, and say how many there are."""
+    named = ", ".join(files[:3])
+    return named if len(files) <= 3 else f"{named} and {len(files) - 3} more"

@@ -40,7 +40,7 @@ def drop_meaningless(settings: Settings, schema: Mapping[str, Any]) -> Settings:
 def _drop(section: Settings, properties: Mapping[str, Any], own: Mapping[str, str]) -> Settings:
     kept = {}
     for key, value in section.items():
-        described = properties[key]
+        described = properties.get(key, {})  # none where the settings were filled in
         if all(name in described.get(kind, [name]) for kind, name in own.items()):
             nested = "properties" in described and isinstance(value, Mapping)
             kept[key] = _drop(value, described["properties"], own) if nested else value

@@ -23,7 +23,7 @@ def simulation_settings(organism: Mapping) -> Settings:
 
 def effective_settings(organism: Mapping) -> Settings:
     """Select the settings that have a meaning for an organism, for people to read."""
-    organism = drop_idle(organism)
+    organism = {key: value for key, value in drop_idle(organism).items() if key != "file_warnings"}
     if organism["masks"]["source"] == "simulated":
         chosen = {key: organism["simulation"][key] for key in ("fit", "simulator")}
         simulation = chosen | simulation_settings(organism)

@@ -43,6 +43,8 @@ class ManifestRow(NamedTuple):
     """Whether there is a label image of the same name."""
     group: str = ""
     """What it shares a specimen or movie with; empty if that is its file."""
+    label_file: str = ""
+    """The user's file with its labels; empty if there is none."""
 
     @property
     def unit(self) -> str:
@@ -164,4 +166,5 @@ def _parse_row(row: dict[str, str]) -> ManifestRow:
         gamma=float(row["gamma"]),
         labelled=row["labelled"] == "True",
         group=row["group"],
+        label_file=row["label_file"],
     )

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..io.atomic import PathLike, atomic_folder
 from ..io.images import write_image
 from ..io.tiff import name_axes, read_tiff
-from ..labels import integer_labels
+from ..labels import Pieces, check_instances, count_pieces, integer_labels, separate_cells
 from .groups import Groups, group_files
 from .intensity import find_limits
 from .manifest import ManifestRow, name_plane_file, write_manifest
@@ -106,13 +106,17 @@ def prepare_images(raw: RawImages, target: Target, dimensions: int, preparation:
     used = {name: split for name, split in zip(names, splits, strict=True) if split}
 
     rows: list[ManifestRow] = []
+    pieces: dict[str, Pieces] = {}
     with atomic_folder(target.images) as image_folder, atomic_folder(target.labels) as label_folder:
         for source in sources:
             prepared = _write_images(source, used, image_folder, voxel_size, preparation)
-            _write_labels(source, prepared, label_folder, raw.background_label)
+            pieces |= _write_labels(source, prepared, label_folder, raw)
             _write_planes(source, prepared, label_folder)
             rows += prepared
-            print(f"{source.image.path}: {len(prepared)} of {source.image.n_frames} frames", flush=True)
+            labelled = f", labels: {source.labels.path}" if source.labels else ""
+            print(f"{source.image.path}: {len(prepared)} of {source.image.n_frames} frames{labelled}", flush=True)
+        if raw.labels_are:
+            _check_pieces(pieces)
     write_manifest(target.manifest, rows)
     return rows
 
@@ -199,20 +203,49 @@ def _write_images(
                 gamma=preparation.gamma,
                 labelled=source.labels is not None and splits[name] != "train",
                 group=source.group,
+                label_file=str(source.labels.path) if source.labels else "",
             )
         )
     return rows
 
 
-def _write_labels(source: _Source, rows: Iterable[ManifestRow], folder: Path, background_label: int) -> None:
-    """Write the labels of those frames of a file that have them; the background becomes 0."""
+def _write_labels(source: _Source, rows: Iterable[ManifestRow], folder: Path, raw: RawImages) -> dict[str, Pieces]:
+    """Write the labels of those frames of a file that have them; the background becomes 0.
+
+    Returns
+    -------
+    dict
+        The pieces in the labels of each frame, where these are to be checked.
+    """
     rows = [row for row in rows if row.labelled]
+    found: dict[str, Pieces] = {}
     if source.labels is None or not rows:
-        return
+        return found
     frames = read_frames(source.labels, [row.frame for row in rows])
-    for row, labels in zip(rows, frames, strict=True):
+    for row, stored in zip(rows, frames, strict=True):
         name = f"{source.labels.path}, labels of {source.describe_frame(row.frame)}"
-        write_image(folder / f"{row.image}.ome.tif", integer_labels(labels, name, background_label), row.voxel_size)
+        labels = integer_labels(stored, name, raw.background_label)
+        if raw.labels_are:
+            _check_no_image(stored, source, row.frame)
+            labels = separate_cells(labels, name) if raw.labels_are == "binary" else labels
+            found[name] = count_pieces(labels)
+        write_image(folder / f"{row.image}.ome.tif", labels, row.voxel_size)
+    return found
+
+
+def _check_no_image(labels: np.ndarray, source: _Source, frame: int) -> None:
+    """Refuse labels that are a copy of their image."""
+    (image,) = read_frames(source.image, [frame])
+    if source.labels and np.array_equal(labels, image):
+        raise InputError(f"{source.labels.path}: holds the image {source.describe_frame(frame)} itself, not its labels")
+
+
+def _check_pieces(pieces: Mapping[str, Pieces]) -> None:
+    """Refuse labels without any cell, and those that do not number the cells."""
+    if pieces and not any(found.labels for found in pieces.values()):
+        first = next(iter(pieces))
+        raise InputError(f"{first}: no cell, and none in any of {len(pieces)} label images of test images; all are 0")
+    check_instances(pieces)
 
 
 def _write_planes(source: _Source, rows: Iterable[ManifestRow], folder: Path) -> None:

@@ -45,6 +45,8 @@ class RawImages(NamedTuple):
     """Label that means background, beside 0."""
     groups: Sequence[str] | None = None
     """What shares a movie or specimen with each image file; None takes every file by itself."""
+    labels_are: str | None = None
+    """What a user's labels hold: instances or binary; None for those of a public data set, which are not checked."""
 
 
 class Stack(NamedTuple):
@@ -136,7 +138,7 @@ def describe_labels(path: PathLike, image: Stack) -> Stack:
         shape, dtype = series.shape, series.dtype
     if [size for size in shape if size > 1] != [size for size in image.shape if size > 1]:
         raise InputError(f"{path}: labels of shape {shape} for {image.path} of shape {image.shape}")
-    if dtype.kind not in "iuf":
+    if dtype.kind not in "iufb":
         raise InputError(f"{path}: labels of type {dtype}; one integer per cell is needed")
     return image._replace(path=Path(path), dtype=dtype)
 
