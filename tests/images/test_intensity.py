@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sketchscope.images.intensity import denormalise, find_limits, normalise
+from sketchscope.images.intensity import denormalise, find_limits, invert, normalise
 
 SHAPES = [(24, 32), (4, 24, 32)]
 
@@ -45,3 +45,17 @@ def test_integers_are_rounded_and_clipped_to_their_type():
 def test_limits_are_percentiles():
     image = np.arange(1001, dtype="uint16").reshape(7, 143)
     assert find_limits(image, (10, 90), "a.tif") == pytest.approx((100, 900))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("dtype", "value_range"), [("uint8", (0, 255)), ("uint16", (0, 4095)), ("int16", (-(2**15), 2**15 - 1))]
+)
+def test_inversion_maps_the_ends_of_the_range_onto_each_other(shape, dtype, value_range):
+    image = np.random.default_rng(3).integers(*value_range, shape, endpoint=True).astype(dtype)
+    image.flat[:2] = value_range
+    found = invert(image, value_range)
+    assert found.dtype == image.dtype
+    assert tuple(found.flat[:2]) == value_range[::-1]
+    np.testing.assert_array_equal(invert(found, value_range), image)
+    assert found.astype(int).sum() == image.size * sum(value_range) - image.astype(int).sum()

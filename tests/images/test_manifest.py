@@ -3,6 +3,7 @@ import pytest
 from sketchscope.errors import InputError
 from sketchscope.images.manifest import (
     ManifestRow,
+    common_dtype,
     denormalise_like,
     find_typical_limits,
     load_image,
@@ -81,6 +82,26 @@ def test_generated_images_get_the_median_limits_of_the_real_ones():
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, [[10, 55, 100, 255]])
     np.testing.assert_allclose(normalise_like(found[:, :3], rows), [[-1, 0, 1]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "expected"),
+    [
+        (["uint8", "uint16"], "uint16"),
+        (["uint16", "uint8"], "uint16"),
+        (["uint8", "uint8"], "uint8"),
+        (["uint16", "int16"], "int32"),
+        (["uint16", "float32"], "float32"),
+        (["uint32", "float32"], "float64"),
+    ],
+)
+def test_type_of_generated_images_holds_all_real_ones(dtypes, expected):
+    rows = [row(low=0, high=4000, gamma=1.0, dtype=dtype) for dtype in dtypes]
+    assert common_dtype(rows) == expected
+    found = denormalise_like(np.array([[-1.0, 1.0]]), rows)
+    assert found.dtype == expected
+    if expected != "uint8":
+        np.testing.assert_array_equal(found, [[0, 4000]])
 
 
 def test_gamma_of_generated_images_is_that_of_the_real_ones():

@@ -183,6 +183,137 @@ def test_bad_voxel_sizes(tmp_path, dimensions):
     )
 
 
+@both_dimensions
+def test_scale_that_a_file_states_in_vain_is_quoted_and_not_needed_if_it_is_set(tmp_path, dimensions):
+    metadata = {"axes": "ZYX"[-dimensions:]} | {f"PhysicalSize{axis}": 0.5 for axis in "ZYX"}
+    path = write(tmp_path / "a.ome.tif", random_image(SHAPES[dimensions]), ome=True, metadata=metadata)
+    path.write_bytes(path.read_bytes().replace(b'PhysicalSizeX="0.5"', b'PhysicalSizeX="0,5"'))
+    message = (
+        r'^voxel_size: is not set and .*a\.ome\.tif says .*PhysicalSizeX="0,5" µm, from which no voxel size follows'
+    )
+    assert_refused(tmp_path, [path], dimensions, message, voxel_size=None)
+    (row,) = prepare_in(tmp_path, [path], dimensions)
+    assert row.voxel_size == VOXELS[dimensions]
+
+
+@both_dimensions
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -0.5])
+def test_voxel_sizes_that_are_no_lengths(tmp_path, dimensions, wrong):
+    path = write(tmp_path / "a.tif", random_image(SHAPES[dimensions]))
+    message = rf"voxel_size: found .* {dimensions} positive numbers"
+    assert_refused(tmp_path, [path], dimensions, message, voxel_size=[0.5] * (dimensions - 1) + [wrong])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "units", "fits"),
+    [
+        ((0.5, 0.5), ("µm", "µm"), True),
+        ((10 / 3, 0.4), ("µm", "µm"), True),  # 3 and 25 voxels across
+        ((3.4, 0.5), ("µm", "µm"), False),  # fewer than 3 voxels
+        ((0.5, 0.3), ("µm", "µm"), False),  # 33 voxels, but the image is 32 wide
+        ((0.5, 0.5), ("µm", "nm"), False),
+        ((0.5, 0.5), ("mm", "mm"), False),
+        ((1.0, 1.0), ("cm", "cm"), False),
+    ],
+)
+def test_scale_of_a_file_must_fit_cells_and_images(tmp_path, sizes, units, fits):
+    metadata = {"axes": "YX"}
+    for axis, size, unit in zip("YX", sizes, units, strict=True):
+        metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
+    path = write(tmp_path / "a.ome.tif", random_image((24, 32)), ome=True, metadata=metadata)
+    if fits:
+        (row,) = prepare_in(tmp_path, [path], 2, voxel_size=None, cell_diameter=10)
+        assert row.voxel_size == pytest.approx(sizes)
+    else:
+        message = r"a\.ome\.tif: says PhysicalSizeY=.*, so that a cell of 10 micrometres .* set voxel_size: \[y, x\]"
+        assert_refused(tmp_path, [path], 2, message, voxel_size=None, cell_diameter=10)
+    prepare_in(tmp_path, [path], 2, cell_diameter=10)
+
+
+@pytest.mark.parametrize(("z", "fits"), [(1.0, True), (20.0, True), (25.0, False), (0.05, True), (0.001, False)])
+def test_distance_of_slices_must_fit_cells(tmp_path, z, fits):
+    metadata = {"axes": "ZYX", "PhysicalSizeZ": z, "PhysicalSizeY": 0.5, "PhysicalSizeX": 0.5}
+    path = write(tmp_path / "a.ome.tif", random_image((4, 24, 32)), ome=True, metadata=metadata)
+    if fits:
+        prepare_in(tmp_path, [path], 3, voxel_size=None, cell_diameter=10)
+    else:
+        message = rf"has {10 / z:g} x 20 x 20 voxels across in images of \(4, 24, 32\); .*, and 0\.5 along z"
+        assert_refused(tmp_path, [path], 3, message, voxel_size=None, cell_diameter=10)
+
+
+@both_dimensions
+def test_white_is_zero_is_inverted_in_images_and_not_in_labels(tmp_path, dimensions, capsys):
+    image = random_image(SHAPES[dimensions], "uint8")
+    for name in ("a", "labels"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", image, photometric="miniswhite")
+    (row,) = prepare_in(tmp_path, [tmp_path / "a.tif"], dimensions, labels=[tmp_path / "labels.tif"])
+    results = tmp_path / "results"
+    np.testing.assert_array_equal(read_image(results / "images/0000.ome.tif"), 255 - image)
+    np.testing.assert_array_equal(read_image(results / "labels/0000.ome.tif"), image)
+    assert row.high == pytest.approx(np.percentile(255 - image, 99.9))
+    assert "a.tif: 1 of 1 frames; inverted, since it is WhiteIsZero" in capsys.readouterr().out
+
+
+def test_log_says_how_many_frames_were_taken_and_what_was_left_out(tmp_path, capsys):
+    images = random_image((3, 24, 32))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(images, subifds=1, photometric="minisblack", metadata={"axes": "TYX"})
+        writer.write(images[:, ::2, ::2], subfiletype=1, photometric="minisblack")
+    prepare_in(tmp_path, [tmp_path / "a.tif"], 2, train_images="0", test_images="2")
+    expected = f"{tmp_path}/a.tif: 2 of 3 frames; 3 thumbnails or levels of pyramids are left out\n"
+    assert capsys.readouterr().out == expected
+
+
+@both_dimensions
+@pytest.mark.parametrize("damage", ["cut", "text", "empty", "of two kinds"])
+def test_damaged_file_that_is_left_out_is_named_in_the_log(tmp_path, dimensions, damage, capsys):
+    shape = SHAPES[dimensions]
+    paths = [write(tmp_path / f"{i}.tif", random_image(shape, seed=i)) for i in range(4)]
+    if damage == "cut":
+        os.truncate(paths[1], paths[1].stat().st_size // 2)
+    elif damage == "of two kinds":
+        write(paths[1], random_image(shape), append=True)
+        write(paths[1], random_image((*shape[:-1], 16)), append=True)
+    else:
+        paths[1].write_text("no image" if damage == "text" else "")
+    rows = prepare_in(tmp_path, paths, dimensions, train_images="0,2", test_images="3", labels=[None, *paths[1:]])
+    assert [row.image for row in rows] == ["0000", "0002", "0003"]
+    assert f"warning: left out, counted as one image: {paths[1]}: " in capsys.readouterr().out
+    bad = tmp_path / "bad"
+    for options in (
+        {"train_images": "0-2", "test_images": "3"},
+        {"train_images": "0,2"},
+        {"test_images": "3"},
+        {},
+    ):
+        assert_refused(bad, paths, dimensions, r"1\.tif: (truncated|cannot be read|holds images)", **options)
+
+
+def test_damaged_file_among_movies_is_left_out_only_behind_all_that_are_used(tmp_path, capsys):
+    movies = [write(tmp_path / f"{i}.tif", random_image((3, 24, 32), seed=i)) for i in range(3)]
+    movies[2].write_text("no image")
+    options = {"axes": "TYX", "train_images": "0-3", "test_images": "4-5"}
+    assert len(prepare_in(tmp_path, movies, 2, **options)) == 6
+    assert f"counted as one image: {movies[2]}: " in capsys.readouterr().out
+    message = r"2\.tif: cannot be read .*; it is left out, but nobody knows how many frames it has .* remove it from"
+    options = {"axes": "TYX", "train_images": "0,2", "test_images": "5"}
+    assert_refused(tmp_path / "bad", [movies[0], movies[2], movies[1]], 2, message, **options)
+
+
+@both_dimensions
+def test_integers_beside_shares_from_0_to_1_are_refused(tmp_path, dimensions):
+    shape = SHAPES[dimensions]
+    integers = write(tmp_path / "a.tif", random_image(shape))
+    shares = write(tmp_path / "b.tif", (random_image(shape) / 200).astype("float32"))
+    message = (
+        r"b\.tif: has values of type float32 from 0\.\d+ to 0\.\d+, but .*a\.tif of type uint16 from \d+ to \d+; give"
+    )
+    assert_refused(tmp_path, [integers, shares], dimensions, message)
+    floats = write(tmp_path / "c.tif", random_image(shape, "float32"))
+    assert len(prepare_in(tmp_path, [integers, floats], dimensions)) == 2
+    assert len(prepare_in(tmp_path, [shares, shares], dimensions)) == 2
+
+
 def bad_image(case, shape):
     image = random_image(shape, "float32")
     if case == "nan":
@@ -342,6 +473,7 @@ def run_script(folder, inputs, params):
         "percentiles": [0.1, 99.9],
         "gamma": 1.0,
         "min_shape": [16, 16],
+        "cell_diameter": None,
         "groups": None,
         "labels_are": "instances",
         "stain": "nuclei",

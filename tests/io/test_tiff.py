@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from sketchscope.errors import InputError
 from sketchscope.io.images import write_image
-from sketchscope.io.tiff import open_series, read_tiff
+from sketchscope.io.tiff import open_images, read_tiff
 
 
 def random_image(shape, dtype="uint16"):
@@ -103,5 +103,5 @@ def test_a_cut_file_is_refused_before_a_pixel_is_read(tmp_path):
     assert size == 240 * 200 * 2
     os.truncate(path, first + size // 2)
     message = rf"cut\.tif: truncated, its pages end at byte {first + size} but it has {first + size // 2}"
-    with pytest.raises(InputError, match=message), open_series(path):
+    with pytest.raises(InputError, match=message), open_images(path):
         pass

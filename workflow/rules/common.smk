@@ -104,6 +104,13 @@ def setting(*keys):
     return lambda wildcards: reduce(getitem, keys, ORGANISMS[wildcards.organism])
 
 
+def diameter_to_check(wildcards):
+    """The diameter that a scale in image files must fit; null where it is set, so that a change repeats nothing."""
+    organism = ORGANISMS[wildcards.organism]
+    is_set = organism["voxel_size"] is not None or organism["dataset"] is not None
+    return None if is_set else organism["cell_diameter"]
+
+
 def some_settings(section, keys):
     """These keys of one section of an organism, as a function of the wildcards."""
     return lambda wildcards: {

@@ -32,6 +32,7 @@ rule prepare_images:
         percentiles=setting("percentiles"),
         gamma=setting("gamma"),
         min_shape=setting("diffusion", "patch_shape"),
+        cell_diameter=diameter_to_check,
         groups=setting("groups"),
         file_warnings=setting("file_warnings"),
         untracked=untracked,

@@ -12,7 +12,7 @@ def main(snakemake):
     from sketchscope.io.images import create_image, list_image_files, open_image
 
     rows = manifest.select_training(manifest.read_manifest(snakemake.input.manifest))
-    dtype, voxel_size = rows[0].dtype, rows[0].voxel_size
+    dtype, voxel_size = manifest.common_dtype(rows), rows[0].voxel_size
     sketches, parts = list_image_files(snakemake.input.sketches), snakemake.input.parts
     first = 0  # number of the volume's first slab among all
     with atomic_folder(snakemake.output.synthetic) as folder:

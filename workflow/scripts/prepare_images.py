@@ -25,7 +25,7 @@ def main(snakemake):
         raw,
         Target(output.images, output.labels, output.manifest),
         params.dimensions,
-        Preparation(params.train_images, params.test_images, *limits, params.groups),
+        Preparation(params.train_images, params.test_images, *limits, params.cell_diameter, params.groups),
     )
     findings = examine_groups(rows, output.images)
     touching = STAINS[params.stain].touching

@@ -57,6 +57,25 @@ def denormalise(normalised: np.ndarray, low: float, high: float, dtype: DTypeLik
     return image.astype(dtype)
 
 
+def invert(image: np.ndarray, value_range: tuple[int, int]) -> np.ndarray:
+    """Make the smallest value of a range the largest and the reverse.
+
+    Parameters
+    ----------
+    image : integer array of any shape
+        Intensities.
+    value_range : (int, int)
+        Smallest and largest value that they can have.
+
+    Examples
+    --------
+    >>> invert(np.array([0, 1, 255], np.uint8), (0, 255))
+    array([255, 254,   0], dtype=uint8)
+    """
+    low, high = value_range
+    return (low + high - image.astype(np.int64)).astype(image.dtype)
+
+
 def find_limits(image: np.ndarray, percentiles: tuple[float, float], name: str) -> tuple[float, float]:
     """Find the intensities that become -1 and 1.
 

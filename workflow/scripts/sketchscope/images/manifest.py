@@ -143,9 +143,14 @@ def normalise_like(image: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray
     return normalise(image, *find_typical_limits(rows), rows[0].gamma)
 
 
+def common_dtype(rows: Sequence[ManifestRow]) -> np.dtype:
+    """Find the type of synthetic images: the smallest that holds every value of the types of all real images."""
+    return np.result_type(*(np.dtype(row.dtype) for row in rows))
+
+
 def denormalise_like(normalised: np.ndarray, rows: Sequence[ManifestRow]) -> np.ndarray:
-    """Give a synthetic image the typical intensities and the dtype of real images."""
-    return denormalise(normalised, *find_typical_limits(rows), rows[0].dtype, rows[0].gamma)
+    """Give a synthetic image the typical intensities of real images, and a type that holds those of all."""
+    return denormalise(normalised, *find_typical_limits(rows), common_dtype(rows), rows[0].gamma)
 
 
 def _join(values: Sequence[float]) -> str:

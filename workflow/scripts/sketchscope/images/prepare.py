@@ -12,9 +12,10 @@ from ..io.images import write_image
 from ..io.tiff import name_axes, read_tiff
 from ..labels import Pieces, check_instances, count_pieces, integer_labels, separate_cells
 from .groups import Groups, group_files
-from .intensity import find_limits
+from .intensity import find_limits, invert
 from .manifest import ManifestRow, name_plane_file, write_manifest
-from .raw_files import VOXEL_TOLERANCE, RawImages, Stack, describe_labels, describe_stack, read_frames
+from .raw_files import RawImages, Stack, describe_labels, describe_stack, read_frames
+from .scale_checks import choose_voxel_size
 from .split import split_images
 
 IMAGE_TYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
@@ -33,6 +34,8 @@ class Preparation(NamedTuple):
     """Exponent of the normalised intensities, recorded for `intensity.normalise`."""
     min_shape: Sequence[int] | None
     """Least size of a frame along each axis; None allows any size."""
+    cell_diameter: float | None = None
+    """Micrometres, with which a scale that files state must fit; None takes any scale."""
     groups: Groups = None
     """What shares a movie or specimen; None takes the groups of a fetched data set, or every file by itself."""
 
@@ -95,15 +98,17 @@ def prepare_images(raw: RawImages, target: Target, dimensions: int, preparation:
     """
     if not raw.images:
         raise InputError("images: no file was found")
-    stacks = [describe_stack(path, dimensions, raw.axes) for path in raw.images]
-    for stack in stacks:
+    stacks = [_describe(path, dimensions, raw.axes, preparation) for path in raw.images]
+    readable = [stack for stack in stacks if not stack.damage]
+    for stack in readable:
         _check_stack(stack, preparation.min_shape)
-    voxel_size = _choose_voxel_size(stacks, raw.voxel_size, dimensions)
+    voxel_size = choose_voxel_size(readable, raw.voxel_size, dimensions, preparation.cell_diameter)
     sources = _pair_with_labels(stacks, raw, preparation.groups)
     names = [name for source in sources for name in source.names]
     groups = [source.group for source in sources for _ in source.names]
     splits = split_images(groups, preparation.train_images, preparation.test_images)
     used = {name: split for name, split in zip(names, splits, strict=True) if split}
+    _check_left_out(sources, used)
 
     rows: list[ManifestRow] = []
     pieces: dict[str, Pieces] = {}
@@ -113,12 +118,68 @@ def prepare_images(raw: RawImages, target: Target, dimensions: int, preparation:
             pieces |= _write_labels(source, prepared, label_folder, raw)
             _write_planes(source, prepared, label_folder)
             rows += prepared
-            labelled = f", labels: {source.labels.path}" if source.labels else ""
-            print(f"{source.image.path}: {len(prepared)} of {source.image.n_frames} frames{labelled}", flush=True)
+            print(_report(source, len(prepared)), flush=True)
+        _check_types(rows)
         if raw.labels_are:
             _check_pieces(pieces)
     write_manifest(target.manifest, rows)
     return rows
+
+
+def _describe(path: PathLike, dimensions: int, axes: str, preparation: Preparation) -> Stack:
+    """Find out what a file holds; a damaged one is described as such if it may be one that is left out."""
+    try:
+        return describe_stack(path, dimensions, axes)
+    except InputError as error:
+        if preparation.train_images is None or preparation.test_images is None:
+            raise
+        return Stack(Path(path), (1,) * dimensions, name_axes(dimensions), np.dtype(bool), None, damage=str(error))
+
+
+def _check_left_out(sources: Sequence[_Source], used: Mapping[str, str]) -> None:
+    """Refuse a damaged file, unless it is left out and the positions of those that are used are certain.
+
+    A damaged file counts as one image. That is safe if all others hold one, or if no image behind it is used.
+    """
+    are_single = all(source.image.n_frames == 1 for source in sources)
+    for number, source in enumerate(sources):
+        if not source.image.damage:
+            continue
+        if any(name in used for name in source.names):
+            raise InputError(source.image.damage)
+        behind = {name for later in sources[number + 1 :] for name in later.names}
+        if not are_single and not behind.isdisjoint(used):
+            raise InputError(
+                f"{source.image.damage}; it is left out, but nobody knows how many frames it has and so which images"
+                " train_images and test_images mean; remove it from images"
+            )
+
+
+def _report(source: _Source, n_used: int) -> str:
+    """Say for the log what was read of a file, and what was not."""
+    stack = source.image
+    if stack.damage:
+        return f"warning: left out, counted as one image: {stack.damage}"
+    parts = [f"{stack.path}: {n_used} of {stack.n_frames} frames"]
+    if stack.n_smaller:
+        parts.append(f"{stack.n_smaller} thumbnails or levels of pyramids are left out")
+    if stack.inverted_range is not None:
+        parts.append("inverted, since it is WhiteIsZero")
+    if source.labels:
+        parts.append(f"labels: {source.labels.path}")
+    return "; ".join(parts)
+
+
+def _check_types(rows: Sequence[ManifestRow]) -> None:
+    """Refuse images of integers beside images of shares from 0 to 1: nobody knows what the one is in the other."""
+    integers = [row for row in rows if np.dtype(row.dtype).kind in "iu"]
+    shares = [row for row in rows if np.dtype(row.dtype).kind == "f" and row.low >= 0 and row.high <= 1]
+    if integers and shares:
+        raise InputError(
+            f"{shares[0].source}: has values of type {shares[0].dtype} from {shares[0].low:g} to {shares[0].high:g},"
+            f" but {integers[0].source} of type {integers[0].dtype} from {integers[0].low:g} to"
+            f" {integers[0].high:g}; give images of one scale of intensities"
+        )
 
 
 def _check_stack(stack: Stack, min_shape: Sequence[int] | None) -> None:
@@ -137,28 +198,6 @@ def _check_stack(stack: Stack, min_shape: Sequence[int] | None) -> None:
         )
 
 
-def _choose_voxel_size(stacks: Sequence[Stack], stated: Sequence[float] | None, dimensions: int) -> tuple[float, ...]:
-    """Take the stated voxel size, or else the one that all files agree on."""
-    axes = ", ".join(name_axes(dimensions).lower())
-    if stated is not None:
-        if len(stated) != dimensions or min(stated) <= 0:
-            raise InputError(
-                f"voxel_size: found {list(stated)}, allowed are {dimensions} positive numbers ({axes} in micrometres)"
-            )
-        return tuple(float(size) for size in stated)
-    common: tuple[float, ...] = ()
-    for stack in stacks:
-        if stack.voxel_size is None:
-            raise InputError(f"voxel_size: is not set and {stack.path} does not state it; set [{axes}] in micrometres")
-        common = common or stack.voxel_size
-        if not np.allclose(stack.voxel_size, common, rtol=VOXEL_TOLERANCE, atol=0):
-            raise InputError(
-                f"{stack.path}: has voxels of {stack.voxel_size} micrometres but {stacks[0].path} of"
-                f" {common}; give images of one scale, or set voxel_size if the files are wrong"
-            )
-    return common
-
-
 def _pair_with_labels(stacks: Sequence[Stack], raw: RawImages, groups: Groups) -> list[_Source]:
     """Pair image files with their labels and their groups, and give each frame its name."""
     labels = [None] * len(stacks) if raw.labels is None else raw.labels
@@ -174,7 +213,8 @@ def _pair_with_labels(stacks: Sequence[Stack], raw: RawImages, groups: Groups) -
     first = 0
     for stack, path, single, group in zip(stacks, labels, planes, shared, strict=True):
         names = tuple(f"{ordinal:0{width}d}" for ordinal in range(first, first + stack.n_frames))
-        sources.append(_Source(stack, None if path is None else describe_labels(path, stack), names, single, group))
+        described = None if path is None or stack.damage else describe_labels(path, stack)
+        sources.append(_Source(stack, described, names, single, group))
         first += stack.n_frames
     return sources
 
@@ -184,8 +224,12 @@ def _write_images(
 ) -> list[ManifestRow]:
     """Write those frames of a file that are in `splits`, and describe them."""
     frames = [frame for frame, name in enumerate(source.names) if name in splits]
-    rows = []
+    rows: list[ManifestRow] = []
+    if not frames:
+        return rows
     for frame, image in zip(frames, read_frames(source.image, frames), strict=True):
+        if source.image.inverted_range is not None:
+            image = invert(image, source.image.inverted_range)
         low, high = find_limits(image, preparation.percentiles, source.describe_frame(frame))
         name = source.names[frame]
         write_image(folder / f"{name}.ome.tif", image, voxel_size, compress=False)  # so that training can map it

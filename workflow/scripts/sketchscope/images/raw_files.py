@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
 from ..errors import InputError
 from ..io.atomic import PathLike, read_json
-from ..io.tiff import name_axes, open_series
+from ..io.tiff import name_axes, open_images
+from ..io.tiff_pages import TiffImages
+from .file_scale import read_scale
 
 # what the stored axes of a file mean if the user does not state them; Q is an axis of unknown meaning
 AXES_BY_METADATA = {
@@ -19,12 +20,6 @@ AXES_BY_METADATA = {
     3: {"ZYX": "ZYX", "QYX": "ZYX", "TZYX": "TZYX", "TQYX": "TZYX"},
 }
 AXES_BY_DIMENSIONS = {2: ("YX", "TYX"), 3: ("ZYX", "TZYX")}
-MICROMETRES = {
-    **dict.fromkeys(("µm", "μm", "um", "micron", "microns", "micrometer", "micrometre", r"\u00B5m"), 1.0),
-    **{"pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0, "in": 25400.0},
-}
-
-
 VOXEL_TOLERANCE = 0.01  # relative difference up to which two voxel sizes count as equal
 
 
@@ -59,6 +54,14 @@ class Stack(NamedTuple):
     dtype: np.dtype
     voxel_size: tuple[float, ...] | None
     """Micrometres along each axis of a frame; None if the file does not say."""
+    stated_scale: str = ""
+    """What the file says of its scale, in its own words; empty if it says nothing."""
+    inverted_range: tuple[int, int] | None = None
+    """Range of the values if TIFF says that the smallest is white (WhiteIsZero); None if it is black, as usual."""
+    n_smaller: int = 0
+    """How many thumbnails and levels of pyramids are left out."""
+    damage: str = ""
+    """Why the file cannot be read; empty if it can. Its other fields then mean nothing."""
 
     @property
     def n_frames(self) -> int:
@@ -104,7 +107,8 @@ def describe_stack(path: PathLike, dimensions: int, axes: str) -> Stack:
     Parameters
     ----------
     path : path
-        TIFF, BigTIFF, OME-TIFF or ImageJ hyperstack.
+        TIFF, BigTIFF, OME-TIFF or ImageJ hyperstack. Several series of the same shape and type are frames in their
+        order; thumbnails and levels of pyramids are left out.
     dimensions : int
         2 or 3.
     axes : str
@@ -113,17 +117,58 @@ def describe_stack(path: PathLike, dimensions: int, axes: str) -> Stack:
     Raises
     ------
     InputError
-        If the file is unreadable or its axes are not those of 2D or 3D images, as `dimensions` says.
+        If the file is unreadable, holds images of several shapes or types, or its axes are not those of 2D or 3D
+        images, as `dimensions` says.
     """
-    with open_series(path) as series:
-        shape, stored = _count_axes(series, axes)
-        resolved = resolve_axes(shape, stored, dimensions, axes, name=str(path))
-        sizes, spatial = _read_voxel_sizes(series), name_axes(dimensions)
-        voxel_size = tuple(sizes[axis] for axis in spatial) if sizes.keys() >= set(spatial) else None
-        stack = Stack(Path(path), shape, resolved, series.dtype, voxel_size)
+    with open_images(path) as images:
+        shape, resolved = _find_frames(images, dimensions, axes, path)
+        scale, spatial = read_scale(images.series[0]), name_axes(dimensions)
+        voxel_size = tuple(scale.sizes[axis] for axis in spatial) if scale.sizes.keys() >= set(spatial) else None
+        stack = Stack(
+            path=Path(path),
+            shape=shape,
+            axes=resolved,
+            dtype=images.series[0].dtype,
+            voxel_size=voxel_size,
+            stated_scale=scale.stated,
+            inverted_range=_find_inverted_range(images.series[0].keyframe, path),
+            n_smaller=images.n_smaller,
+        )
     if dimensions == 3 and stack.frame_shape[0] == 1:
         raise InputError(f"{path}: has stacks of a single slice; set dimensions: 2")
     return stack
+
+
+def _find_frames(images: TiffImages, dimensions: int, axes: str, path: PathLike) -> tuple[tuple[int, ...], str]:
+    """Find shape and axes of all frames of a file; if it has several series, each is one or several frames.
+
+    Series of single planes are slices if the user says so.
+    """
+    shape, stored = _count_axes(images.series[0], axes)
+    count = len(images.series)
+    if count > 1 and dimensions == 3 and len(shape) == 2:
+        shape, stored, count = (count, *shape), "T" + stored, 1
+    resolved = resolve_axes(shape, stored, dimensions, axes, name=str(path))
+    if count == 1:
+        return shape, resolved
+    spatial = resolved.lstrip("T")
+    n_frames = count * prod(shape[: -len(spatial)])
+    return (n_frames, *shape[-len(spatial) :]), "T" + spatial
+
+
+def _find_inverted_range(page: tifffile.TiffPage, path: PathLike) -> tuple[int, int] | None:
+    """Find the range of the values if the smallest is white: that of their type, or of their bits."""
+    if page.photometric != tifffile.PHOTOMETRIC.MINISWHITE or page.dtype is None:
+        return None
+    if page.dtype.kind == "i":
+        limits = np.iinfo(page.dtype)
+        return int(limits.min), int(limits.max)
+    if page.dtype.kind != "u":
+        raise InputError(
+            f"{path}: is WhiteIsZero with values of type {page.dtype}, of which nobody knows the black one; save it as"
+            " BlackIsZero"
+        )
+    return 0, 2 ** int(page.bitspersample) - 1
 
 
 def describe_labels(path: PathLike, image: Stack) -> Stack:
@@ -132,19 +177,23 @@ def describe_labels(path: PathLike, image: Stack) -> Stack:
     Raises
     ------
     InputError
-        If it is unreadable, of another shape than the image, or not of integers.
+        If it is unreadable, of another shape or number of frames than the image, or not of integers.
     """
-    with open_series(path) as series:
-        shape, dtype = series.shape, series.dtype
-    if [size for size in shape if size > 1] != [size for size in image.shape if size > 1]:
+    with open_images(path) as images:
+        shape, dtype = images.shape, images.series[0].dtype
+    if _drop_ones(shape) != _drop_ones(image.shape):
         raise InputError(f"{path}: labels of shape {shape} for {image.path} of shape {image.shape}")
     if dtype.kind not in "iufb":
         raise InputError(f"{path}: labels of type {dtype}; one integer per cell is needed")
-    return image._replace(path=Path(path), dtype=dtype)
+    return image._replace(path=Path(path), dtype=dtype, inverted_range=None)
+
+
+def _drop_ones(shape: Sequence[int]) -> list[int]:
+    return [size for size in shape if size > 1]
 
 
 def read_frames(stack: Stack, frames: Iterable[int]) -> Iterator[np.ndarray]:
-    """Yield the given frames, arrays (Z, Y, X) or (Y, X) in native byte order.
+    """Yield the given frames, arrays (Z, Y, X) or (Y, X) in native byte order, as stored.
 
     No more of the file is in memory than needed.
 
@@ -153,21 +202,30 @@ def read_frames(stack: Stack, frames: Iterable[int]) -> Iterator[np.ndarray]:
     InputError
         If the pixels cannot be read.
     """
-    with open_series(stack.path) as series:
-        read_frame = _make_frame_reader(series, stack)
+    with open_images(stack.path) as images:
+        read_planes = [_make_plane_reader(series) for series in images.series]
+        per_frame = prod(stack.frame_shape[:-2])
+        per_series = stack.n_frames * per_frame // len(read_planes)
         for frame in frames:
-            image = read_frame(frame).reshape(stack.frame_shape)
+            first, missing, parts = frame * per_frame, per_frame, []
+            while missing:
+                number, start = divmod(first, per_series)
+                taken = min(missing, per_series - start)
+                parts.append(read_planes[number](start, start + taken).reshape(taken, *stack.frame_shape[-2:]))
+                first, missing = first + taken, missing - taken
+            image = (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(stack.frame_shape)
             yield np.array(image, dtype=image.dtype.newbyteorder("="))
 
 
-def _make_frame_reader(series: tifffile.TiffPageSeries, stack: Stack) -> Callable[[int], np.ndarray]:
-    """Make a function that reads one frame: by pages, from the mapped file, or from the whole file in memory."""
-    frame_shape, planes = stack.frame_shape, prod(stack.frame_shape[:-2])
-    if series.dataoffset is None and len(series) == stack.n_frames * planes:
-        return lambda frame: series.asarray(key=slice(frame * planes, (frame + 1) * planes))
+def _make_plane_reader(series: tifffile.TiffPageSeries) -> Callable[[int, int], np.ndarray]:
+    """Make a function that reads a range of planes: by pages, from the mapped file, or from the whole in memory."""
+    planes = prod(series.get_shape(False)) // prod(series.keyframe.shape[-2:])
+    if series.dataoffset is None and len(series) == planes:
+        return lambda first, end: series.asarray(key=slice(first, end))
     mappable = series.dataoffset is not None and series.keyframe.is_memmappable
-    stored = series.asarray(out="memmap" if mappable else None).reshape(stack.n_frames, *frame_shape)
-    return lambda frame: stored[frame]
+    stored = series.asarray(out="memmap" if mappable else None)
+    stored = stored.reshape(planes, *series.keyframe.shape[-2:])
+    return lambda first, end: stored[first:end]
 
 
 def resolve_axes(shape: Sequence[int], stored: str, dimensions: int, axes: str, *, name: str) -> str:
@@ -244,45 +302,3 @@ def _advise(stored: str, dimensions: int, axes: str) -> str:
     if advice:
         return advice
     return "set dimensions: 3 for stacks" if dimensions == 2 else "for a time lapse set axes: TZYX"
-
-
-def _read_voxel_sizes(series: tifffile.TiffPageSeries) -> dict[str, float]:
-    """Read micrometres by axis, for the axes that the file's metadata describe."""
-    tiff, page = series.parent, series.keyframe
-    if tiff is None:
-        return {}
-    if tiff.is_ome:
-        return _parse_ome_voxel_sizes(tiff.ome_metadata or "")
-    if tiff.is_imagej:
-        metadata = tiff.imagej_metadata or {}
-        sizes = _read_pixel_sizes(page, MICROMETRES.get(metadata.get("unit", "")))
-        if sizes and metadata.get("spacing"):
-            sizes["Z"] = abs(metadata["spacing"]) * MICROMETRES[metadata["unit"]]
-        return sizes
-    # many programs write some number of dots per inch that nobody has measured
-    is_metric = page.resolutionunit == tifffile.RESUNIT.CENTIMETER
-    return _read_pixel_sizes(page, MICROMETRES["cm"] if is_metric else None)
-
-
-def _parse_ome_voxel_sizes(xml: str) -> dict[str, float]:
-    try:
-        pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")
-    except ElementTree.ParseError:
-        return {}
-    attributes = {} if pixels is None else pixels.attrib
-    sizes = {}
-    for axis in "ZYX":
-        unit = MICROMETRES.get(attributes.get(f"PhysicalSize{axis}Unit", "µm"))
-        size = float(attributes.get(f"PhysicalSize{axis}", 0))
-        if unit and size > 0:
-            sizes[axis] = size * unit
-    return sizes
-
-
-def _read_pixel_sizes(page: tifffile.TiffPage, unit: float | None) -> dict[str, float]:
-    """Read sizes along Y and X from the resolution tags: pixels per unit, which is `unit` micrometres long."""
-    tags = {axis: page.tags.get(f"{axis}Resolution") for axis in "YX"}
-    ratios = {axis: tag.value for axis, tag in tags.items() if tag is not None and all(tag.value)}
-    if unit is None or len(ratios) < len(tags):
-        return {}
-    return {axis: unit * ratio[1] / ratio[0] for axis, ratio in ratios.items()}
