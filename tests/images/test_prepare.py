@@ -494,7 +494,7 @@ def test_script_with_the_users_files(tmp_path):
     assert [row.labelled for row in rows] == [False] * 4 + [True]
     assert [row.label_file for row in rows] == ["", truth[0], "", "", truth[1]]
     log = (tmp_path / "logs/prepare_images.log").read_text()
-    assert f"{paths[0]}: 1 of 1 frames\n{paths[1]}: 1 of 1 frames, labels: {truth[0]}\n" in log
+    assert f"{paths[0]}: 1 of 1 frames\n{paths[1]}: 1 of 1 frames; labels: {truth[0]}\n" in log
     assert "5 images in 5 groups, 1 of them with labels\n" in log
     assert "warning: told at planning\n" in log
     assert f"warning: {truth[1]} does not seem to belong to image 4 ({paths[4]}): the cells are" in log
