@@ -9,9 +9,9 @@ import tifffile
 from running import REPOSITORY, run_script
 from scipy import ndimage
 from simulating import mask_of, sketch_of
-from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve, resolve_organism
 from sketchscope.config.views import simulation_settings
+from sketchscope.config.yaml_files import read_yaml
 from sketchscope.errors import InputError
 from sketchscope.images.prepare import Preparation, Target, prepare_images
 from sketchscope.images.raw_files import RawImages

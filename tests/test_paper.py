@@ -13,8 +13,8 @@ import tifffile
 import yaml
 from publishing import copy_of_the_workflow, draw_image, geometry, make_weights, serve_dataset
 from running import REPOSITORY
-from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve_organism
+from sketchscope.config.yaml_files import read_yaml
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("paper")]
 

@@ -170,7 +170,10 @@ def test_number_of_slurm_jobs_of_the_whole_paper(tmp_path):
         ({"hela": {"volumes": "many"}}, 'organisms.hela.volumes: found "many"; allowed is a whole number'),
         ({"mouse": {}}, "organisms.mouse: no preset has this name; say which one to start from"),
         ({"mine": {"preset": "nuclei-2d", "images": "x/*.tif"}}, "organisms.mine.images: found no file that matches"),
-        ({"hela": {"diffusion": {"checkpoint": "no.ckpt"}}}, "organisms.hela.diffusion.checkpoint: found no file"),
+        (
+            {"hela": {"diffusion": {"checkpoint": "no.ckpt"}}},
+            "organisms.hela.diffusion.checkpoint: found 'no.ckpt', no file",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_before_any_job(tmp_path, organisms, sentence):

@@ -2,7 +2,8 @@ import copy
 
 import pytest
 from running import REPOSITORY
-from sketchscope.config.layers import collect_defaults, list_preset_layers, list_scales, merge, read_yaml, sort_keys
+from sketchscope.config.layers import collect_defaults, list_preset_layers, list_scales, merge, sort_keys
+from sketchscope.config.yaml_files import read_yaml
 from sketchscope.errors import InputError
 
 FOLDER = REPOSITORY / "resources/scales"
@@ -53,7 +54,7 @@ def test_presets_that_build_on_each_other_in_a_circle():
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("- 1\n", "found [1]; allowed is a mapping"), ("a: [", "is no valid YAML"), ("", None)],
+    [("- 1\n", "line 1: found a list; allowed is a mapping"), ("a: [", "is no valid YAML"), ("", None)],
 )
 def test_files_that_hold_no_mapping(tmp_path, text, sentence):
     (tmp_path / "x.yaml").write_text(text)

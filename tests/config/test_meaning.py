@@ -1,8 +1,8 @@
 import pytest
 from running import REPOSITORY
-from sketchscope.config.layers import read_yaml
 from sketchscope.config.meaning import drop_meaningless
 from sketchscope.config.resolve import resolve_organism
+from sketchscope.config.yaml_files import read_yaml
 from sketchscope.errors import InputError
 from sketchscope.masks.simulators import SIMULATORS
 from sketchscope.stains import STAINS

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from configuring import resolve_one
 from running import REPOSITORY
-from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve
+from sketchscope.config.yaml_files import read_yaml
 from sketchscope.errors import InputError
 
 PRESETS = sorted(path.stem for path in (REPOSITORY / "resources/organisms").glob("*.yaml"))

@@ -3,19 +3,10 @@
 import math
 import os
 import re
-import sys
 from functools import reduce
 from operator import getitem
-from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
-# of this file, not of the main Snakefile: this workflow may be a module of another one
-REPOSITORY = Path(workflow.current_basedir).parents[1]
-
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 from sketchscope import TRAINED
-from sketchscope.config.layers import read_yaml
 from sketchscope.config.resolve import resolve
 from sketchscope.config.views import (
     effective_settings,
@@ -23,7 +14,6 @@ from sketchscope.config.views import (
     simulation_settings,
     synthetic_settings,
 )
-from sketchscope.errors import InputError
 
 try:
     SETTINGS = resolve(config, REPOSITORY)

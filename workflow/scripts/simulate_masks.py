@@ -8,7 +8,7 @@ def main(snakemake):
     from sketchscope.images.manifest import read_manifest
     from sketchscope.io.atomic import atomic_folder, read_json, write_json
     from sketchscope.io.images import SUFFIXES, write_image
-    from sketchscope.masks.census import describe
+    from sketchscope.masks.census import check_census, describe
     from sketchscope.masks.simulators import SIMULATORS, read_settings
     from sketchscope.streams import stream_key
 
@@ -27,6 +27,7 @@ def main(snakemake):
             write_image(folder / f"{volume}{SUFFIXES[params.volume_format]}", labels, first.voxel_size)
             print(f"{volume}: {labels.max()} cells; {describe(count)}")
             census |= {volume: count._asdict()} if count else {}
+        check_census(census.values(), labels.ndim)
     write_json(snakemake.output.census, census)
 
 

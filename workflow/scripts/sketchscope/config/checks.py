@@ -1,5 +1,6 @@
 """Checks of the settings of one organism that no schema can make, because they concern several keys."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,10 @@ from ..errors import InputError
 from ..masks.crowding import check_density
 from .layers import Settings
 from .schema import join_words
+
+FEWEST_ACROSS, MOST_ACROSS = 3, 2000  # voxels across a cell, in the plane
+MOST_CELLS = 1_000_000  # in a volume
+UNITS = {"nanometres": 1e-3, "metres": 1e6, "millimetres": 1e3}  # micrometres of what may be meant
 
 KEYS_PER_AXIS = (
     "voxel_size",
@@ -41,6 +46,11 @@ def check_selections(settings: Settings, key: str) -> None:
     low, high = settings["percentiles"]
     if low >= high:
         raise InputError(f"{key}.percentiles: found [{low}, {high}]; the first must be below the second")
+    if high <= 1:
+        raise InputError(
+            f"{key}.percentiles: found [{low:g}, {high:g}]; they are percentages, from 0 to 100:"
+            f" write [{100 * low:g}, {100 * high:g}] for these shares"
+        )
     total = sum(settings["sketch"]["nucleoli"])
     if abs(total - 1) > 1e-6:
         raise InputError(f"{key}.sketch.nucleoli: found probabilities that sum to {total:g}; they must sum to 1")
@@ -86,6 +96,31 @@ def check_redrawing(settings: Settings, key: str) -> None:
             raise InputError(f"{key}.audit.lost: found redraw; with {name} allowed is keep or drop")
 
 
+def check_scale(settings: Settings, key: str) -> None:
+    """Check that a cell has enough voxels across, and fits into a volume: lengths may be in another unit."""
+    voxel_size, shape, diameter = settings["voxel_size"], settings["volume_shape"], settings["cell_diameter"]
+    if voxel_size is None:
+        return
+    across = diameter / max(voxel_size[-2:])
+    most = max(shape[-2:]) if shape else MOST_ACROSS
+    if FEWEST_ACROSS <= across <= most:
+        return
+    units = [unit for unit, factor in UNITS.items() if FEWEST_ACROSS <= across / factor <= most]
+    allowed = f"at least {FEWEST_ACROSS}" if across < FEWEST_ACROSS else f"at most {most}"
+    advice = (
+        f"these look like {units[0]}, write {_convert(voxel_size, UNITS[units[0]])}" if units else "lengths are in um"
+    )
+    raise InputError(
+        f"{key}.voxel_size: found {voxel_size}; a cell of cell_diameter: {diameter:g} micrometres would be"
+        f" {across:.3g} voxels wide, allowed is {allowed}; {advice}"
+    )
+
+
+def _convert(voxel_size: list[float], factor: float) -> str:
+    """Write a voxel size in micrometres."""
+    return f"[{', '.join(f'{size * factor:g}' for size in voxel_size)}]"
+
+
 def check_fit(settings: Settings, key: str) -> None:
     """Check that a density can be fitted if the settings ask for it: cells must be everywhere in the images."""
     simulation = settings["simulation"]
@@ -112,9 +147,25 @@ def check_crowd(settings: Settings, key: str) -> None:
             f" allowed is at most cell_diameter plus cluster_gap_um, which is {beside:g}; else set cluster_fraction: 0"
         )
     shape, voxel_size = settings["volume_shape"], settings["voxel_size"]
+    if shape and voxel_size:
+        _check_cells(settings, math.prod(n * size for n, size in zip(shape, voxel_size, strict=True)), key)
     if settings["dimensions"] == 2 or (shape and voxel_size):
         height = shape[0] * voxel_size[0] if settings["dimensions"] == 3 else None
         check_density({"diameter": diameter, **simulation}, height, f"{key}.simulation")
+
+
+def _check_cells(settings: Settings, size: float, key: str) -> None:
+    """Check that volumes of this size, um^2 or um^3, hold neither next to no cell nor more than can be simulated."""
+    density = settings["simulation"]["density"]
+    highest = density[1] if isinstance(density, list) else density
+    cells, volumes = highest * size / 10 ** (2 * settings["dimensions"]), settings["volumes"]
+    for wrong, amount in ((cells * volumes < 1, "less than one cell"), (cells > MOST_CELLS, f"{cells:.3g} cells each")):
+        if wrong:
+            raise InputError(
+                f"{key}.simulation.density: found {density}; {volumes} volumes of volume_shape"
+                f" {settings['volume_shape']} would hold {amount}{' in all' if cells < 1 else ''}; allowed is one cell"
+                f" in all to {MOST_CELLS:,} in each"
+            )
 
 
 def _look_up(settings: Mapping, name: str) -> Any:

@@ -5,32 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import InputError
 from ..io.atomic import PathLike
-from .schema import describe_value, name_unknown
+from .schema import name_unknown
+from .yaml_files import read_yaml
 
 Settings = dict[str, Any]
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C version, if it is installed, is ten times as fast
-
-
-def read_yaml(path: PathLike) -> Settings:
-    """Read a YAML file that holds a mapping, or nothing.
-
-    Raises
-    ------
-    InputError
-        If it is no valid YAML or no mapping.
-    """
-    try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=LOADER)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: is no valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict | None):
-        raise InputError(f"{path}: found {describe_value(content)}; allowed is a mapping of keys to values")
-    return content or {}
 
 
 def merge(*layers: Mapping[str, Any]) -> Settings:

@@ -6,11 +6,20 @@ from typing import Any
 
 from ..errors import InputError
 from ..io.atomic import PathLike
-from .checks import check_crowd, check_fit, check_generation, check_redrawing, check_selections, check_shapes
+from .checks import (
+    check_crowd,
+    check_fit,
+    check_generation,
+    check_redrawing,
+    check_scale,
+    check_selections,
+    check_shapes,
+)
 from .inputs import check_sweep_masks, find_images, find_masks
-from .layers import Settings, collect_defaults, list_preset_layers, list_scales, merge, read_yaml, sort_keys
+from .layers import Settings, collect_defaults, list_preset_layers, list_scales, merge, sort_keys
 from .meaning import choose_simulator, drop_meaningless
 from .schema import check_schema, name_unknown
+from .yaml_files import read_yaml
 
 
 def resolve(config: Mapping[str, Any], repository: PathLike) -> Settings:
@@ -91,6 +100,7 @@ def _complete(settings: Settings, key: str, sources: Mapping[str, Any]) -> Setti
         At the first mistake.
     """
     check_shapes(settings, key)
+    check_scale(settings, key)
     settings = settings | {name: _write_positions(settings[name]) for name in ("train_images", "test_images")}
     check_selections(settings, key)
     settings = settings | {"generation": _fill_tiles(settings["generation"], settings["diffusion"]["patch_shape"])}

@@ -15,6 +15,7 @@ TYPE_NAMES = {
     "string": "a text",
     "array": "a list",
     "object": "a mapping of keys to values",
+    "boolean": "true or false",
     "null": "null",
 }
 LIMITS = {

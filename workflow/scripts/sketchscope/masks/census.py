@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import InputError
+
 ENOUGH = 0.9  # share of the nuclei asked for; a report warns of less
 
 
@@ -40,6 +42,30 @@ def describe(census: Census | None) -> str:
     if census is None:
         return "no density asked"
     return f"density {census.density:.4g} asked; {census.placed} of {census.drawn} nuclei placed"
+
+
+def check_census(volumes: Iterable[Mapping[str, Any]], ndim: int) -> None:
+    """Refuse volumes that would hold no cell at all, before a network is trained for them.
+
+    Parameters
+    ----------
+    volumes : iterable of mapping
+        A `Census` of each, as a mapping.
+    ndim : int
+        Dimensions of the volumes.
+
+    Raises
+    ------
+    InputError
+        If less than one nucleus is expected in all of them together, and there is none.
+    """
+    table = [Census(**volume) for volume in volumes]
+    expected = sum(census.density * census.size for census in table) / 10 ** (2 * ndim)
+    if table and expected < 1 and not any(census.placed for census in table):
+        raise InputError(
+            f"simulation.density: at {table[0].density:.4g} {expected:.2g} cells are expected in {len(table)} volumes"
+            " together, and none is there; raise simulation.density or volume_shape"
+        )
 
 
 def summarise_census(volumes: Iterable[Mapping[str, Any]], ndim: int) -> dict[str, Any] | None:
