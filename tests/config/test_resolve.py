@@ -163,6 +163,57 @@ def test_mistakes_at_the_top(config, start):
             {"generation": {"slab_shape": [64, 64]}, "audit": {"lost": "redraw"}},
             "audit.lost: found redraw; with generation.slab_shape allowed is keep or drop",
         ),
+        *(
+            ({"simulation": {"fit": value}}, f"simulation.fit: found {said}; allowed is true or false")
+            for value, said in (("yes please", '"yes please"'), (1, "1"), (None, "null"), ("true", '"true"'))
+        ),
+        *(
+            (
+                {"percentiles": shares},
+                f"percentiles: found {shares}; they are percentages, from 0 to 100: write {meant}",
+            )
+            for shares, meant in (([0.001, 0.999], "[0.1, 99.9]"), ([0, 1], "[0, 100]"))
+        ),
+        (
+            {"cell_diameter": 10, "voxel_size": [500, 500]},
+            "voxel_size: found [500, 500]; a cell of cell_diameter: 10 micrometres would be 0.02 voxels wide, allowed"
+            " is at least 3; these look like nanometres, write [0.5, 0.5]",
+        ),
+        (
+            {"cell_diameter": 10, "voxel_size": [5e-7, 5e-7]},
+            "voxel_size: found [5e-07, 5e-07]; a cell of cell_diameter: 10 micrometres would be 2e+07 voxels wide,"
+            " allowed is at most 2000; these look like metres, write [0.5, 0.5]",
+        ),
+        (
+            {"cell_diameter": 10, "voxel_size": [5e-4, 5e-4]},
+            "voxel_size: found [0.0005, 0.0005]; a cell of cell_diameter: 10 micrometres would be 2e+04 voxels wide,"
+            " allowed is at most 2000; these look like millimetres, write [0.5, 0.5]",
+        ),
+        (
+            {"preset": "nuclei-3d", "cell_diameter": 10, "voxel_size": [2000, 500, 500]},
+            "voxel_size: found [2000, 500, 500]; a cell of cell_diameter: 10 micrometres would be 0.02 voxels wide,"
+            " allowed is at least 3; these look like nanometres, write [2, 0.5, 0.5]",
+        ),
+        (
+            {"cell_diameter": 10, "voxel_size": [4, 4]},
+            "voxel_size: found [4, 4]; a cell of cell_diameter: 10 micrometres would be 2.5 voxels wide, allowed is at"
+            " least 3; lengths are in micrometres",
+        ),
+        (
+            {"cell_diameter": 10, "voxel_size": [0.1, 0.1], "volume_shape": [64, 64]},
+            "voxel_size: found [0.1, 0.1]; a cell of cell_diameter: 10 micrometres would be 100 voxels wide, allowed is"
+            " at most 64; lengths are in micrometres",
+        ),
+        (
+            {"voxel_size": [1, 1], "volume_shape": [100, 100], "volumes": 3, "simulation": {"density": 0.3}},
+            "simulation.density: found 0.3; 3 volumes of volume_shape [100, 100] would hold less than one cell in all;"
+            " allowed is one cell in all to 1,000,000 in each",
+        ),
+        (
+            {"voxel_size": [1, 1], "volume_shape": [100000, 100000], "simulation": {"density": 30}},
+            "simulation.density: found 30; 16 volumes of volume_shape [100000, 100000] would hold 3e+07 cells each;"
+            " allowed is one cell in all to 1,000,000 in each",
+        ),
         ({"diffusion": {"steps": 0}}, "diffusion.steps: found 0; allowed is a whole number (at least 1)"),
         ({"diffusion": None}, "diffusion: found null; allowed is a mapping of keys to values"),
         ({"diffusion": {"channels": [12]}}, "diffusion.channels[0]: found 12; allowed is"),

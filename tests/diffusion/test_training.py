@@ -14,12 +14,15 @@ from sketchscope.diffusion.model_file import load_model
 from sketchscope.diffusion.schedule import cosine_alpha_bar
 from sketchscope.diffusion.training import (
     ALONE,
+    MOST_UNLEARNT,
     Intervals,
     TrainingSettings,
     build_networks,
+    check_learnt,
     draw_noise,
     learning_rate_at,
     make_trainer,
+    measure_unlearnt,
     prediction_loss,
     train,
     train_step,
@@ -549,6 +552,46 @@ def test_a_training_that_ends_early_leaves_its_checkpoint_and_no_model(tmp_path,
         attempt(tmp_path / "cut", checkpoint_seconds=0)
     assert caught.value.code == code
     assert {path.name for path in (tmp_path / "cut").iterdir()} == {"checkpoint.pt", "loss.csv", "samples.png"}
+
+
+def test_a_training_that_diverged_leaves_no_model(tmp_path, attempt):
+    with pytest.raises(SystemExit) as caught:
+        attempt(tmp_path / "wild", settings={"learning_rate": 10.0})
+    assert caught.value.code == 1
+    log = (tmp_path / "logs/train_diffusion.log").read_text()
+    assert "Error: diffusion.learning_rate: found 10, with which the training failed: its loss is " in log
+    assert "Traceback" not in log
+    assert not (tmp_path / "wild/model.safetensors").exists()
+
+
+@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("shape", [(4, 4), (2, 4, 4)])
+def test_how_much_is_not_learnt(shape, prediction):
+    batch = torch.full((50, 1, *shape), 0.5)
+    knowing, silent, seer = Seer(), Seer(), Seer()
+
+    def speak(x_t, t):
+        alpha_bar = torch.from_numpy(ALPHA_BAR)[t].reshape(-1, *[1] * (x_t.ndim - 1)).float()
+        eps = seer(x_t, t)
+        return eps if prediction == "eps" else alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * 0.5
+
+    knowing.forward, silent.forward = speak, lambda x_t, t: 0 * x_t
+    knowing.prediction = silent.prediction = prediction
+    assert measure_unlearnt(knowing, batch, ALPHA_BAR, torch.float32, 0) < 1e-6
+    assert sorted(set(seer.steps)) == sorted({round(t) for t in np.linspace(1, TIMESTEPS, 50)})
+    assert measure_unlearnt(silent, batch, ALPHA_BAR, torch.float32, 0) == pytest.approx(1)
+
+
+def test_what_has_learnt_too_little_is_refused():
+    check_learnt(MOST_UNLEARNT, 1e-3)
+    for unlearnt, said in ((0.99, "0.99"), (7.0, "7.00"), (float("nan"), "nan")):
+        with pytest.raises(InputError) as caught:
+            check_learnt(unlearnt, 1.0)
+        assert str(caught.value) == (
+            f"diffusion.learning_rate: found 1, with which the training failed: its loss is {said} of that of a network"
+            " that knows nothing, allowed is at most 0.8; set a smaller learning rate, or more diffusion.steps if there"
+            " were only a few"
+        )
 
 
 def test_record_and_model_say_how_far_the_training_is(tmp_path, attempt):

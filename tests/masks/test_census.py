@@ -1,5 +1,6 @@
 import pytest
-from sketchscope.masks.census import Census, describe, summarise_census
+from sketchscope.errors import InputError
+from sketchscope.masks.census import Census, check_census, describe, summarise_census
 
 
 def test_summary_over_volumes():
@@ -18,3 +19,16 @@ def test_nothing_was_asked():
     assert summarise_census([], 2) is None
     assert describe(None) == "no density asked"
     assert summarise_census([Census(1.0, 10.0, 0, 0)._asdict()], 3)["share"] == 1
+
+
+def test_volumes_without_a_cell_are_refused_where_none_was_to_be_expected():
+    empty = [Census(0.4, 10_000.0, 0, 0)._asdict()] * 2
+    with pytest.raises(InputError) as caught:
+        check_census(empty, 2)
+    assert str(caught.value) == (
+        "simulation.density: at 0.4 0.8 cells are expected in 2 volumes together, and none is there;"
+        " raise simulation.density or volume_shape"
+    )
+    check_census(empty * 2, 2)  # none by chance where 1.6 are expected
+    check_census([*empty[:1], Census(0.4, 10_000.0, 1, 1)._asdict()], 2)
+    check_census([], 2)

@@ -6,6 +6,7 @@ import sys
 from sketchscope.run.job import job, note_stop
 
 SAMPLES, SAMPLE_STEPS = 8, 25
+CHECKS = 4  # strengths of noise at which each example is checked at the end
 
 
 def main(snakemake, device):
@@ -81,6 +82,9 @@ def main(snakemake, device):
         )
     if team.rank > 0:
         return
+    check_patches = torch.from_numpy(np.repeat(examples, CHECKS, 0)).to(device)
+    unlearnt = training.measure_unlearnt(average, check_patches, alpha_bar, dtype, stream_seed(key_of("check noise")))
+    training.check_learnt(unlearnt, settings["learning_rate"])
     description |= {"steps": record["steps"], "steps_wanted": settings["steps"]}
     several = f", {team.size} processes" if team.size > 1 else ""
     record |= {"device": devices.describe_device(device) + several, "arithmetic": str(dtype).removeprefix("torch.")}

@@ -17,6 +17,7 @@ PURPOSES = (
     "training noise",
     "samples",
     "sample patches",
+    "check noise",
     "sweep sketches",
     "sweep noise",
     "sweep windows",

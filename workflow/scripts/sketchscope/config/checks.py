@@ -105,14 +105,12 @@ def check_scale(settings: Settings, key: str) -> None:
     most = max(shape[-2:]) if shape else MOST_ACROSS
     if FEWEST_ACROSS <= across <= most:
         return
-    units = [unit for unit, factor in UNITS.items() if FEWEST_ACROSS <= across / factor <= most]
     allowed = f"at least {FEWEST_ACROSS}" if across < FEWEST_ACROSS else f"at most {most}"
-    advice = (
-        f"these look like {units[0]}, write {_convert(voxel_size, UNITS[units[0]])}" if units else "lengths are in um"
-    )
+    units = [unit for unit, factor in UNITS.items() if FEWEST_ACROSS <= across / factor <= most]
+    meant = f"these look like {units[0]}, write {_convert(voxel_size, UNITS[units[0]])}" if units else ""
     raise InputError(
         f"{key}.voxel_size: found {voxel_size}; a cell of cell_diameter: {diameter:g} micrometres would be"
-        f" {across:.3g} voxels wide, allowed is {allowed}; {advice}"
+        f" {across:.3g} voxels wide, allowed is {allowed}; {meant or 'lengths are in micrometres'}"
     )
 
 

@@ -118,7 +118,7 @@ def _check_keys(node: yaml.Node, path: PathLike) -> None:
 
 def _check_scalar(node: yaml.Node, path: PathLike) -> None:
     """Refuse a word without quotes that is a number, a date, or true or false in one version of YAML alone."""
-    if not isinstance(node, yaml.ScalarNode) or node.style is not None:
+    if not isinstance(node, yaml.ScalarNode) or node.style:  # of quotes or of a block; plain words have none
         return
     kind = node.tag.rpartition(":")[2]
     if kind in CORE and CORE[kind].fullmatch(node.value):

@@ -175,6 +175,11 @@ def train(
     -------
     float array (epochs,)
         Mean training loss of each epoch.
+
+    Raises
+    ------
+    InputError
+        If the training diverged.
     """
     from cellpose.models import CellposeModel
     from cellpose.train import train_seg
@@ -204,6 +209,11 @@ def train(
             save_path=folder,
             save_every=settings.epochs + 1,
         )[1]
+    if not np.isfinite(losses).all():
+        raise InputError(
+            f"cellpose.learning_rate: found {settings.learning_rate:g}, with which the training failed: its loss became"
+            " infinite or NaN; set a smaller one"
+        )
     model.net.diam_labels.data.fill_(pixel_diameter)
     with atomic_path(path) as temporary:
         model.net.save_model(temporary)
