@@ -366,6 +366,46 @@ def test_report_holds_every_figure_and_needs_no_internet(finished):
         assert caption.read_text().split()[0] in page
 
 
+def test_settings_are_checked_before_snakemake_reads_them(tmp_path):
+    write_config(tmp_path, {"mine": OWN})
+    text = (tmp_path / "config.yaml").read_text()
+    (tmp_path / "more.yaml").write_text("organisms:\n  mine:\n    seed: 010\n")
+    for broken, options, sentence in (
+        (text + "\tseed: 1\n", (), "config.yaml, line 5, column 1: is no valid YAML"),
+        (text + "seed: 1\nseed: 2\n", (), "config.yaml, line 6: the key seed is there twice, first in line 5"),
+        (text, ("--configfile", "more.yaml"), "more.yaml, line 3: found 010, which some readers take for another"),
+    ):
+        (tmp_path / "config.yaml").write_text(broken)
+        done = snakemake(tmp_path, "--dry-run", *options)
+        assert done.returncode == 1
+        assert sentence in done.stdout
+        assert "Traceback" not in done.stdout
+
+
+def test_profile_of_slurm_without_slurm(tmp_path, monkeypatch):
+    for needed in ("which", "bash", "sh"):  # by Snakemake
+        (tmp_path / needed).symlink_to(shutil.which(needed))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    write_config(tmp_path, {"mine": OWN})
+    done = snakemake(tmp_path, "--profile", REPOSITORY / "profiles/slurm")
+    assert done.returncode == 1
+    last = done.stdout.splitlines()[-1]
+    assert last == (
+        "profiles/slurm: sbatch, squeue, scontrol not found; load the module of SLURM, or leave --profile out"
+    )
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho 'slurm_load_ctl_conf error: no controller' >&2\nexit 1\n")
+    for name in ("sbatch", "squeue"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+    for name in ("sbatch", "squeue", "scontrol"):
+        (tmp_path / name).chmod(0o755)
+    done = snakemake(tmp_path, "--profile", REPOSITORY / "profiles/slurm")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == (
+        "profiles/slurm: no SLURM answers scontrol here (slurm_load_ctl_conf error: no controller); log in to the"
+        " cluster, or leave --profile out"
+    )
+
+
 MODULE = """
 configfile: "config.yaml"
 
