@@ -575,7 +575,12 @@ def test_how_much_is_not_learnt(shape, prediction):
         eps = seer(x_t, t)
         return eps if prediction == "eps" else alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * 0.5
 
-    knowing.forward, silent.forward = speak, lambda x_t, t: 0 * x_t
+    def guess(x_t, t):
+        """The mean of all images, whatever the noise."""
+        alpha_bar = torch.from_numpy(ALPHA_BAR)[t].reshape(-1, *[1] * (x_t.ndim - 1)).float()
+        return 0 * x_t - (0 if prediction == "eps" else (1 - alpha_bar).sqrt() * 0.5)
+
+    knowing.forward, silent.forward = speak, guess
     knowing.prediction = silent.prediction = prediction
     assert measure_unlearnt(knowing, batch, ALPHA_BAR, torch.float32, 0) < 1e-6
     assert sorted(set(seer.steps)) == sorted({round(t) for t in np.linspace(1, TIMESTEPS, 50)})
@@ -589,7 +594,7 @@ def test_what_has_learnt_too_little_is_refused():
             check_learnt(unlearnt, 1.0)
         assert str(caught.value) == (
             f"diffusion.learning_rate: found 1, with which the training failed: its loss is {said} of that of a network"
-            " that knows nothing, allowed is at most 0.8; set a smaller learning rate, or more diffusion.steps if there"
+            " that knows nothing, allowed is at most 0.97; set a smaller learning rate, or more diffusion.steps if there"
             " were only a few"
         )
 

@@ -409,14 +409,16 @@ def measure_unlearnt(network: UNet, batch: torch.Tensor, alpha_bar: np.ndarray, 
     Returns
     -------
     float
-        Its loss over that of a network that always predicts 0.
+        Its loss over that of a network that knows nothing but the mean of all images.
     """
     t = torch.linspace(1, len(alpha_bar) - 1, len(batch)).round().long()
     noise = torch.randn(batch[:, :1].shape, generator=torch.Generator().manual_seed(seed))
     coefficients = torch.from_numpy(alpha_bar)
     at_t = coefficients[t].reshape(-1, *[1] * (batch.ndim - 1)).to(batch.device)
     loss = prediction_loss(network, batch, t, noise, coefficients, network.prediction, dtype)
-    return float(loss / make_target(batch[:, :1], noise.to(batch.device), at_t, network.prediction).square().mean())
+    x_0 = batch[:, :1]
+    unknown = make_target(x_0 - x_0.mean(), noise.to(batch.device), at_t, network.prediction)
+    return float(loss / unknown.square().mean())
 
 
 def check_learnt(unlearnt: float, learning_rate: float) -> None:
