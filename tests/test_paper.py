@@ -30,7 +30,10 @@ ZEBRAFISH = {"zebrafish-nuclei": "ch00", "zebrafish-membranes": "ch01"}
 TINY = {
     "volumes": 2,
     "volumes_per_job": 2,
-    "diffusion": {"channels": [8, 16], "blocks": 1, "timesteps": 24, "steps": 20, "report_every": 10, "batch_size": 2},
+    "diffusion": {
+        **{"channels": [8, 16], "blocks": 1, "timesteps": 24, "batch_size": 2},
+        **{"steps": 20, "report_every": 10, "learning_rate": 0.005},  # a network that learnt nothing would be refused
+    },
     "cellpose": {"epochs": 3, "images_per_epoch": 2, "batch_size": 2, "crop": 32},
     "evaluation": {"border": 0},
 }

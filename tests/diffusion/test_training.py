@@ -594,8 +594,8 @@ def test_what_has_learnt_too_little_is_refused():
             check_learnt(unlearnt, 1.0)
         assert str(caught.value) == (
             f"diffusion.learning_rate: found 1, with which the training failed: its loss is {said} of that of a network"
-            " that knows nothing, allowed is at most 0.97; set a smaller learning rate, or more diffusion.steps if there"
-            " were only a few"
+            " that knows nothing, allowed is at most 0.97; set a smaller learning rate, or more diffusion.steps if"
+            " there were only a few"
         )
 
 

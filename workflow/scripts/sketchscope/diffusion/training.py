@@ -23,9 +23,7 @@ from .unet import UNet, choose_kernels, choose_strides
 
 WARM_UP = 0.05  # share of the steps over which the learning rate rises
 WEIGHT_DECAY = 1e-4
-MOST_UNLEARNT = (
-    0.8  # 1 knows nothing; twenty steps of a small network leave 0.3 to 0.5, a training that diverged 0.83 on
-)
+MOST_UNLEARNT = 0.97  # twenty steps of a small network leave 0.3 to 0.95, trainings that diverged 1 or more
 ALONE = Team()
 
 
