@@ -210,7 +210,8 @@ def test_scripts_fit_and_simulate(tmp_path):
     simulation = {key: value for key, value in simulation.items() if key not in fit["simulation"]}
     keywords = {"settings": simulation, "cell_diameter": 9.0, "simulator": "nuclei", "seed": 1}
     keywords |= {"volume_shape": [64, 64], "volume_format": "tiff", "volumes": {"volume_0000": 0}}
-    for name in ("fit", "none"):
+
+    def simulate(name):
         run_script(
             "simulate_masks",
             tmp_path,
@@ -218,5 +219,12 @@ def test_scripts_fit_and_simulate(tmp_path):
             outputs={"masks": str(tmp_path / name), "census": str(tmp_path / f"{name}-census.json")},
             params=keywords,
         )
+        return (tmp_path / "logs/simulate_masks.log").read_text()
+
+    assert "volume_0000: 0 cells" not in simulate("fit")
+    with pytest.raises(SystemExit) as caught:
+        simulate("none")
+    assert caught.value.code == 1
     log = (tmp_path / "logs/simulate_masks.log").read_text()
-    assert "volume_0000: 0 cells" in log
+    assert "Error: simulation.density: at 1e-09 2.4e-10 cells are expected in 1 volumes" in log
+    assert not (tmp_path / "none").exists()
