@@ -214,6 +214,14 @@ def test_mistakes_at_the_top(config, start):
             "simulation.density: found 30; 16 volumes of volume_shape [100000, 100000] would hold 3e+07 cells each;"
             " allowed is one cell in all to 1,000,000 in each",
         ),
+        (
+            {"voxel_size": [0.5, 0.5], "diffusion": {"patch_shape": [62, 64]}},
+            "diffusion.patch_shape: found [62, 64]; this network halves it, so it must be a multiple of 8, 8",
+        ),
+        (
+            {"voxel_size": [0.5, 0.5], "generation": {"tile_shape": [64, 100], "overlap": [8, 8]}},
+            "generation.tile_shape: found [64, 100]; this network halves it, so it must be a multiple of 8, 8",
+        ),
         ({"diffusion": {"steps": 0}}, "diffusion.steps: found 0; allowed is a whole number (at least 1)"),
         ({"diffusion": None}, "diffusion: found null; allowed is a mapping of keys to values"),
         ({"diffusion": {"channels": [12]}}, "diffusion.channels[0]: found 12; allowed is"),

@@ -16,13 +16,14 @@ from sketchscope.diffusion.generate import (
     predict_volume,
     sample_from_noise,
 )
+from sketchscope.diffusion.levels import choose_kernels, choose_strides
 from sketchscope.diffusion.memory import Batches
 from sketchscope.diffusion.model_file import save_model
 from sketchscope.diffusion.noise import draw_voxel_noise
 from sketchscope.diffusion.samplers import Sampler, p_sample_loop
 from sketchscope.diffusion.schedule import cosine_alpha_bar, respace
 from sketchscope.diffusion.tiling import Tiling
-from sketchscope.diffusion.unet import UNet, choose_kernels, choose_strides
+from sketchscope.diffusion.unet import UNet
 from sketchscope.errors import InputError
 from sketchscope.images.manifest import ManifestRow, write_manifest
 from sketchscope.io.images import write_image
@@ -324,7 +325,7 @@ def test_enlarged_shape(shape, tile_shape, padded):
 
 @pytest.mark.parametrize(("dims", "tile_shape"), [(2, (15, 16)), (3, (4, 16, 17))])
 def test_tile_that_the_network_cannot_halve(dims, tile_shape):
-    message = rf"generation.tile_shape is \[{', '.join(map(str, tile_shape))}\]; .* a multiple of .*2, 2$"
+    message = rf"generation.tile_shape: found \[{', '.join(map(str, tile_shape))}\]; .* a multiple of .*2, 2$"
     with pytest.raises(InputError, match=message):
         generate(unet(dims), sketch_of((4, 20, 24)[-dims:]), tile_shape=tile_shape)
 

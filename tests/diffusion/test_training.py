@@ -463,8 +463,8 @@ def test_average_starts_as_the_network():
 @pytest.mark.parametrize(
     ("shape", "channels", "message"),
     [
-        ((10, 18), (8, 8, 8), r"patch_shape is \[10, 18\]; with 3 levels .* a multiple of 2, 4"),
-        ((9, 16, 16), (8, 8), r"patch_shape is \[9, 16, 16\]; with 2 levels .* a multiple of 2, 2, 2"),
+        ((10, 18), (8, 8, 8), r"patch_shape: found \[10, 18\]; .* a multiple of 2, 4"),
+        ((9, 16, 16), (8, 8), r"patch_shape: found \[9, 16, 16\]; .* a multiple of 2, 2, 2"),
     ],
 )
 def test_patch_that_cannot_be_halved(shape, channels, message):

@@ -2,7 +2,8 @@ import math
 
 import pytest
 import torch
-from sketchscope.diffusion.unet import UNet, choose_kernels, choose_strides, embed_steps
+from sketchscope.diffusion.levels import choose_kernels, choose_strides
+from sketchscope.diffusion.unet import UNet, embed_steps
 
 NETWORKS = [  # channels, voxel size, patch shape
     ((8,), (1.0, 1.0), (8, 8)),

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..diffusion.levels import check_halved, choose_strides, multiply_strides
 from ..errors import InputError
 from ..masks.crowding import check_density
 from .layers import Settings
@@ -117,6 +118,17 @@ def check_scale(settings: Settings, key: str) -> None:
 def _convert(voxel_size: list[float], factor: float) -> str:
     """Write a voxel size in micrometres."""
     return f"[{', '.join(f'{size * factor:g}' for size in voxel_size)}]"
+
+
+def check_halving(settings: Settings, key: str) -> None:
+    """Check that the network can halve its patches and tiles, where the size of the voxels is set."""
+    diffusion, voxel_size = settings["diffusion"], settings["voxel_size"]
+    if voxel_size is None or diffusion["checkpoint"] is not None:
+        return
+    patch = diffusion["patch_shape"]
+    total = multiply_strides(choose_strides(voxel_size, patch, len(diffusion["channels"]) - 1), len(patch))
+    check_halved(patch, total, f"{key}.diffusion.patch_shape")
+    check_halved(settings["generation"]["tile_shape"], total, f"{key}.generation.tile_shape")
 
 
 def check_fit(settings: Settings, key: str) -> None:

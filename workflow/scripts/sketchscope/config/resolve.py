@@ -10,6 +10,7 @@ from .checks import (
     check_crowd,
     check_fit,
     check_generation,
+    check_halving,
     check_redrawing,
     check_scale,
     check_selections,
@@ -105,6 +106,7 @@ def _complete(settings: Settings, key: str, sources: Mapping[str, Any]) -> Setti
     check_selections(settings, key)
     settings = settings | {"generation": _fill_tiles(settings["generation"], settings["diffusion"]["patch_shape"])}
     check_generation(settings, key)
+    check_halving(settings, key)
     check_redrawing(settings, key)
     check_fit(settings, key)
     check_crowd(settings, key)

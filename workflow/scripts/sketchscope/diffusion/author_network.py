@@ -11,8 +11,9 @@ from torch import nn
 
 from ..errors import InputError
 from ..io.atomic import PathLike
+from .levels import PerAxis
 from .schedule import cosine_alpha_bar
-from .unet import PerAxis, choose_convolution, make_convolution
+from .unet import choose_convolution, make_convolution
 
 PREFIX = "network."
 MIN_BETA, MAX_BETA = 1e-4, 0.9999

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..errors import InputError
 from ..geometry import Slices
 from ..io.atomic import PathLike
 from ..run.devices import autocast, choose_precision, to_device
+from .levels import check_halved
 from .memory import Batches, find_batch_size
 from .model_file import Denoiser, load_network
 from .noise import draw_voxel_noise
@@ -136,7 +136,7 @@ def generate_volume(
         sampler.
     """
     network, schedule, sampler, tiling, device, dtype = generator
-    check_tile(tiling.tile_shape, network.total_stride)
+    check_halved(tiling.tile_shape, network.total_stride, "generation.tile_shape")
     shape = enlarge_shape(sketch.shape, tiling.tile_shape)
     # symmetric, since unlike "reflect" it also pads a stack of one slice
     padded = np.pad(sketch, [(0, n - size) for n, size in zip(shape, sketch.shape, strict=True)], "symmetric")
@@ -217,15 +217,6 @@ def lay_tiles(shape: Sequence[int], tiling: Tiling, device: torch.device) -> Til
     for region in regions:
         weight[region] += window
     return TileGrid(regions, window, weight)
-
-
-def check_tile(tile_shape: Sequence[int], total_stride: Sequence[int]) -> None:
-    """Raise an InputError unless the network can halve a tile as often as it must."""
-    if any(size % stride for size, stride in zip(tile_shape, total_stride, strict=True)):
-        allowed = ", ".join(map(str, total_stride))
-        raise InputError(
-            f"generation.tile_shape is {list(tile_shape)}; for this diffusion model it must be a multiple of {allowed}"
-        )
 
 
 def enlarge_shape(shape: Sequence[int], tile_shape: Sequence[int]) -> tuple[int, ...]:

@@ -17,9 +17,10 @@ from ..run.distributed import Team
 from ..run.job import Stopped
 from ..streams import stream_key, stream_seed
 from .checkpoint import Checkpoint
+from .levels import check_halved, choose_kernels, choose_strides, multiply_strides
 from .prediction import make_target
 from .schedule import q_sample
-from .unet import UNet, choose_kernels, choose_strides
+from .unet import UNet
 
 WARM_UP = 0.05  # share of the steps over which the learning rate rises
 WEIGHT_DECAY = 1e-4
@@ -189,6 +190,7 @@ def build_networks(
         If the network cannot halve a patch as often as it must.
     """
     strides = choose_strides(voxel_size, patch_shape, len(channels) - 1)
+    check_halved(patch_shape, multiply_strides(strides, len(patch_shape)), "diffusion.patch_shape")
     kernel_sizes = choose_kernels(voxel_size, strides)
     architecture: dict[str, Any] = {
         "channels": list(channels),
@@ -199,12 +201,6 @@ def build_networks(
         "prediction": prediction,
     }
     network = UNet(**architecture)
-    if any(size % stride for size, stride in zip(patch_shape, network.total_stride, strict=True)):
-        allowed = ", ".join(map(str, network.total_stride))
-        raise InputError(
-            f"diffusion.patch_shape is {list(patch_shape)}; with {len(channels)} levels and these voxels it must be "
-            f"a multiple of {allowed}"
-        )
     description = {
         "architecture": architecture,
         "patch_shape": list(patch_shape),
