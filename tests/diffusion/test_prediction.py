@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 from sketchscope.diffusion.model_file import load_network, save_model
-from sketchscope.diffusion.prediction import PREDICTIONS, make_target, predict_x_0
+from sketchscope.diffusion.prediction import make_target, predict_x_0
 from sketchscope.diffusion.samplers import SAMPLERS, Sampler, p_sample_loop
 from sketchscope.diffusion.schedule import cosine_alpha_bar, q_sample, respace
 from sketchscope.diffusion.training import build_networks
 
 ALPHA_BAR = cosine_alpha_bar(1000)
+PREDICTIONS = ("eps", "v")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

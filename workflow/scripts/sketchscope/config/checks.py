@@ -169,13 +169,12 @@ def _check_cells(settings: Settings, size: float, key: str) -> None:
     density = settings["simulation"]["density"]
     highest = density[1] if isinstance(density, list) else density
     cells, volumes = highest * size / 10 ** (2 * settings["dimensions"]), settings["volumes"]
-    for wrong, amount in ((cells * volumes < 1, "less than one cell"), (cells > MOST_CELLS, f"{cells:.3g} cells each")):
-        if wrong:
-            raise InputError(
-                f"{key}.simulation.density: found {density}; {volumes} volumes of volume_shape"
-                f" {settings['volume_shape']} would hold {amount}{' in all' if cells < 1 else ''}; allowed is one cell"
-                f" in all to {MOST_CELLS:,} in each"
-            )
+    if cells * volumes < 1 or cells > MOST_CELLS:
+        amount = f"{cells:.3g} cells each" if cells > MOST_CELLS else "less than one cell in all"
+        raise InputError(
+            f"{key}.simulation.density: found {density}; {volumes} volumes of volume_shape {settings['volume_shape']}"
+            f" would hold {amount}; allowed is one cell in all to {MOST_CELLS:,} in each"
+        )
 
 
 def _look_up(settings: Mapping, name: str) -> Any:

@@ -45,7 +45,8 @@ def read_yaml(path: PathLike) -> dict[str, Any]:
     """
     text = _read_text(path)
     try:
-        root = yaml.compose(text, Loader=LOADER)
+        loader = LOADER(text)
+        root = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         raise InputError(f"{path}{_describe_syntax_error(error)}") from error
     except yaml.YAMLError as error:
@@ -58,7 +59,7 @@ def read_yaml(path: PathLike) -> dict[str, Any]:
         raise InputError(f"{_locate(path, root)}: found {_quote(root)}; allowed is a mapping of keys to values")
     _check_node(root, path)
     try:
-        return yaml.load(text, Loader=LOADER)
+        return loader.construct_document(root)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: is no valid YAML ({' '.join(str(error).split())})") from error
 
@@ -90,14 +91,19 @@ def _check_node(root: yaml.Node, path: PathLike) -> None:
         if id(node) not in sizes:
             _check_scalar(node, path)
             _check_keys(node, path)
-            children = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else []
-            children = list(node.value) if isinstance(node, yaml.SequenceNode) else children
-            sizes[id(node)] = 1 + sum(visit(child, (*above, id(node))) for child in children)
+            sizes[id(node)] = 1 + sum(visit(child, (*above, id(node))) for child in _list_children(node))
         if sizes[id(node)] > MOST_NODES:
             raise InputError(f"{path}: its aliases stand for more than {MOST_NODES} values; write out what is needed")
         return sizes[id(node)]
 
     visit(root, ())
+
+
+def _list_children(node: yaml.Node) -> list[yaml.Node]:
+    """List the entries of a list, or the keys and values of a mapping; a scalar has none."""
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def _check_keys(node: yaml.Node, path: PathLike) -> None:

@@ -6,7 +6,7 @@ by the error of eps times a large number; the one that follows from v is not.
 
 import torch
 
-PREDICTIONS = ("eps", "v")
+from .schedule import q_sample
 
 
 def make_target(
@@ -27,10 +27,7 @@ def make_target(
     -------
     tensor like x_0
     """
-    if prediction == "eps":
-        return noise
-    alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.float64)
-    return alpha_bar.sqrt().to(x_0) * noise - (1 - alpha_bar).sqrt().to(x_0) * x_0
+    return noise if prediction == "eps" else q_sample(noise, -x_0, alpha_bar)
 
 
 def predict_x_0(

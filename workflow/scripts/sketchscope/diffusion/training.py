@@ -366,7 +366,7 @@ def draw_noise(shape: Sequence[int], timesteps: int, generator: torch.Generator)
 
 
 def prediction_loss(
-    network: nn.Module,
+    network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     batch: torch.Tensor,
     t: torch.Tensor,
     noise: torch.Tensor,
@@ -407,12 +407,14 @@ def measure_unlearnt(network: UNet, batch: torch.Tensor, alpha_bar: np.ndarray, 
     """
     t = torch.linspace(1, len(alpha_bar) - 1, len(batch)).round().long()
     noise = torch.randn(batch[:, :1].shape, generator=torch.Generator().manual_seed(seed))
-    coefficients = torch.from_numpy(alpha_bar)
-    at_t = coefficients[t].reshape(-1, *[1] * (batch.ndim - 1)).to(batch.device)
-    loss = prediction_loss(network, batch, t, noise, coefficients, network.prediction, dtype)
-    x_0 = batch[:, :1]
-    unknown = make_target(x_0 - x_0.mean(), noise.to(batch.device), at_t, network.prediction)
-    return float(loss / unknown.square().mean())
+    task = (t, noise, torch.from_numpy(alpha_bar), network.prediction, dtype)
+    without_mean = batch[:, :1] - batch[:, :1].mean()
+    return float(prediction_loss(network, batch, *task) / prediction_loss(_know_nothing, without_mean, *task))
+
+
+def _know_nothing(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Predict the mean of images whose mean is 0: that of their noise, or of their velocity, is 0 as well."""
+    return torch.zeros_like(x_t)
 
 
 def check_learnt(unlearnt: float, learning_rate: float) -> None:

@@ -75,12 +75,17 @@ def find_shared_groups(rows: Sequence[ManifestRow]) -> list[str]:
 
 def find_copies(rows: Sequence[ManifestRow], folder: PathLike) -> list[tuple[ManifestRow, ManifestRow]]:
     """Find the test images that have the same pixels as a training image, and that one."""
+    # few images have the same limits: only these are read
+    splits_of = defaultdict(set)
+    for row in rows:
+        splits_of[row.low, row.high].add(row.split)
+    alike = [row for row in rows if splits_of[row.low, row.high] >= {"train", "test"}]
 
     def fingerprint(row: ManifestRow) -> bytes:
         return hashlib.sha256(load_image(row, folder).tobytes()).digest()
 
-    learnt = {fingerprint(row): row for row in rows if row.split == "train"}
-    tested = [(row, learnt.get(fingerprint(row))) for row in rows if row.split == "test"]
+    learnt = {fingerprint(row): row for row in alike if row.split == "train"}
+    tested = [(row, learnt.get(fingerprint(row))) for row in alike if row.split == "test"]
     return [(row, copy) for row, copy in tested if copy is not None]
 
 

@@ -265,23 +265,19 @@ def _write_labels(source: _Source, rows: Iterable[ManifestRow], folder: Path, ra
     found: dict[str, Pieces] = {}
     if source.labels is None or not rows:
         return found
-    frames = read_frames(source.labels, [row.frame for row in rows])
-    for row, stored in zip(rows, frames, strict=True):
+    wanted = [row.frame for row in rows]
+    images = read_frames(source.image, wanted)  # only where labels are checked
+    for row, stored in zip(rows, read_frames(source.labels, wanted), strict=True):
         name = f"{source.labels.path}, labels of {source.describe_frame(row.frame)}"
         labels = integer_labels(stored, name, raw.background_label)
         if raw.labels_are:
-            _check_no_image(stored, source, row.frame)
+            if np.array_equal(stored, next(images)):
+                image = source.describe_frame(row.frame)
+                raise InputError(f"{source.labels.path}: holds the image {image} itself, not its labels")
             labels = separate_cells(labels, name) if raw.labels_are == "binary" else labels
             found[name] = count_pieces(labels)
         write_image(folder / f"{row.image}.ome.tif", labels, row.voxel_size)
     return found
-
-
-def _check_no_image(labels: np.ndarray, source: _Source, frame: int) -> None:
-    """Refuse labels that are a copy of their image."""
-    (image,) = read_frames(source.image, [frame])
-    if source.labels and np.array_equal(labels, image):
-        raise InputError(f"{source.labels.path}: holds the image {source.describe_frame(frame)} itself, not its labels")
 
 
 def _check_pieces(pieces: Mapping[str, Pieces]) -> None:
